@@ -1,0 +1,211 @@
+"""Streaming segmentation metrics, framework-free.
+
+The headline is the global Jaccard: intersections and unions summed over all pixels, then divided
+(DrivenData On Cloud N), never the mean of per-image values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from satsqueeze.core.errors import LabelError, SettingsError
+from satsqueeze.core.labels import IGNORE
+
+
+@dataclass(frozen=True, kw_only=True)
+class BinaryScores:
+    """Scores of foreground against the rest, all fractions in [0, 1]; NaN where undefined."""
+
+    jaccard: float
+    precision: float
+    recall: float
+    specificity: float
+    f1: float
+    accuracy: float
+    pixels: int
+    """Pixels that counted."""
+
+
+def confusion(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
+    """Confusion counts (K, K), rows truth, columns prediction; pixels labelled 255 in ``truth`` do not count.
+
+    A prediction of 255 (nodata) where the truth is labelled counts as class 0.
+
+    Raises:
+        LabelError: unequal shapes, or a value that is neither a class nor 255.
+    """
+    if truth.shape != predicted.shape:
+        raise LabelError(f"truth and prediction differ in shape: {truth.shape} and {predicted.shape}")
+    counted = truth != IGNORE
+    rows = truth[counted].astype(np.int64)
+    cols = np.where(predicted == IGNORE, 0, predicted)[counted].astype(np.int64)
+    if rows.size and max(rows.max(), cols.max()) >= classes:
+        raise LabelError(
+            f"class values must be below {classes} or {IGNORE}, got {int(rows.max())} in the truth and "
+            f"{int(cols.max())} in the prediction"
+        )
+    return np.bincount(rows * classes + cols, minlength=classes * classes).reshape(classes, classes)
+
+
+def binary_scores(matrix: NDArray[np.int64], foreground: Sequence[int]) -> BinaryScores:
+    """Scores of ``foreground`` classes, merged, against all others.
+
+    Args:
+        matrix: confusion counts (K, K), rows truth.
+        foreground: class values that count as positive.
+    """
+    positive = np.isin(np.arange(matrix.shape[0]), list(foreground))
+    tp = int(matrix[np.ix_(positive, positive)].sum())
+    fn = int(matrix[np.ix_(positive, ~positive)].sum())
+    fp = int(matrix[np.ix_(~positive, positive)].sum())
+    tn = int(matrix[np.ix_(~positive, ~positive)].sum())
+    return BinaryScores(
+        jaccard=_ratio(tp, tp + fp + fn),
+        precision=_ratio(tp, tp + fp),
+        recall=_ratio(tp, tp + fn),
+        specificity=_ratio(tn, tn + fp),
+        f1=_ratio(2 * tp, 2 * tp + fp + fn),
+        accuracy=_ratio(tp + tn, tp + tn + fp + fn),
+        pixels=tp + tn + fp + fn,
+    )
+
+
+def class_jaccards(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Jaccard of each class (K,), NaN for a class absent from truth and prediction."""
+    hit = np.diag(matrix).astype(np.float64)
+    union = matrix.sum(axis=0) + matrix.sum(axis=1) - hit
+    return np.divide(hit, union, out=np.full(len(hit), np.nan), where=union > 0)
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else float("nan")
+
+
+@dataclass
+class SegmentationMetrics:
+    """Accumulates confusion counts per image, group and source; memory does not grow with pixels.
+
+    Args:
+        classes: number of classes K.
+        foreground: classes merged as positive in the headline; by default all but 0.
+    """
+
+    classes: int
+    foreground: tuple[int, ...] = ()
+    _images: dict[str, NDArray[np.int64]] = field(default_factory=dict, repr=False)
+    _groups: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self.foreground = self.foreground or tuple(range(1, self.classes))
+        if self.classes < 2 or not all(0 <= c < self.classes for c in self.foreground):
+            raise SettingsError(
+                f"metrics need at least 2 classes and foreground classes among them, got {self.classes} classes "
+                f"and foreground {self.foreground}"
+            )
+
+    def update(self, truth: NDArray[np.uint8], predicted: NDArray[np.uint8], *, image: str, group: str = "") -> None:
+        """Add one image, or a further part of it.
+
+        Args:
+            truth: uint8 (H, W), 255 = does not count.
+            predicted: uint8 (H, W).
+            image: identifier for the per-image mean.
+            group: identifier of the scene or location, or of the source, for the per-group scores.
+        """
+        counts = confusion(truth, predicted, self.classes)
+        self._images[image] = self._images.get(image, 0) + counts
+        self._groups[image] = group
+
+    @property
+    def matrix(self) -> NDArray[np.int64]:
+        """Confusion counts (K, K) over everything."""
+        return self._sum(self._images)
+
+    def overall(self) -> BinaryScores:
+        """Global scores."""
+        return binary_scores(self.matrix, self.foreground)
+
+    def per_image(self) -> dict[str, BinaryScores]:
+        """Scores of every image."""
+        return {image: binary_scores(counts, self.foreground) for image, counts in self._images.items()}
+
+    def per_group(self) -> dict[str, BinaryScores]:
+        """Global scores within each group."""
+        members: dict[str, list[str]] = {}
+        for image, group in self._groups.items():
+            members.setdefault(group, []).append(image)
+        return {
+            group: binary_scores(self._sum({i: self._images[i] for i in images}), self.foreground)
+            for group, images in sorted(members.items())
+        }
+
+    def to_dict(self) -> dict[str, object]:
+        """JSON-ready record: global scores flat, then means and per-group scores; undefined values are None."""
+        overall = self.overall()
+        images = [scores.jaccard for scores in self.per_image().values()]
+        groups = {name: _json(scores) for name, scores in self.per_group().items()}
+        return {
+            **_json(overall),
+            "jaccard_per_image_mean": _nanmean(images),
+            "jaccard_per_group_mean": _nanmean([scores.jaccard for scores in self.per_group().values()]),
+            "jaccard_per_class": [None if np.isnan(v) else float(v) for v in class_jaccards(self.matrix)],
+            "images": len(self._images),
+            "groups": groups,
+        }
+
+    def _sum(self, images: dict[str, NDArray[np.int64]]) -> NDArray[np.int64]:
+        return sum(images.values(), np.zeros((self.classes, self.classes), np.int64))
+
+
+def _nanmean(values: Sequence[float]) -> float | None:
+    defined = [value for value in values if not np.isnan(value)]
+    return float(np.mean(defined)) if defined else None
+
+
+def _json(scores: BinaryScores) -> dict[str, float | int | None]:
+    return {key: None if isinstance(v, float) and np.isnan(v) else v for key, v in vars(scores).items()}
+
+
+@dataclass
+class CalibrationError:
+    """Streaming expected calibration error with equal-width bins (Guo et al. 2017, eq. 3).
+
+    Args:
+        bins: number of confidence bins.
+    """
+
+    bins: int = 15
+    _count: NDArray[np.int64] = field(init=False, repr=False)
+    _confidence: NDArray[np.float64] = field(init=False, repr=False)
+    _correct: NDArray[np.float64] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.bins < 1:
+            raise SettingsError(f"calibration needs at least one bin, got {self.bins}")
+        self._count = np.zeros(self.bins, np.int64)
+        self._confidence = np.zeros(self.bins)
+        self._correct = np.zeros(self.bins)
+
+    def update(self, truth: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> None:
+        """Add one image.
+
+        Args:
+            truth: uint8 (H, W), 255 = does not count.
+            probabilities: float (K, H, W), summing to 1 over K.
+        """
+        counted = truth != IGNORE
+        confidence = probabilities.max(axis=0)[counted].astype(np.float64)
+        correct = (probabilities.argmax(axis=0) == truth)[counted]
+        bin_of = np.clip(np.ceil(confidence * self.bins).astype(np.int64) - 1, 0, self.bins - 1)
+        self._count += np.bincount(bin_of, minlength=self.bins)
+        self._confidence += np.bincount(bin_of, weights=confidence, minlength=self.bins)
+        self._correct += np.bincount(bin_of, weights=correct, minlength=self.bins)
+
+    def value(self) -> float:
+        """Expected calibration error in [0, 1]; NaN before the first pixel."""
+        total = int(self._count.sum())
+        return float(np.abs(self._confidence - self._correct).sum() / total) if total else float("nan")

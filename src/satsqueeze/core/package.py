@@ -1,0 +1,170 @@
+"""The flight package: a folder that says what it is and can prove that no byte of it has changed.
+
+Layout: ``flight.json`` (the manifest), ``flight.sha256`` (hash of the manifest), graphs, test vectors, a STAC item.
+The manifest holds the hash of every other file, so one 32-byte value vouches for the whole.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+
+from satsqueeze.core.errors import PackageError
+from satsqueeze.core.files import sha256, write_text
+from satsqueeze.core.scaling import Scaling
+
+FORMAT_VERSION = 1
+MANIFEST = "flight.json"
+SEAL = "flight.sha256"
+
+
+class _Model(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class PackageBand(_Model):
+    """A band that the graph takes."""
+
+    name: str
+    wavelength_nm: float
+    gsd_m: float
+
+
+class PackageScaling(_Model):
+    """Normalisation that is inside the graph, for the record; see :class:`satsqueeze.core.scaling.Scaling`."""
+
+    bands: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, scaling: Scaling) -> PackageScaling:
+        """The record of a scaling."""
+        return cls(**scaling.to_dict())
+
+
+class Graph(_Model):
+    """One ONNX or OpenVINO file."""
+
+    file: str
+    precision: Literal["fp32", "int8"]
+    engine: Literal["onnx", "openvino"]
+    float_layers: tuple[str, ...] = ()
+    """Layers of an int8 graph that stayed in float because quantising them hurt."""
+
+
+class Quality(_Model):
+    """A measured score with everything that makes it comparable."""
+
+    metric: str
+    value: float
+    protocol: str
+    """Data, split, input size, threshold and TTA in words."""
+    graph: str
+    seeds: int = 1
+
+
+class FileRecord(_Model):
+    """Size and hash of a file."""
+
+    bytes: int
+    sha256: str
+
+
+class FlightManifest(_Model):
+    """Content of ``flight.json``. Graph input ``reflectance``: float32 (N, C, H, W), bands in the order of ``bands``.
+
+    Graph outputs: ``mask`` uint8 (N, H, W) and ``probabilities`` float32 (N, K, H, W).
+    """
+
+    format_version: int = FORMAT_VERSION
+    name: str
+    description: str
+    licence: str = "Apache-2.0"
+    task: Literal["segmentation"] = "segmentation"
+    bands: tuple[PackageBand, ...]
+    classes: tuple[str, ...]
+    foreground: tuple[int, ...]
+    """Class values that count as positive in the headline Jaccard."""
+    scaling: PackageScaling
+    size_multiple: int
+    """Height and width of the graph's input must be multiples of this, in pixels."""
+    receptive_field: int
+    """Pixels on each side that can influence an output pixel."""
+    parameters: int
+    macs_per_pixel: float
+    macs_input: str
+    """Input size at which MACs were counted, such as ``256x256``."""
+    graphs: tuple[Graph, ...]
+    default_graph: str
+    quality: tuple[Quality, ...] = ()
+    parity: dict[str, Any] = {}
+    training: dict[str, Any] = {}
+    versions: dict[str, str] = {}
+    files: dict[str, FileRecord] = {}
+
+
+def seal(folder: Path, manifest: FlightManifest) -> FlightManifest:
+    """Hash every file of ``folder``, write ``flight.json`` and its seal; returns the manifest as written."""
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    files = {
+        name: FileRecord(bytes=(folder / name).stat().st_size, sha256=sha256(folder / name))
+        for name in names
+        if name not in (MANIFEST, SEAL)
+    }
+    sealed = manifest.model_copy(update={"files": files})
+    write_text(folder / MANIFEST, sealed.model_dump_json(indent=2) + "\n")
+    write_text(folder / SEAL, sha256(folder / MANIFEST) + "\n")
+    return sealed
+
+
+def read_manifest(folder: Path) -> FlightManifest:
+    """Read ``flight.json`` without verifying the other files.
+
+    Raises:
+        PackageError: absent, malformed, or of another format version.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise PackageError(f"{folder} is not a flight package: it has no {MANIFEST}. Make one with 'satsqueeze export'.")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(record, dict) and record.get("format_version") != FORMAT_VERSION:
+            raise PackageError(
+                f"{path} has format {record.get('format_version')}, this satsqueeze reads {FORMAT_VERSION}; "
+                "use the version that wrote it or export again"
+            )
+        return FlightManifest.model_validate(record)
+    except (json.JSONDecodeError, UnicodeDecodeError, pydantic.ValidationError) as error:
+        raise PackageError(f"{path} is not a valid manifest: {error}. Fetch or export the package again.") from error
+
+
+def verify(folder: Path) -> FlightManifest:
+    """Read the manifest and check every byte of the package.
+
+    Raises:
+        PackageError: a file is missing, added or changed; the message lists all of them.
+    """
+    manifest = read_manifest(folder)
+    seal_path = folder / SEAL
+    problems = []
+    if not seal_path.is_file() or seal_path.read_bytes() != (sha256(folder / MANIFEST) + "\n").encode():
+        problems.append(f"{MANIFEST}: does not match {SEAL}")
+    present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} - {MANIFEST, SEAL}
+    problems += [f"{name}: missing" for name in sorted(set(manifest.files) - present)]
+    problems += [f"{name}: not part of the package" for name in sorted(present - set(manifest.files))]
+    problems += [
+        f"{name}: changed"
+        for name, record in sorted(manifest.files.items())
+        if name in present and sha256(folder / name) != record.sha256
+    ]
+    if problems:
+        raise PackageError(
+            f"{folder} fails verification: {'; '.join(problems)}. Do not fly it: fetch the package again."
+        )
+    return manifest

@@ -1,0 +1,160 @@
+"""From digital numbers to reflectance, without guessing.
+
+Sentinel-2: reflectance = (DN + offset) / quantification. Since processing baseline 04.00 the offset is -1000
+(ESA, Sentinel-2 Products Specification); reprocessed older scenes carry it too, so a date is no evidence.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+from satsqueeze.core.errors import RadiometryError
+from satsqueeze.core.raster import sanitise
+
+_BASELINE = re.compile(r"_N(\d{4})_")
+_OFFSET_TAGS = ("BOA_ADD_OFFSET", "RADIO_ADD_OFFSET")
+_QUANTIFICATION_TAGS = ("BOA_QUANTIFICATION_VALUE", "QUANTIFICATION_VALUE")
+OFFSET_SINCE_BASELINE = 400
+"""First Sentinel-2 processing baseline, times 100, with an additive offset."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Radiometry:
+    """Reflectance = DN * scale + offset, with what is not a measurement."""
+
+    scale: float
+    """Reflectance per digital number."""
+    offset: float = 0.0
+    """Reflectance of digital number 0."""
+    nodata: float | None = None
+    """Digital number that means "no measurement"; None where there is none."""
+    saturated: float | None = None
+    """Digital number at and above which a pixel is saturated, hence invalid; None to keep all."""
+    provenance: str = "stated"
+    """Where scale and offset come from."""
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.scale) or self.scale <= 0 or not np.isfinite(self.offset):
+            raise RadiometryError(
+                f"reflectance needs a positive finite scale and a finite offset, got {self.scale} and {self.offset}"
+            )
+
+    def to_reflectance(self, digital: NDArray[np.generic]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Reflectance and validity.
+
+        Args:
+            digital: (C, H, W), any numeric dtype.
+
+        Returns:
+            Float32 (C, H, W), 0 where invalid, and (H, W) with True = valid. Negative reflectance is kept:
+            it is legal in atmospherically corrected products.
+        """
+        valid = np.ones(digital.shape[1:], dtype=bool)
+        if self.nodata is not None:
+            missing = np.isnan(digital) if np.isnan(self.nodata) else digital == self.nodata
+            valid &= ~missing.any(axis=0)
+        if self.saturated is not None:
+            valid &= ~(digital >= self.saturated).any(axis=0)
+        values = digital.astype(np.float32) * np.float32(self.scale) + np.float32(self.offset)
+        return sanitise(values, valid)
+
+
+def sentinel2_radiometry(
+    *, product_name: str = "", metadata_xml: str = "", stated_offset_dn: float | None = None
+) -> Radiometry:
+    """Radiometry of a Sentinel-2 product, from the best evidence there is.
+
+    The ladder: product metadata, else the processing baseline in the product name (the N-field, not the tile),
+    else an explicit setting, else an error. A setting that contradicts evidence is an error too.
+
+    Args:
+        product_name: such as ``S2B_MSIL1C_20240101T000000_N0510_R008_T31UFT_20240101T000000.SAFE``.
+        metadata_xml: text of ``MTD_MSIL1C.xml`` or ``MTD_MSIL2A.xml``.
+        stated_offset_dn: offset in digital numbers, 0 or -1000, stated by the user.
+
+    Raises:
+        RadiometryError: no evidence, unreadable metadata, or evidence that contradicts the setting.
+    """
+    found = _from_metadata(metadata_xml) if metadata_xml else None
+    if found is None and product_name:
+        found = _from_baseline(product_name)
+    if found is None:
+        if stated_offset_dn is None:
+            raise RadiometryError(
+                f"the radiometric offset of Sentinel-2 product {product_name or '(unnamed)'!r} is unknown: no product "
+                "metadata and no _Nxxxx_ field in its name. State it: offset_dn: -1000 for processing baseline 04.00 "
+                "and later, 0 before."
+            )
+        return _sentinel2(stated_offset_dn, 10000.0, f"offset {stated_offset_dn:g} DN stated by the user")
+    offset_dn, quantification, source = found
+    if stated_offset_dn is not None and stated_offset_dn != offset_dn:
+        raise RadiometryError(
+            f"the stated offset of {stated_offset_dn:g} DN contradicts {source}, which says {offset_dn:g} DN. "
+            "Remove the setting, or the wrong metadata."
+        )
+    return _sentinel2(offset_dn, quantification, source)
+
+
+def _sentinel2(offset_dn: float, quantification: float, provenance: str) -> Radiometry:
+    return Radiometry(
+        scale=1 / quantification, offset=offset_dn / quantification, nodata=0, saturated=65535, provenance=provenance
+    )
+
+
+def _from_metadata(text: str) -> tuple[float, float, str] | None:
+    try:
+        root = ElementTree.fromstring(text)  # noqa: S314 - product metadata from the user's own disk
+    except ElementTree.ParseError as error:
+        raise RadiometryError(f"the product metadata is not readable XML ({error}); fetch the product again") from error
+    values: dict[str, set[float]] = {}
+    for element in root.iter():
+        tag = element.tag.rsplit("}", 1)[-1]
+        if tag in _OFFSET_TAGS + _QUANTIFICATION_TAGS and element.text:
+            values.setdefault(tag, set()).add(float(element.text))
+    offsets = next((values[tag] for tag in _OFFSET_TAGS if tag in values), {0.0} if values else None)
+    if offsets is None:
+        return None
+    if len(offsets) > 1:
+        raise RadiometryError(f"the product metadata states different offsets per band: {sorted(offsets)}; not supported")
+    quantifications = next((values[tag] for tag in _QUANTIFICATION_TAGS if tag in values), {10000.0})
+    return offsets.pop(), max(quantifications), "product metadata"
+
+
+def _from_baseline(product_name: str) -> tuple[float, float, str] | None:
+    match = _BASELINE.search(product_name)
+    if match is None:
+        return None
+    baseline = int(match.group(1))
+    offset = -1000.0 if baseline >= OFFSET_SINCE_BASELINE else 0.0
+    return offset, 10000.0, f"processing baseline {baseline / 100:05.2f} in the product name"
+
+
+def landsat_l1_radiometry(*, sun_elevation_deg: float, mult: float = 2e-5, add: float = -0.1) -> Radiometry:
+    """Top-of-atmosphere reflectance of a Landsat 8/9 level-1 band: (mult * DN + add) / sin(sun elevation).
+
+    Source: USGS, Landsat 8-9 Data Users Handbook, section 5. DN 0 is fill.
+
+    Raises:
+        RadiometryError: a sun elevation outside (0, 90].
+    """
+    if not 0 < sun_elevation_deg <= 90:
+        raise RadiometryError(f"sun elevation must lie in (0, 90] degrees, got {sun_elevation_deg}")
+    sine = float(np.sin(np.deg2rad(sun_elevation_deg)))
+    return Radiometry(
+        scale=mult / sine,
+        offset=add / sine,
+        nodata=0,
+        saturated=65535,
+        provenance=f"Landsat level 1, sun elevation {sun_elevation_deg:g} degrees",
+    )
+
+
+LANDSAT_L2_RADIOMETRY = Radiometry(
+    scale=2.75e-5, offset=-0.2, nodata=0, saturated=65535, provenance="Landsat Collection 2 level 2"
+)
+"""Surface reflectance of Landsat Collection 2 (USGS, Landsat 8-9 Collection 2 Level 2 Science Product Guide)."""

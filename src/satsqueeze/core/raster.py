@@ -1,0 +1,89 @@
+"""The currency between reader and everything else: values with their validity, bands and place on Earth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from satsqueeze.core.bands import Bands, band_positions
+from satsqueeze.core.errors import BandError, GridError
+from satsqueeze.core.window import Window
+
+
+@dataclass(frozen=True, kw_only=True)
+class Georeference:
+    """Where the pixels lie: coordinate system and affine transform."""
+
+    crs: str
+    """Coordinate reference system as WKT or authority code, such as ``EPSG:32631``."""
+    transform: tuple[float, float, float, float, float, float]
+    """Affine coefficients a..f: x = a*col + b*row + c, y = d*col + e*row + f."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Raster:
+    """Reflectance with validity."""
+
+    values: NDArray[np.float32]
+    """Float32 reflectance (C, H, W); 0 where invalid."""
+    valid: NDArray[np.bool_]
+    """(H, W); True means that every band is valid there."""
+    bands: tuple[str, ...]
+    """Names of the C channels."""
+    georeference: Georeference | None = None
+    provenance: str = ""
+    """How reflectance was derived, for the record."""
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 3 or self.valid.shape != self.values.shape[1:]:
+            raise GridError(
+                f"a raster needs values (C, H, W) and validity (H, W), got {self.values.shape} and {self.valid.shape}"
+            )
+        if len(self.bands) != self.values.shape[0]:
+            raise BandError(f"{self.values.shape[0]} channels but {len(self.bands)} band names: {self.bands}")
+
+    def select(self, names: Sequence[str]) -> Raster:
+        """The same raster with only these bands, in this order.
+
+        Raises:
+            BandError: a name is absent.
+        """
+        positions = band_positions(self.bands, names)
+        return Raster(
+            values=self.values[positions],
+            valid=self.valid,
+            bands=tuple(names),
+            georeference=self.georeference,
+            provenance=self.provenance,
+        )
+
+
+class Reader(Protocol):
+    """Anything that yields reflectance by window; rasterio-backed readers live in ``satsqueeze.data``."""
+
+    bands: Bands
+    height: int
+    width: int
+    georeference: Georeference | None
+
+    def read(self, window: Window | None = None) -> Raster:
+        """The raster of a window, or of the whole image."""
+        ...
+
+
+def sanitise(values: NDArray[np.float32], valid: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Make NaN and inf pixels invalid and set every invalid pixel to 0.
+
+    Args:
+        values: float32 (C, H, W).
+        valid: (H, W), True = valid.
+
+    Returns:
+        New values and validity; a pixel is valid only if all its bands are finite.
+    """
+    valid = valid & np.isfinite(values).all(axis=0)
+    return np.where(valid, values, np.float32(0)).astype(np.float32, copy=False), valid

@@ -1,0 +1,103 @@
+"""A run folder: where stages leave their results for one another, resumable at each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from satsqueeze.core.errors import RunError
+from satsqueeze.core.files import read_json, write_json
+
+FORMAT_VERSION = 1
+
+
+class RunFolder:
+    """A folder with a manifest (``run.json``) and one record per finished stage (``stages/<name>.json``).
+
+    A stage is skipped when its record says that it finished with the same settings and inputs.
+
+    Args:
+        path: created if absent.
+
+    Raises:
+        RunError: the folder holds something else, or a run of another format version.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        manifest = self.path / "run.json"
+        if manifest.exists():
+            found = read_json(manifest).get("format_version")
+            if found != FORMAT_VERSION:
+                raise RunError(
+                    f"{self.path} is a run folder of format {found}, this satsqueeze reads format {FORMAT_VERSION}; "
+                    "use the version that wrote it, or choose a new --out folder"
+                )
+            return
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise RunError(f"{self.path} exists and is not a run folder; choose an empty or new folder")
+        write_json(manifest, {"format_version": FORMAT_VERSION, "created_unix": int(time.time())})
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    def is_done(self, stage: str, settings: object) -> bool:
+        """Whether ``stage`` finished with exactly these settings."""
+        record = self._record(stage)
+        return record.exists() and read_json(record).get("fingerprint") == fingerprint_of(settings)
+
+    def finish(self, stage: str, settings: object, result: Mapping[str, Any], seconds: float) -> None:
+        """Record that ``stage`` finished, with its JSON-ready result and duration."""
+        write_json(
+            self._record(stage),
+            {
+                "fingerprint": fingerprint_of(settings),
+                "settings": plain(settings),
+                "result": plain(dict(result)),
+                "seconds": round(seconds, 3),
+            },
+        )
+
+    def result(self, stage: str) -> dict[str, Any]:
+        """The recorded result of a finished stage.
+
+        Raises:
+            RunError: the stage has not finished.
+        """
+        found: dict[str, Any] = read_json(self._record(stage))["result"]
+        return found
+
+    def seconds(self, stage: str) -> float:
+        """How long a finished stage took, in seconds."""
+        return float(read_json(self._record(stage))["seconds"])
+
+    def _record(self, stage: str) -> Path:
+        return self.path / "stages" / f"{stage.replace('/', '__')}.json"
+
+
+def plain(value: object) -> Any:
+    """JSON-ready form of settings: dataclasses, paths, tuples and mappings."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        items = sorted(value, key=str) if isinstance(value, set | frozenset) else value
+        return [plain(item) for item in items]
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, bool | int | float | str) or value is None:
+        return value
+    if hasattr(value, "item"):
+        return value.item()
+    raise RunError(f"cannot record a {type(value).__name__} in a run folder")
+
+
+def fingerprint_of(settings: object) -> str:
+    """SHA-256 of the JSON form of ``settings``."""
+    return hashlib.sha256(json.dumps(plain(settings), sort_keys=True).encode()).hexdigest()
