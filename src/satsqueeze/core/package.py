@@ -131,7 +131,9 @@ def read_manifest(folder: Path) -> FlightManifest:
     """
     path = folder / MANIFEST
     if not path.is_file():
-        raise PackageError(f"{folder} is not a flight package: it has no {MANIFEST}. Make one with 'satsqueeze export'.")
+        raise PackageError(
+            f"{folder} is not a flight package: it has no {MANIFEST}. Make one with 'satsqueeze export'."
+        )
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(record, dict) and record.get("format_version") != FORMAT_VERSION:

@@ -120,7 +120,9 @@ def _from_metadata(text: str) -> tuple[float, float, str] | None:
     if offsets is None:
         return None
     if len(offsets) > 1:
-        raise RadiometryError(f"the product metadata states different offsets per band: {sorted(offsets)}; not supported")
+        raise RadiometryError(
+            f"the product metadata states different offsets per band: {sorted(offsets)}; not supported"
+        )
     quantifications = next((values[tag] for tag in _QUANTIFICATION_TAGS if tag in values), {10000.0})
     return offsets.pop(), max(quantifications), "product metadata"
 

@@ -38,7 +38,9 @@ class Window:
             GridError: the window starts outside of the array, where a slice would wrap around.
         """
         if self.row < 0 or self.col < 0:
-            raise GridError(f"cannot slice a window that starts at row {self.row}, column {self.col}; pad or clip first")
+            raise GridError(
+                f"cannot slice a window that starts at row {self.row}, column {self.col}; pad or clip first"
+            )
         return slice(self.row, self.stop_row), slice(self.col, self.stop_col)
 
 
