@@ -76,9 +76,10 @@ def binary_scores(matrix: NDArray[np.int64], foreground: Sequence[int]) -> Binar
 
 def class_jaccards(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
     """Jaccard of each class (K,), NaN for a class absent from truth and prediction."""
-    hit = np.diag(matrix).astype(np.float64)
+    hit: NDArray[np.float64] = np.diag(matrix).astype(np.float64)
     union = matrix.sum(axis=0) + matrix.sum(axis=1) - hit
-    return np.divide(hit, union, out=np.full(len(hit), np.nan), where=union > 0)
+    jaccards: NDArray[np.float64] = np.divide(hit, union, out=np.full(len(hit), np.nan), where=union > 0)
+    return jaccards
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from xml.etree import ElementTree
+from typing import Any
+from xml.etree import ElementTree as ET
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,7 @@ class Radiometry:
                 f"reflectance needs a positive finite scale and a finite offset, got {self.scale} and {self.offset}"
             )
 
-    def to_reflectance(self, digital: NDArray[np.generic]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def to_reflectance(self, digital: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Reflectance and validity.
 
         Args:
@@ -108,8 +109,8 @@ def _sentinel2(offset_dn: float, quantification: float, provenance: str) -> Radi
 
 def _from_metadata(text: str) -> tuple[float, float, str] | None:
     try:
-        root = ElementTree.fromstring(text)  # noqa: S314 - product metadata from the user's own disk
-    except ElementTree.ParseError as error:
+        root = ET.fromstring(text)  # noqa: S314 - product metadata from the user's own disk
+    except ET.ParseError as error:
         raise RadiometryError(f"the product metadata is not readable XML ({error}); fetch the product again") from error
     values: dict[str, set[float]] = {}
     for element in root.iter():
@@ -121,7 +122,8 @@ def _from_metadata(text: str) -> tuple[float, float, str] | None:
         return None
     if len(offsets) > 1:
         raise RadiometryError(
-            f"the product metadata states different offsets per band: {sorted(offsets)}; not supported"
+            f"the product metadata states different offsets per band, {sorted(offsets)}, expected one for all; "
+            "convert the bands to reflectance first"
         )
     quantifications = next((values[tag] for tag in _QUANTIFICATION_TAGS if tag in values), {10000.0})
     return offsets.pop(), max(quantifications), "product metadata"

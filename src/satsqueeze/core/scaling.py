@@ -49,5 +49,7 @@ class Scaling:
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> Scaling:
         """Inverse of :meth:`to_dict`."""
-        fields = {key: tuple(value) if isinstance(value, Sequence) else value for key, value in record.items()}
+        fields: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, Sequence) else value for key, value in record.items()
+        }
         return cls(**fields)
