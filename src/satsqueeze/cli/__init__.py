@@ -1,1 +1,1 @@
-"""cli"""
+"""The ``satsqueeze`` command: one subcommand per stage."""

@@ -1,1 +1,1 @@
-"""distill"""
+"""Knowledge distillation: teachers answer once, students learn from the cached answers."""

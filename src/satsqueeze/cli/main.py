@@ -1,0 +1,101 @@
+"""Entry point: finds the subcommand, builds its flags from its signature, runs it.
+
+Only the module of the chosen subcommand is imported, so that ``predict`` works where torch is not installed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+from satsqueeze import __version__
+from satsqueeze.core.errors import MissingDependencyError, SatsqueezeError
+
+
+@dataclass(frozen=True)
+class Command:
+    """A subcommand: the words that call it and the function behind it."""
+
+    words: tuple[str, ...]
+    module: str
+    function: str
+    summary: str
+
+
+COMMANDS = (
+    Command(("demo",), "squeeze", "demo", "the whole job on generated data, in minutes"),
+    Command(("squeeze",), "squeeze", "squeeze", "data set in, flight package and report out; resumable"),
+    Command(("predict",), "predict", "predict", "mask an image with a flight package"),
+    Command(("evaluate",), "evaluate", "evaluate", "score a flight package on a labelled data set"),
+    Command(("package", "verify"), "package", "verify", "refuse a package with any changed byte"),
+    Command(("package", "show"), "package", "show", "what a package is, takes and has been measured at"),
+    Command(("data", "list"), "data", "list_cards", "the data sets this version can read"),
+    Command(("data", "describe"), "data", "describe", "one data set: bands, classes, licence, how to get it"),
+    Command(("data", "check"), "data", "check", "read every file and report every problem"),
+    Command(("synth",), "synth", "synth", "generate labelled scenes"),
+    Command(("fingerprint",), "stages", "fingerprint", "pack a data set and take its fingerprint"),
+    Command(("plan",), "stages", "plan", "plan network and training, every decision with its reason"),
+    Command(("train",), "stages", "train", "train the planned teacher, fold by fold"),
+    Command(("distill",), "stages", "distill", "train the ladder of students from the teacher"),
+    Command(("export",), "stages", "export", "export, quantise and prove a student as a flight package"),
+    Command(("bench",), "stages", "bench", "measure every model of a run"),
+    Command(("report",), "stages", "report", "write the HTML report of a run"),
+    Command(("crossval",), "crossval", "crossval", "grouped cross-validation of baselines, teacher and students"),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line.
+
+    Returns:
+        Exit status: 0 done, 1 done but with problems to report, 2 a mistake that the message explains.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["--version"]:
+        print(__version__)
+        return 0
+    command = _find(words)
+    if command is None:
+        print(_overview(words), file=sys.stderr if words and words[0] not in ("-h", "--help") else sys.stdout)
+        return 0 if not words or words[0] in ("-h", "--help") else 2
+    try:
+        return _run(command, words[len(command.words) :])
+    except SatsqueezeError as error:
+        print(f"satsqueeze {' '.join(command.words)}: {type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; run the same command again to continue", file=sys.stderr)
+        return 130
+
+
+def _find(words: Sequence[str]) -> Command | None:
+    return next((c for c in COMMANDS if tuple(words[: len(c.words)]) == c.words), None)
+
+
+def _run(command: Command, arguments: list[str]) -> int:
+    from jsonargparse import auto_cli
+
+    try:
+        function = getattr(import_module(f"satsqueeze.cli.{command.module}"), command.function)
+    except ModuleNotFoundError as error:
+        if error.name and not error.name.startswith("satsqueeze"):
+            raise MissingDependencyError(error.name, "train") from error
+        raise
+    result = auto_cli(function, args=arguments, prog=f"satsqueeze {' '.join(command.words)}")
+    return int(result or 0)
+
+
+def _overview(words: Sequence[str]) -> str:
+    width = max(len(" ".join(c.words)) for c in COMMANDS)
+    lines = [f"  {' '.join(c.words):<{width}}  {c.summary}" for c in COMMANDS]
+    unknown = f"unknown command: {' '.join(words[:2])}\n\n" if words and words[0] not in ("-h", "--help") else ""
+    return (
+        f"{unknown}satsqueeze {__version__}: train big on the ground, fly small\n\n"
+        "usage: satsqueeze COMMAND [--help] ...\n\n" + "\n".join(lines)
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

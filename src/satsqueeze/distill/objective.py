@@ -1,0 +1,90 @@
+"""Pixel-wise knowledge distillation.
+
+L = (1 - w) * hard(student, labels) + w * T^2 * KL(teacher_T || student_T), after Hinton et al. 2015 (eq. 4).
+The exact form of the "Squeezing nnU-Nets" paper is not public: this is our reading (papers.md 1.2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from satsqueeze.core.errors import SettingsError
+from satsqueeze.learn.objective import Objective
+
+QUANTUM = 1 / 255
+"""Resolution of the cached teacher probabilities."""
+
+
+def soften(probabilities: Tensor, temperature: float) -> Tensor:
+    """Probabilities at a temperature: p^(1/T), renormalised, which equals softmax(logits / T).
+
+    Args:
+        probabilities: float (N, K, H, W), summing to 1 over K.
+        temperature: > 0.
+
+    Returns:
+        Float (N, K, H, W). Probabilities below half a cache quantum are lifted to it, so that T acts on them.
+    """
+    log = probabilities.clamp_min(QUANTUM / 2).log()
+    return torch.softmax(log / temperature, dim=1)
+
+
+def distillation_loss(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """T^2 * KL(teacher_T || student_T), the mean over pixels that have a teacher. The only place of T^2.
+
+    Args:
+        logits: student logits (N, K, H, W).
+        teacher: teacher probabilities (N, K, H, W) at temperature 1; pixels summing to 0 have no teacher.
+        temperature: > 0.
+
+    Returns:
+        Scalar; 0 if no pixel has a teacher.
+    """
+    logits = logits.float()
+    taught = (teacher.sum(dim=1) > 0.5).float()
+    target = soften(teacher, temperature)
+    student = F.log_softmax(logits / temperature, dim=1)
+    divergence = (target * (target.clamp_min(1e-12).log() - student)).sum(dim=1)
+    return temperature**2 * (divergence * taught).sum() / taught.sum().clamp_min(1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distillation:
+    """An objective that mixes labels and teacher; usable wherever a plain objective is.
+
+    Attributes:
+        hard: loss on labels.
+        weight: share of the teacher, 0 (labels only) to 1 (teacher only).
+        temperature: softening of both distributions, > 0.
+    """
+
+    hard: Objective
+    weight: float
+    temperature: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.weight <= 1 or self.temperature <= 0:
+            raise SettingsError(
+                f"distillation needs a weight in [0, 1] and a temperature > 0, got {self.weight} and {self.temperature}"
+            )
+
+    def __call__(self, logits: Tensor | list[Tensor], labels: Tensor, soft: Tensor | None) -> dict[str, Tensor]:
+        """Loss parts: ``loss``, ``distillation`` and the parts of the hard loss.
+
+        Args:
+            logits: (N, K, H, W), or a list of them with the finest first (deep supervision).
+            labels: (N, H, W), 255 = ignore.
+            soft: teacher probabilities (N, K, H, W), or None where the batch has no teacher.
+        """
+        parts = self.hard(logits, labels, None)
+        finest = logits[0] if isinstance(logits, list) else logits
+        taught = distillation_loss(finest, soft, self.temperature) if soft is not None else finest.new_zeros(())
+        return {
+            **parts,
+            "distillation": taught,
+            "loss": (1 - self.weight) * parts["loss"] + self.weight * taught,
+        }

@@ -1,0 +1,131 @@
+"""Teacher outputs, computed once and kept as quantised memory-mapped arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from satsqueeze.core.errors import RunError
+from satsqueeze.core.files import read_json, replacing, write_json
+from satsqueeze.core.window import Window
+from satsqueeze.data.cache import PackedCache
+
+
+class Teacher(Protocol):
+    """Anything that turns reflectance into class probabilities."""
+
+    name: str
+    bands: tuple[str, ...]
+    classes: tuple[str, ...]
+
+    def probabilities(self, reflectance: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Float32 probabilities (K, H, W) of float32 reflectance (C, H, W), bands in the order of ``bands``."""
+        ...
+
+
+class SoftCache:
+    """Mean teacher probabilities of every item, uint8 (K, H, W) in units of 1/255; one file per item.
+
+    Args:
+        folder: written by :func:`teach`.
+
+    Raises:
+        RunError: the folder holds no finished cache.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.record = read_json(folder / "soft.json")
+        self._arrays: dict[str, NDArray[np.uint8]] = {}
+
+    def window(self, id: str, window: Window) -> NDArray[np.uint8]:  # noqa: A002 - the sampler's protocol
+        """Probabilities times 255, uint8 (K, h, w); 0 outside of the image and where the image is invalid.
+
+        Raises:
+            RunError: the teachers were not asked about this item.
+        """
+        array = self._array(id)
+        out = np.zeros((array.shape[0], window.height, window.width), np.uint8)
+        top, left = max(window.row, 0), max(window.col, 0)
+        part = array[:, top : window.stop_row, left : window.stop_col]
+        row, col = top - window.row, left - window.col
+        out[:, row : row + part.shape[1], col : col + part.shape[2]] = part
+        return out
+
+    def _array(self, item: str) -> NDArray[np.uint8]:
+        if item not in self._arrays:
+            name = self.record["files"].get(item)
+            if name is None:
+                raise RunError(f"no teacher output for '{item}' in {self.folder}; remove the folder and distil again")
+            self._arrays[item] = np.load(self.folder / name, mmap_mode="r")
+        return self._arrays[item]
+
+
+def teach(
+    teachers: Sequence[Teacher],
+    cache: PackedCache,
+    ids: Sequence[str],
+    folder: Path,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> SoftCache:
+    """Ask every teacher about every item, once; resumable item by item.
+
+    Args:
+        teachers: at least one; the mean of their probabilities is kept.
+        cache: the images.
+        ids: items to ask about; they need no labels.
+        folder: where the answers are kept.
+        on_progress: called with (done, total).
+
+    Raises:
+        RunError: teachers whose classes differ from the data's, or no teacher.
+    """
+    _check(teachers, cache)
+    files = {item: f"{i:06d}.npy" for i, item in enumerate(sorted(ids))}
+    record = {"teachers": [teacher.name for teacher in teachers], "classes": list(cache.classes), "files": files}
+    if (folder / "soft.json").exists() and read_json(folder / "soft.json") == record:
+        return SoftCache(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for done, (item, name) in enumerate(files.items()):
+        if on_progress:
+            on_progress(done, len(files))
+        if not (folder / name).exists():
+            _save(folder / name, _answer(teachers, cache, item))
+    write_json(folder / "soft.json", record)
+    return SoftCache(folder)
+
+
+def _answer(teachers: Sequence[Teacher], cache: PackedCache, item: str) -> NDArray[np.uint8]:
+    position = cache.position(item)
+    image, valid = cache.image(position), cache.valid(position)
+    total = np.zeros((len(cache.classes), *valid.shape), np.float32)
+    for teacher in teachers:
+        total += teacher.probabilities(image[[cache.bands.index(band) for band in teacher.bands]])
+    quantised = np.rint(total * (255 / len(teachers))).astype(np.uint8)
+    return np.where(valid, quantised, np.uint8(0))
+
+
+def _save(path: Path, array: NDArray[np.uint8]) -> None:
+    with replacing(path) as temporary, temporary.open("wb") as handle:
+        np.save(handle, array)
+
+
+def _check(teachers: Sequence[Teacher], cache: PackedCache) -> None:
+    if not teachers:
+        raise RunError("distillation needs at least one teacher, got none")
+    for teacher in teachers:
+        if tuple(teacher.classes) != tuple(cache.classes):
+            raise RunError(
+                f"teacher '{teacher.name}' knows the classes {', '.join(teacher.classes)}, the data has "
+                f"{', '.join(cache.classes)}; give a class map, or a teacher of the same classes"
+            )
+        missing = [band for band in teacher.bands if band not in cache.bands]
+        if missing:
+            raise RunError(
+                f"teacher '{teacher.name}' needs the band(s) {', '.join(missing)}, the data has "
+                f"{', '.join(cache.bands)}; pack the data with those bands too"
+            )
