@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from satsqueeze import __version__
+from satsqueeze.cli.flags import parse
 from satsqueeze.core.errors import MissingDependencyError, SatsqueezeError
 
 
@@ -75,16 +76,13 @@ def _find(words: Sequence[str]) -> Command | None:
 
 
 def _run(command: Command, arguments: list[str]) -> int:
-    from jsonargparse import auto_cli
-
     try:
         function = getattr(import_module(f"satsqueeze.cli.{command.module}"), command.function)
     except ModuleNotFoundError as error:
         if error.name and not error.name.startswith("satsqueeze"):
             raise MissingDependencyError(error.name, "train") from error
         raise
-    result = auto_cli(function, args=arguments, prog=f"satsqueeze {' '.join(command.words)}")
-    return int(result or 0)
+    return int(function(**parse(function, arguments, prog=f"satsqueeze {' '.join(command.words)}")) or 0)
 
 
 def _overview(words: Sequence[str]) -> str:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
+from json import dumps
 from pathlib import Path
 
 
-def verify(package: Path, json_output: bool = False) -> int:
+def verify(package: Path, json: bool = False) -> int:
     """Check every byte of a package against its manifest, and its answers against its test vectors.
 
     Args:
         package: folder with a flight.json.
-        json_output: print JSON instead of a sentence.
+        json: print JSON instead of a sentence.
     """
     from satsqueeze.flight.verify import verify_package
 
     report = verify_package(package)
-    print(json.dumps(report.to_dict(), indent=2) if json_output else report.summary())
+    print(dumps(report.to_dict(), indent=2) if json else report.summary())
     return 0
 
 

@@ -1,0 +1,64 @@
+"""``satsqueeze data``: what can be read, and whether a copy of it is sound."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from json import dumps
+
+from satsqueeze.core.run import plain
+
+
+def list_cards(json: bool = False) -> int:
+    """List the dataset cards.
+
+    Args:
+        json: print JSON instead of a table.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from satsqueeze.data.card import card_names, load_card
+
+    cards = [load_card(name) for name in card_names()]
+    if json:
+        print(dumps([{"name": c.name, "task": c.task, "description": c.description} for c in cards], indent=2))
+        return 0
+    table = Table("card", "task", "bands", "classes", "description")
+    for card in cards:
+        table.add_row(card.name, card.task, str(len(card.bands)), str(len(card.classes)), card.description)
+    Console().print(table)
+    return 0
+
+
+def describe(card: str) -> int:
+    """Print a dataset card as JSON: bands, classes, licence, how to get the data.
+
+    Args:
+        card: name of a card, or path of a YAML card.
+    """
+    from satsqueeze.data.card import load_card
+
+    print(dumps(load_card(card).model_dump(mode="json"), indent=2))
+    return 0
+
+
+def check(data: str, card: str | None = None, json: bool = False) -> int:
+    """Read every file of a data set and report every problem; exit status 1 if there is any.
+
+    Args:
+        data: folder, zip file or YAML list of sources.
+        card: name of the card, where the folder has no dataset.yaml.
+        json: print JSON instead of lines.
+    """
+    from satsqueeze.data.check import check as check_dataset
+    from satsqueeze.data.dataset import open_dataset
+
+    dataset = open_dataset(data, card=card)
+    problems = check_dataset(dataset)
+    if json:
+        print(dumps({"items": len(dataset.items), "problems": [plain(asdict(p)) for p in problems]}, indent=2))
+    else:
+        for problem in problems:
+            print(f"{problem.file}: {problem.problem}. {problem.remedy}")
+        print(f"{len(dataset.items)} items read, {len(problems)} problem(s)")
+    return 1 if problems else 0

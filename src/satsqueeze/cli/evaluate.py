@@ -1,0 +1,38 @@
+"""``satsqueeze evaluate``: score a flight package on labelled imagery."""
+
+from __future__ import annotations
+
+from json import dumps
+from pathlib import Path
+from typing import Literal
+
+
+def evaluate(
+    package: Path,
+    data: str,
+    card: str | None = None,
+    precision: Literal["auto", "fp32", "int8"] = "auto",
+    json: bool = False,
+) -> int:
+    """Score a package on a data set; exit status 1 if a file had to be left out.
+
+    Args:
+        package: folder of a flight package.
+        data: folder, zip file or YAML list of sources.
+        card: name of the card, where the folder has no dataset.yaml.
+        precision: which graph of the package.
+        json: print the metrics as JSON on stdout.
+    """
+    from satsqueeze.bench.evaluate import evaluate as score
+    from satsqueeze.data.dataset import open_dataset
+
+    result = score(package, open_dataset(data, card=card), precision=precision)
+    if json:
+        print(dumps(result, indent=2))
+    else:
+        print(f"{result['protocol']}")
+        for key in ("jaccard", "precision", "recall", "specificity", "f1", "accuracy"):
+            print(f"{key:<12} {result[key]:.4f}" if result[key] is not None else f"{key:<12} undefined")
+        for entry in result["quarantined"]:
+            print(f"left out: {entry['file']}: {entry['reason']}")
+    return 1 if result["quarantined"] else 0

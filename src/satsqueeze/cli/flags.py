@@ -1,0 +1,44 @@
+"""Flags of a subcommand, made from the signature and docstring of its function."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import docstring_parser
+from jsonargparse import ArgumentParser, set_parsing_settings
+
+set_parsing_settings(docstring_parse_attribute_docstrings=True)
+
+
+def parse(function: Callable[..., Any], arguments: Sequence[str], *, prog: str) -> dict[str, Any]:
+    """Keyword arguments for ``function`` from command-line words.
+
+    A parameter without a default is positional; one of type ``list[Path]`` takes several words; a ``bool`` is a
+    switch; a settings dataclass becomes dotted flags such as ``--fit.epochs``. ``--config FILE`` reads any of them
+    from YAML.
+
+    Args:
+        function: what the command runs.
+        arguments: the words after the command's name.
+        prog: the command's name, for ``--help``.
+    """
+    hints = get_type_hints(function)
+    parser = ArgumentParser(prog=prog, description=(inspect.getdoc(function) or "").split("\n\n")[0])
+    parser.add_argument("--config", action="config", help="YAML file with any of the options below")
+    several = [name for name, hint in hints.items() if hint == list[Path]]
+    for name in several:
+        parser.add_argument(name, nargs="+", type=str, help=_help(function, name))
+    parser.add_function_arguments(function, skip=set(several), as_positional=True)
+    switches = {f"--{name}" for name, hint in hints.items() if hint is bool}
+    words = [f"{word}=true" if word in switches else word for word in arguments]
+    values = dict(parser.instantiate(parser.parse_args(words)).items())
+    values.pop("config", None)
+    return {key: [Path(word) for word in value] if key in several else value for key, value in values.items()}
+
+
+def _help(function: Callable[..., Any], name: str) -> str:
+    documented = docstring_parser.parse(inspect.getdoc(function) or "").params
+    return next((p.description or "" for p in documented if p.arg_name == name), "")
