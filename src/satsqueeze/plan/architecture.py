@@ -51,7 +51,7 @@ class Architecture:
             if len(values) != length:
                 raise SettingsError(f"{name}: got {len(values)} entries, expected {length} for {stages} stages")
             flat = [number for value in values for number in (value if isinstance(value, tuple) else (value,))]
-            if any(number < 1 for number in flat):
+            if any(not isinstance(number, int) or number < 1 for number in flat):
                 raise SettingsError(f"{name}: got {values}, expected whole numbers of at least 1")
 
     @property

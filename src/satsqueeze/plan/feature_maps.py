@@ -13,15 +13,14 @@ def feature_map_elements(architecture: Architecture, *, patch_size: Pair, labels
     """Numbers put out by all convolutions of `architecture` for one image.
 
     Args:
+        architecture: the network.
         patch_size: height and width of the image in pixels, divisible by the network's total stride.
         labels: channels of the segmentation head.
     """
     areas = [height * width for height, width in architecture.sizes(patch_size)]
     features = architecture.features_per_stage
     per_stage = [area * width for area, width in zip(areas, features, strict=True)]
-    total = sum(
-        maps * elements for maps, elements in zip(_encoder_maps(architecture), per_stage, strict=True)
-    )
+    total = sum(maps * elements for maps, elements in zip(_encoder_maps(architecture), per_stage, strict=True))
     # One more map per decoder stage than it has convolutions: the transposed convolution that feeds it.
     total += sum((convolutions + 1) * per_stage[stage] for stage, convolutions in architecture.decoder_stages())
     if architecture.n_stages > 1:

@@ -57,8 +57,8 @@ def depth(topology: Topology, *, minimum_edge: int) -> Decision:
     edge = tuple(size // step for size, step in zip(topology.patch_size, topology.divisor, strict=True))
     reason = (
         f"{len(topology.strides)} stages halve {_by(topology.patch_size)} px {_by(_poolings(topology))} times (y x x), "
-        f"down to {_by(edge)} px: no axis can be halved again without going below {minimum_edge} px or leaving "
-        f"the other axis more than twice as coarse."
+        f"down to {_by(edge)} px: an axis is halved from {2 * minimum_edge} px on, "
+        f"alone from {3 * minimum_edge} px on, the finer axis first."
     )
     return Decision("depth", reason)
 
@@ -192,8 +192,8 @@ def shrink_patch(
     reason = (
         f"{before} px need {start.elements:,} elements, batch {batch} fits: the patch stays."
         if steps == 0
-        else f"{before} px need {start.elements:,} elements, too many for batch {batch}; {steps} steps, each off the "
-        f"axis longest relative to the median image, lead to {after} px and {current.elements:,}."
+        else f"{before} px need {start.elements:,} elements, too many for batch {batch}; "
+        f"{steps} step{'s' * (steps > 1)} off the axis longest relative to the median image lead{'s' * (steps == 1)} to {after} px and {current.elements:,}."
     )
     return Ruled(current, Decision("shrink-patch", reason))
 
@@ -216,11 +216,11 @@ def _poolings(topology: Topology) -> Pair:
 
 
 def _by(pair: tuple[float, ...]) -> str:
-    return "x".join(f"{value:g}" for value in pair)
+    return "x".join(f"{value:.10g}" for value in pair)
 
 
 def _no_patch(draft: Draft, limit: float) -> str:
     return (
-        f"vram_gb: no patch fits; {_by(draft.topology.patch_size)} px still need {draft.elements:,} feature-map elements, "
-        f"the memory allows {limit:,.0f}: give more memory"
+        f"vram_gb: no patch fits; {_by(draft.topology.patch_size)} px still need {draft.elements:,} feature-map "
+        f"elements, the memory allows {limit:,.0f}: give more memory"
     )

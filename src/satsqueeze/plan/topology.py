@@ -69,10 +69,10 @@ def plan_topology(*, patch: Size, spacing: Size, minimum_edge: int) -> Topology:
     descent = _Descent(size=list(patch), spacing=list(spacing))
     strides: list[Pair] = [(1, 1)]
     kernels: list[Pair] = []
-    wide = (False, False)
+    wide = [False, False]
     while axes := descent.axes_to_halve(minimum_edge):
         # Once an axis has got its 3-wide kernel it keeps it in all deeper stages.
-        wide = tuple(before or now for before, now in zip(wide, descent.comparable_axes(), strict=True))
+        wide = [before or now for before, now in zip(wide, descent.comparable_axes(), strict=True)]
         kernels.append((3 if wide[0] else 1, 3 if wide[1] else 1))
         strides.append((2 if 0 in axes else 1, 2 if 1 in axes else 1))
         descent.halve(axes)
