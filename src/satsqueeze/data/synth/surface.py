@@ -1,0 +1,88 @@
+"""The ground before it gets its spectra: a canvas of covers and scores, and its development into reflectance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from satsqueeze.data.synth.atmosphere import band_index, diffuse_share, path_reflectance
+from satsqueeze.data.synth.noise import Field, Spectrum, power_noise
+from satsqueeze.data.synth.spectra import FACTORS, LAND_COVER, spectral_table
+
+Mask = NDArray[np.bool_]
+
+
+class Canvas:
+    """Mutable arrays that the painters of ``land`` fill in.
+
+    ``cover`` is the land-cover code, ``place`` and ``grain`` are scores (in standard deviations) along the cover's main
+    directions of variation from place to place and from pixel to pixel, ``snow`` the snow-covered share of a pixel,
+    ``glow`` an additive, spectrally flat reflectance such as sun glint, ``heights`` the terrain in metres.
+    """
+
+    def __init__(self, rng: np.random.Generator, height: int, width: int, gsd: float) -> None:
+        self.rng, self.height, self.width, self.gsd = rng, height, width, gsd
+        self.cover = np.zeros((height, width), dtype=np.uint8)
+        self.place = np.zeros((FACTORS, height, width), dtype=np.float32)
+        self.place[:2] = [self.noise(1500, 2.0), self.noise(900, 1.8)]
+        self.place += np.clip(rng.normal(0, 0.8, FACTORS), -1.6, 1.6).astype(np.float32)[:, None, None]
+        self.grain = np.stack([self.noise(120, 1.25), self.noise(60, 1.0), self.noise(30, 0.6)])
+        self.snow = np.zeros((height, width), dtype=np.float32)
+        self.glow = np.zeros((height, width), dtype=np.float32)
+        self.heights = np.zeros((height, width), dtype=np.float32)
+
+    def noise(self, outer_m: float, exponent: float, *, stretch: float = 1.0, angle: float = 0.0) -> Field:
+        """Unit-variance noise with an outer scale in metres, limited to the image."""
+        outer = float(np.clip(outer_m / self.gsd, 2.0, 0.7 * min(self.height, self.width)))
+        spectrum = Spectrum(exponent=exponent, outer=outer, stretch=stretch, angle=angle)
+        return power_noise(self.rng, self.height, self.width, spectrum)
+
+    def fill(self, where: Mask, cover: str) -> None:
+        """Set the land cover of the pixels where ``where`` is True."""
+        self.cover[where] = LAND_COVER.index(cover)
+
+    def is_cover(self, *covers: str) -> Mask:
+        """(H, W) True where the land cover is one of ``covers``."""
+        wanted = np.isin(np.arange(len(LAND_COVER)), [LAND_COVER.index(name) for name in covers])
+        result: Mask = wanted[self.cover]
+        return result
+
+
+def develop(canvas: Canvas, bands: Sequence[str], light: Field) -> NDArray[np.float32]:
+    """Turn covers and scores into top-of-atmosphere reflectance under clear air.
+
+    Args:
+        canvas: the painted ground.
+        bands: common names.
+        light: (H, W) direct sunlight relative to flat ground.
+
+    Returns:
+        Float32 (C, H, W).
+    """
+    table = spectral_table()
+    snow_code = LAND_COVER.index("snow")
+    place, grain = np.clip(canvas.place, -2, 2), np.clip(canvas.grain, -3, 3)
+    present = np.bincount(canvas.cover.ravel(), minlength=len(LAND_COVER)) > 0
+    reflectance = np.empty((len(bands), canvas.height, canvas.width), dtype=np.float32)
+    snowy = bool(canvas.snow.any())
+    for channel, band in enumerate(band_index(bands)):
+        values = table.mean[:, band][canvas.cover]
+        for factor in range(FACTORS):
+            for spread, score in ((table.between, place), (table.within, grain)):
+                weight = spread[:, factor, band]
+                if np.abs(weight[present]).max() > 2e-4:
+                    values += weight[canvas.cover] * score[factor]
+        if snowy:
+            white = table.mean[snow_code, band] * (1 + np.float32(0.08) * place[0] + np.float32(0.02) * grain[0])
+            values += canvas.snow * (white - values)
+        floor = path_reflectance(bands)[channel]
+        sky = diffuse_share(bands)[channel]
+        ground = np.maximum(values - floor, np.float32(0.03) * floor)
+        reflectance[channel] = floor + ground * (sky + (1 - sky) * light) + canvas.glow * np.float32(GLINT[band])
+    return reflectance
+
+
+# Sun glint and foam: flat, dimmed by the air in the blue and by vapour in the absorption bands.
+GLINT = (0.85, 0.9, 0.95, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.45, 0.01, 1.0, 0.95)
