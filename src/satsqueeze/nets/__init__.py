@@ -1,1 +1,1 @@
-"""nets"""
+"""Networks in torch: the parametric U-Net, the students, baselines, and what they cost."""

@@ -1,0 +1,109 @@
+"""What a model is, apart from its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import nn
+
+from satsqueeze.core.errors import BandError, SettingsError
+from satsqueeze.core.scaling import Scaling
+from satsqueeze.nets.baselines import SmpUNet, SmpUNetConfig
+from satsqueeze.nets.unet import UNet
+from satsqueeze.nets.unet_config import UNetConfig
+
+NetConfig = UNetConfig | SmpUNetConfig
+Normalisation = Literal["dataset", "image"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """How networks of one kind are described and built."""
+
+    config: type[UNetConfig | SmpUNetConfig]
+    build: Callable[[Any], nn.Module]
+    """From a config to a network with freshly drawn weights."""
+
+
+FAMILIES: dict[str, Family] = {
+    "unet": Family(config=UNetConfig, build=UNet),
+    "smp-unet-resnet34": Family(config=SmpUNetConfig, build=SmpUNet),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """Everything that is needed to build a model again and to feed it.
+
+    Raises:
+        SettingsError: an unknown family or normalisation, a config of another family, or classes that do not fit it.
+        BandError: bands that fit neither the config nor the scaling.
+    """
+
+    name: str
+    family: str
+    """A key of `FAMILIES`."""
+    config: NetConfig
+    scaling: Scaling
+    """Used by normalisation ``"dataset"``; recorded in any case."""
+    bands: tuple[str, ...]
+    """Names of the input channels, in order."""
+    classes: tuple[str, ...]
+    """Names of the logits, in order."""
+    foreground: tuple[int, ...]
+    """Class values that count as positive in the headline Jaccard."""
+    normalisation: Normalisation = "dataset"
+    """By the data set's statistics, or per image and band over the pixels that are not 0 (nnU-Net's default)."""
+
+    def __post_init__(self) -> None:
+        if self.family not in FAMILIES:
+            raise SettingsError(f"unknown family {self.family!r}; known: {', '.join(FAMILIES)}")
+        if not isinstance(self.config, FAMILIES[self.family].config):
+            raise SettingsError(f"family {self.family!r} cannot be built from a {type(self.config).__name__}")
+        if self.normalisation not in ("dataset", "image"):
+            raise SettingsError(f"normalisation: got {self.normalisation!r}, expected 'dataset' or 'image'")
+        if len(self.bands) != self.config.in_channels or self.bands != self.scaling.bands:
+            raise BandError(
+                f"the bands are {', '.join(self.bands)}, but the network takes {self.config.in_channels} channels "
+                f"and the scaling is for {', '.join(self.scaling.bands)}; they must agree in number and order"
+            )
+        if len(self.classes) != self.config.classes or not set(self.foreground) <= set(range(len(self.classes))):
+            raise SettingsError(
+                f"{len(self.classes)} classes {self.classes} with foreground {self.foreground} do not fit a network "
+                f"of {self.config.classes} classes"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form; `from_dict` is its inverse."""
+        return {
+            "name": self.name,
+            "family": self.family,
+            "config": self.config.to_dict(),
+            "scaling": self.scaling.to_dict(),
+            "bands": list(self.bands),
+            "classes": list(self.classes),
+            "foreground": list(self.foreground),
+            "normalisation": self.normalisation,
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> ModelCard:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            SettingsError: unknown or missing keys, or an unknown family.
+        """
+        values = dict(record)
+        family = FAMILIES.get(values.get("family", ""))
+        if family is None:
+            raise SettingsError(f"unknown family {values.get('family')!r}; known: {', '.join(FAMILIES)}")
+        try:
+            values["config"] = family.config.from_dict(values["config"])
+            values["scaling"] = Scaling.from_dict(values["scaling"])
+            for name in ("bands", "classes", "foreground"):
+                values[name] = tuple(values[name])
+            return cls(**values)
+        except (KeyError, TypeError) as error:
+            raise SettingsError(f"not a model card: {error}") from error

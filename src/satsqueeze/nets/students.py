@@ -1,0 +1,165 @@
+"""The ladder of students, from 8 thousand to 31 million parameters, and how to find one of a given size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Literal
+
+import torch
+
+from satsqueeze.core.errors import BudgetError, SettingsError
+from satsqueeze.nets.unet import UNet
+from satsqueeze.nets.unet_config import UNetConfig
+
+StudentFamily = Literal["unet", "lite"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentCard:
+    """A rung of the ladder."""
+
+    name: str
+    config: UNetConfig
+    """For 4 bands and 2 classes; see `fitted`."""
+
+    def fitted(self, *, in_channels: int, classes: int) -> UNetConfig:
+        """The same network for another number of bands and classes."""
+        return replace(self.config, in_channels=in_channels, classes=classes)
+
+
+def _widths(base: int, levels: int) -> tuple[int, ...]:
+    return tuple(base << level for level in range(levels))
+
+
+def plain_student(base: int, levels: int, *, in_channels: int = 4, classes: int = 2) -> UNetConfig:
+    """Double 3x3 convolution + BatchNorm + ReLU, max-pooling, 2x2 transposed convolution (papers.md 1.4)."""
+    return UNetConfig(
+        in_channels=in_channels,
+        classes=classes,
+        features=_widths(base, levels),
+        strides=(1,) + (2,) * (levels - 1),
+        convs_encoder=(2,) * levels,
+        convs_decoder=(2,) * (levels - 1),
+        norm="batch",
+        activation="relu",
+        downsample="maxpool",
+    )
+
+
+def lite_student(base: int, levels: int, *, in_channels: int = 4, classes: int = 2) -> UNetConfig:
+    """Our cheaper design: works at half the resolution and gets single pixels back at the head."""
+    return UNetConfig(
+        in_channels=in_channels,
+        classes=classes,
+        features=_widths(base, levels),
+        strides=(1,) + (2,) * (levels - 1),
+        convs_encoder=(1,) + (2,) * (levels - 1),
+        convs_decoder=(1,) * (levels - 1),
+        norm="batch",
+        activation="relu",
+        stem=2,
+        detail=4,
+        skip="add",
+        upsample="nearest",
+    )
+
+
+def _plain(name: str, base: int, levels: int) -> StudentCard:
+    return StudentCard(name=name, config=plain_student(base, levels))
+
+
+def _lite(name: str, base: int, levels: int) -> StudentCard:
+    return StudentCard(name=name, config=lite_student(base, levels))
+
+
+STUDENTS: dict[str, StudentCard] = {
+    card.name: card
+    for card in (
+        _plain("unet-2", 2, 4),
+        _plain("unet-4", 4, 4),
+        _plain("unet-6", 6, 4),
+        _plain("unet-16x3", 16, 3),
+        _plain("unet-8", 8, 4),
+        _plain("unet-4x5", 4, 5),
+        _plain("unet-9", 9, 4),
+        _plain("unet-10", 10, 4),
+        _plain("unet-16", 16, 4),
+        _plain("unet-8x5", 8, 5),
+        _plain("unet-16x5", 16, 5),
+        _lite("lite-4", 4, 4),
+        _lite("lite-8", 8, 4),
+        _lite("lite-12", 12, 4),
+        _lite("lite-16", 16, 4),
+        _lite("lite-16x5", 16, 5),
+        _lite("lite-32", 32, 4),
+    )
+}
+"""By name. ``unet-8``: double-convolution U-Net of widths 8, 16, 32, 64; ``x5``: five levels instead of four."""
+
+
+def student_card(name: str) -> StudentCard:
+    """The rung called `name`.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    if name not in STUDENTS:
+        raise SettingsError(f"unknown student {name!r}; known: {', '.join(STUDENTS)}")
+    return STUDENTS[name]
+
+
+def student_for(parameters: int, *, in_channels: int, classes: int, family: StudentFamily = "unet") -> StudentCard:
+    """The largest student of at most `parameters` parameters, over base widths 2..32 and 4 or 5 levels.
+
+    Of equally large ones the shallower comes first.
+
+    Raises:
+        BudgetError: even the smallest is larger.
+        SettingsError: unknown family.
+    """
+    sizes = {card.name: (count, card) for card, count in _candidates(in_channels, classes, family)}
+    fitting = [(count, card) for count, card in sizes.values() if count <= parameters]
+    if not fitting:
+        smallest = min(count for count, _ in sizes.values())
+        raise BudgetError(
+            f"no student of family '{family}' has at most {parameters} parameters: the smallest has {smallest}. "
+            "Allow more parameters, or ask for less compression"
+        )
+    return max(fitting, key=lambda entry: entry[0])[1]
+
+
+def student_for_ratio(
+    teacher_parameters: int, ratio: float, *, in_channels: int, classes: int, family: StudentFamily = "unet"
+) -> StudentCard:
+    """The largest student at least `ratio` times smaller than its teacher, both counted in parameters.
+
+    Raises:
+        BudgetError: even the smallest is larger.
+        SettingsError: a ratio below 1, or an unknown family.
+    """
+    if not ratio >= 1:
+        raise SettingsError(f"compression: got {ratio}, expected at least 1")
+    return student_for(int(teacher_parameters / ratio), in_channels=in_channels, classes=classes, family=family)
+
+
+def count_parameters(config: UNetConfig) -> int:
+    """Trainable parameters of the network that `config` describes, without allocating it."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in UNet(config).parameters() if parameter.requires_grad)
+
+
+@lru_cache(maxsize=16)
+def _candidates(in_channels: int, classes: int, family: str) -> tuple[tuple[StudentCard, int], ...]:
+    return tuple((card, count_parameters(card.config)) for card in _scan(in_channels, classes, family))
+
+
+def _scan(in_channels: int, classes: int, family: str) -> Iterator[StudentCard]:
+    makers = {"unet": plain_student, "lite": lite_student}
+    if family not in makers:
+        raise SettingsError(f"unknown student family {family!r}; known: {', '.join(makers)}")
+    for levels in (4, 5):
+        for base in range(2, 33):
+            name = f"{family}-{base}" if levels == 4 else f"{family}-{base}x{levels}"
+            yield StudentCard(name=name, config=makers[family](base, levels, in_channels=in_channels, classes=classes))

@@ -1,0 +1,162 @@
+"""One parametric U-Net for the 46-million-parameter teacher and the 8-thousand-parameter student."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from satsqueeze.core.errors import GridError
+from satsqueeze.nets.blocks import ConvUnit, Flavour, ResidualBlock, Upsample, initialise, stack
+from satsqueeze.nets.input_check import check_input
+from satsqueeze.nets.unet_config import UNetConfig
+
+__all__ = ["UNet", "UNetConfig"]
+
+
+class UNet(nn.Module):
+    """Encoder, decoder and one or several segmentation heads.
+
+    The plain and the residual encoder follow nnU-Net v2 layer by layer (Isensee et al., Nature Methods 2021;
+    "nnU-Net Revisited", MICCAI 2024), students the double-convolution U-Net (Ronneberger et al., MICCAI 2015).
+
+    Args:
+        config: what to build. Weights are drawn from torch's global generator.
+    """
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        flavour = Flavour(norm=config.norm, activation=config.activation)
+        body = Flavour(norm=config.norm, activation=config.activation, separable=config.separable)
+        self.stem = _stem(config, flavour)
+        self.stages = nn.ModuleList(_encoder_stage(config, index, flavour, body) for index in range(config.n_stages))
+        coarser = range(config.n_stages - 2, -1, -1)
+        self.upsamples = nn.ModuleList(
+            Upsample(
+                config.features[i + 1], config.features[i], stride=config.stride_pairs[i + 1], kind=config.upsample
+            )
+            for i in coarser
+        )
+        self.decoders = nn.ModuleList(
+            _decoder_stage(config, index, count, body)
+            for index, count in zip(coarser, config.convs_decoder, strict=True)
+        )
+        self.detail = ConvUnit(config.in_channels, config.detail, flavour) if config.detail else None
+        self.head_upsample = _head_upsample(config)
+        self.heads = nn.ModuleList(
+            nn.Conv2d(_head_inputs(config, index), config.classes, 1)
+            for index in (coarser if config.deep_supervision else (0,))
+        )
+        initialise(self)
+
+    @property
+    def size_multiple(self) -> int:
+        """Height and width of the input must be multiples of this, in pixels."""
+        return self.config.size_multiple
+
+    def forward(self, x: Tensor) -> Tensor | list[Tensor]:
+        """Segment normalised images.
+
+        Args:
+            x: float (N, C, H, W); H and W multiples of `size_multiple`.
+
+        Returns:
+            Logits (N, K, H, W); with deep supervision and in training, a list of logits, the finest first, each
+            coarser one at the size of its decoder stage, the bottleneck having none.
+
+        Raises:
+            BandError: C is not the configured number of channels.
+            GridError: H or W is not a multiple of `size_multiple`, or too small for instance normalisation.
+        """
+        # A compiler or exporter would turn these comparisons into constraints on its dynamic sizes.
+        if not torch.compiler.is_compiling():
+            self._check(x)
+        skips = []
+        encoded = self.stem(x)
+        for stage in self.stages:
+            encoded = stage(encoded)
+            skips.append(encoded)
+        decoded = [skips.pop()]
+        for upsample, decoder in zip(self.upsamples, self.decoders, strict=True):
+            decoded.append(decoder(self._join(upsample(decoded[-1]), skips.pop())))
+        if self.config.deep_supervision and self.training:
+            return [head(features) for head, features in zip(self.heads, decoded[1:], strict=True)][::-1]
+        finest = self.head_upsample(decoded[-1])
+        if self.detail is not None:
+            finest = torch.cat([finest, self.detail(x)], dim=1)
+        logits: Tensor = self.heads[-1](finest)
+        return logits
+
+    def _join(self, coarse: Tensor, skip: Tensor) -> Tensor:
+        return torch.cat([coarse, skip], dim=1) if self.config.skip == "concat" else coarse + skip
+
+    def _check(self, x: Tensor) -> None:
+        multiple = self.size_multiple
+        check_input(x, in_channels=self.config.in_channels, multiple=multiple)
+        if self.config.norm == "instance" and x.shape[2] == x.shape[3] == multiple:
+            raise GridError(
+                f"{multiple} x {multiple} px leave a single cell in the bottleneck, which instance normalisation "
+                f"cannot scale; use at least {2 * multiple} px along one side"
+            )
+
+
+def _stem(config: UNetConfig, flavour: Flavour) -> nn.Module:
+    """Cells of stem x stem pixels to features; a residual encoder has a convolution here in any case."""
+    if config.stem == 1:
+        if config.encoder == "plain":
+            return nn.Identity()
+        return ConvUnit(config.in_channels, config.features[0], flavour, kernel=config.kernel_pairs[0])
+    # A kernel of twice the stride sees half a cell beyond each border, so that cells are not cut apart.
+    cell = config.stem
+    convolution = nn.Conv2d(config.in_channels, config.features[0], 2 * cell, stride=cell, padding=cell // 2)
+    return nn.Sequential(convolution, flavour.make_norm(config.features[0]), flavour.make_activation())
+
+
+def _encoder_stage(config: UNetConfig, index: int, flavour: Flavour, body: Flavour) -> nn.Module:
+    stem_in = config.in_channels if config.stem == 1 and config.encoder == "plain" else config.features[0]
+    inputs, outputs = list(pairwise((stem_in, *config.features)))[index]
+    kernel, stride = config.kernel_pairs[index], config.stride_pairs[index]
+    if config.encoder == "residual":
+
+        def residual(first: bool) -> nn.Module:
+            return ResidualBlock(
+                inputs if first else outputs, outputs, flavour, kernel=kernel, stride=stride if first else (1, 1)
+            )
+
+        return nn.Sequential(*stack(config.convs_encoder[index], residual))
+    pooling = config.downsample == "maxpool" and stride != (1, 1)
+
+    def plain(first: bool) -> nn.Module:
+        return ConvUnit(
+            inputs if first else outputs,
+            outputs,
+            flavour if first and index == 0 else body,
+            kernel=kernel,
+            stride=stride if first and not pooling else (1, 1),
+        )
+
+    pool: list[nn.Module] = [nn.MaxPool2d(stride, stride)] if pooling else []
+    return nn.Sequential(*pool, *stack(config.convs_encoder[index], plain))
+
+
+def _decoder_stage(config: UNetConfig, index: int, count: int, body: Flavour) -> nn.Module:
+    outputs = config.features[index]
+    inputs = 2 * outputs if config.skip == "concat" else outputs
+
+    def conv(first: bool) -> nn.Module:
+        return ConvUnit(inputs if first else outputs, outputs, body, kernel=config.kernel_pairs[index])
+
+    return nn.Sequential(*stack(count, conv))
+
+
+def _head_upsample(config: UNetConfig) -> nn.Module:
+    if config.stem == 1:
+        return nn.Identity()
+    outputs = config.detail or config.features[0]
+    return Upsample(config.features[0], outputs, stride=(config.stem, config.stem), kind="transposed")
+
+
+def _head_inputs(config: UNetConfig, index: int) -> int:
+    return 2 * config.detail if config.detail else config.features[index]
