@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from satsqueeze.core.errors import SettingsError
-from satsqueeze.learn.objective import Objective
+from satsqueeze.learn.losses import Objective
 
 QUANTUM = 1 / 255
 """Resolution of the cached teacher probabilities."""
