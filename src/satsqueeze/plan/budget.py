@@ -48,11 +48,19 @@ class Budget:
         unknown = [name for name in record if name not in FIGURES]
         if unknown:
             raise SettingsError(f"budget: got {', '.join(unknown)}, expected only {', '.join(FIGURES)}")
-        wrong = [name for name, limit in record.items() if limit is not None and type(limit) not in (int, float)]
-        if wrong:
-            raise SettingsError(f"budget {wrong[0]}: got {record[wrong[0]]!r}, expected a positive number")
-        whole = {name: record[name] for name in ("parameters", "activation_bytes") if record.get(name) is not None}
-        return cls(**{**record, **{name: math.floor(limit) for name, limit in whole.items() if limit is not None}})  # type: ignore[arg-type]
+        for name, limit in record.items():
+            if limit is not None and not (type(limit) in (int, float) and math.isfinite(limit)):
+                raise SettingsError(f"budget {name}: got {limit!r}, expected a positive number or nothing")
+        return cls(
+            parameters=_whole(record.get("parameters")),
+            macs_per_pixel=record.get("macs_per_pixel"),
+            activation_bytes=_whole(record.get("activation_bytes")),
+            train_minutes=record.get("train_minutes"),
+        )
+
+
+def _whole(limit: float | None) -> int | None:
+    return None if limit is None else math.floor(limit)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -187,21 +187,24 @@ def shrink_patch(
             raise BudgetError(_no_patch(current, limit))
         seen.add(state)
         steps += 1
-    batch = preset.patch_gives_way_below_batch
-    before, after = _by(start.topology.patch_size), _by(current.topology.patch_size)
-    reason = (
-        f"{before} px need {start.elements:,} elements, batch {batch} fits: the patch stays."
-        if steps == 0
-        else f"{before} px need {start.elements:,} elements, too many for batch {batch}; "
-        f"{steps} step{'s' * (steps > 1)} off the axis longest relative to the median image lead{'s' * (steps == 1)} to {after} px and {current.elements:,}."
-    )
+    reason = _why_this_patch(start, current, steps=steps, batch=preset.patch_gives_way_below_batch)
     return Ruled(current, Decision("shrink-patch", reason))
 
 
-def batch_size(preset: PlannerPreset, draft: Draft, *, limit: float, shape: Size, n: int) -> Ruled[int]:
+def _why_this_patch(start: Draft, end: Draft, *, steps: int, batch: int) -> str:
+    before, after = _by(start.topology.patch_size), _by(end.topology.patch_size)
+    if steps == 0:
+        return f"{before} px need {start.elements:,} elements, batch {batch} fits: the patch stays."
+    return (
+        f"{before} px need {start.elements:,} elements, too many for batch {batch}; shortened {steps} times, "
+        f"always the axis longest relative to the median image, to {after} px and {end.elements:,} elements."
+    )
+
+
+def batch_size(preset: PlannerPreset, fitted: Draft, *, limit: float, shape: Size, n: int) -> Ruled[int]:
     """Rule "batch-size": what memory allows, at most a share of the data set, at least the minimum."""
-    pixels = math.prod(draft.topology.patch_size)
-    fitting = round(limit / draft.elements * preset.reference_batch)
+    pixels = math.prod(fitted.topology.patch_size)
+    fitting = round(limit / fitted.elements * preset.reference_batch)
     covered = round(shape[0] * shape[1] * n * preset.dataset_share / pixels)
     batch = max(min(fitting, covered), preset.minimum_batch)
     reason = (
@@ -219,8 +222,8 @@ def _by(pair: tuple[float, ...]) -> str:
     return "x".join(f"{value:.10g}" for value in pair)
 
 
-def _no_patch(draft: Draft, limit: float) -> str:
+def _no_patch(smallest: Draft, limit: float) -> str:
     return (
-        f"vram_gb: no patch fits; {_by(draft.topology.patch_size)} px still need {draft.elements:,} feature-map "
+        f"vram_gb: no patch fits; {_by(smallest.topology.patch_size)} px still need {smallest.elements:,} feature-map "
         f"elements, the memory allows {limit:,.0f}: give more memory"
     )

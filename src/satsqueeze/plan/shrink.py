@@ -3,7 +3,8 @@
 1. halve-width: halve the channels of all stages, down to 8 in the finest.
 2. drop-deepest-stage: remove the bottleneck, down to 3 stages.
 3. fewer-blocks: halve the convolutions or blocks of every stage, down to 1.
-4. halve-patch: halve the longer edge of the patch, while the deepest feature map keeps edges of 4 pixels.
+4. halve-patch: halve the longer edge of the patch, down to 64 pixels; stages whose feature maps would get edges below
+   4 pixels go with it.
 5. halve-width-further: halve the channels again, down to 2 in the finest stage.
 
 No step raises any figure. A step that lowers none of the exceeded figures is left out, unless the budget cannot be met
@@ -17,11 +18,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from satsqueeze.core.errors import BudgetError, SettingsError
+from satsqueeze.plan.architecture import Pair
 from satsqueeze.plan.budget import Budget, PlanCost, TrainingLoad, plan_cost
 from satsqueeze.plan.decision import Decision
 from satsqueeze.plan.unet_plan import UNetPlan
 
 _MINIMUM_EDGE = 4
+_MINIMUM_PATCH_EDGE = 64
 
 
 def _halve_width(floor: int) -> Callable[[UNetPlan], UNetPlan | None]:
@@ -59,13 +62,22 @@ def _fewer_blocks(plan: UNetPlan) -> UNetPlan | None:
 
 def _halve_patch(plan: UNetPlan) -> UNetPlan | None:
     height, width = plan.patch_size
-    divisors = [math.prod(stride[axis] for stride in plan.strides) for axis in (0, 1)]
-    shorter = {"y": (height // 2, width), "x": (height, width // 2)}
-    for axis in ("y", "x") if height >= width else ("x", "y"):
-        edge, divisor = (height, divisors[0]) if axis == "y" else (width, divisors[1])
-        if edge % (2 * divisor) == 0 and edge // (2 * divisor) >= _MINIMUM_EDGE:
-            return replace(plan, patch_size=shorter[axis])
+    candidates = [(height // 2, width), (height, width // 2)]
+    for patch in candidates if height >= width else reversed(candidates):
+        if min(patch) < _MINIMUM_PATCH_EDGE and min(patch) < min(plan.patch_size):
+            continue
+        shallower: UNetPlan | None = plan
+        while shallower is not None and not _divides(shallower, patch):
+            shallower = _drop_deepest_stage(shallower)
+        if shallower is not None:
+            return replace(shallower, patch_size=patch)
     return None
+
+
+def _divides(plan: UNetPlan, patch: Pair) -> bool:
+    """Whether the network halves `patch` without remainder down to a feature map that is large enough."""
+    divisors = [math.prod(stride[axis] for stride in plan.strides) for axis in (0, 1)]
+    return all(edge % step == 0 and edge // step >= _MINIMUM_EDGE for edge, step in zip(patch, divisors, strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +104,7 @@ def _blocks(plan: UNetPlan) -> str:
 
 
 def _patch(plan: UNetPlan) -> str:
-    return f"patch {plan.patch_size[0]}x{plan.patch_size[1]} px"
+    return f"patch {plan.patch_size[0]}x{plan.patch_size[1]} px in {plan.n_stages} stages"
 
 
 SHRINK_RULES = (
