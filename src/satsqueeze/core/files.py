@@ -6,12 +6,16 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from satsqueeze.core.errors import RunError
+from satsqueeze.core.errors import RunError, SatsqueezeError
+
+# Writers such as numpy's tofile, safetensors and torch.save report a full disk without ENOSPC.
+_FULL_BELOW_BYTES = 1 << 16
 
 
 @contextmanager
@@ -21,7 +25,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Nothing already written is lost: on any failure ``path`` is as it was and the temporary file is removed.
 
     Raises:
-        RunError: the disk is full, or the folder cannot be written.
+        RunError: the disk or the quota is full, or the folder cannot be written.
     """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
@@ -30,17 +34,32 @@ def replacing(path: Path) -> Iterator[Path]:
         with temporary.open("rb+") as handle:
             os.fsync(handle.fileno())
         temporary.replace(path)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
+    except SatsqueezeError:
+        raise
+    except Exception as error:
+        if _is_full(error, path.parent):
             raise RunError(
                 f"the disk is full while writing {path}; what was finished before is intact. Free some space and run "
                 "the same command again: it continues where it stopped."
             ) from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        if isinstance(error, OSError) and error.errno in _UNWRITABLE:
             raise RunError(f"cannot write {path}: {error.strerror}; choose another output folder") from error
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+_UNWRITABLE = (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
+
+
+def _is_full(error: Exception, folder: Path) -> bool:
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    try:
+        return shutil.disk_usage(folder).free < _FULL_BELOW_BYTES
+    except OSError:
+        return False
 
 
 def write_text(path: Path, text: str) -> None:
@@ -64,7 +83,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise RunError(f"{path} does not exist; run the stage that writes it first") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise RunError(f"{path} is not readable JSON ({error}); remove it and run its stage again") from error
 
 

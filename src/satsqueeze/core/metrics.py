@@ -97,8 +97,8 @@ class SegmentationMetrics:
 
     classes: int
     foreground: tuple[int, ...] = ()
-    _images: dict[str, NDArray[np.int64]] = field(default_factory=dict, repr=False)
-    _groups: dict[str, str] = field(default_factory=dict, repr=False)
+    _images: dict[str, NDArray[np.int64]] = field(default_factory=dict, init=False, repr=False)
+    _groups: dict[str, str] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.foreground = self.foreground or tuple(range(1, self.classes))
@@ -196,9 +196,14 @@ class CalibrationError:
 
         Args:
             truth: uint8 (H, W), 255 = does not count.
-            probabilities: float (K, H, W), summing to 1 over K.
+            probabilities: float (K, H, W), summing to 1 over K; pixels where any is NaN do not count.
+
+        Raises:
+            LabelError: unequal heights or widths.
         """
-        counted = truth != IGNORE
+        if probabilities.ndim != 3 or probabilities.shape[1:] != truth.shape:
+            raise LabelError(f"truth is {truth.shape}, so probabilities must be (K, H, W), got {probabilities.shape}")
+        counted = (truth != IGNORE) & ~np.isnan(probabilities).any(axis=0)
         confidence = probabilities.max(axis=0)[counted].astype(np.float64)
         correct = (probabilities.argmax(axis=0) == truth)[counted]
         bin_of = np.clip(np.ceil(confidence * self.bins).astype(np.int64) - 1, 0, self.bins - 1)

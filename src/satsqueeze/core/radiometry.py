@@ -17,11 +17,15 @@ from numpy.typing import NDArray
 from satsqueeze.core.errors import RadiometryError
 from satsqueeze.core.raster import sanitise
 
-_BASELINE = re.compile(r"_N(\d{4})_")
+_BASELINE = re.compile(r"_N(\d{2})\.?(\d{2})(?=[_./\\]|$)")
+_USER_PROCESSED = 9999
+_BASELINE_TAG = "PROCESSING_BASELINE"
 _OFFSET_TAGS = ("BOA_ADD_OFFSET", "RADIO_ADD_OFFSET")
 _QUANTIFICATION_TAGS = ("BOA_QUANTIFICATION_VALUE", "QUANTIFICATION_VALUE")
 OFFSET_SINCE_BASELINE = 400
 """First Sentinel-2 processing baseline, times 100, with an additive offset."""
+SENTINEL2_OFFSETS_DN = (0.0, -1000.0)
+"""The additive offsets that Sentinel-2 products have had, in digital numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +65,8 @@ class Radiometry:
             valid &= ~missing.any(axis=0)
         if self.saturated is not None:
             valid &= ~(digital >= self.saturated).any(axis=0)
-        values = digital.astype(np.float32) * np.float32(self.scale) + np.float32(self.offset)
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows float32 becomes inf, hence invalid
+            values = digital.astype(np.float32) * np.float32(self.scale) + np.float32(self.offset)
         return sanitise(values, valid)
 
 
@@ -79,8 +84,13 @@ def sentinel2_radiometry(
         stated_offset_dn: offset in digital numbers, 0 or -1000, stated by the user.
 
     Raises:
-        RadiometryError: no evidence, unreadable metadata, or evidence that contradicts the setting.
+        RadiometryError: no evidence, unreadable or self-contradicting metadata or name, a stated offset that no
+            Sentinel-2 product has, or one that contradicts the evidence.
     """
+    if stated_offset_dn is not None and stated_offset_dn not in SENTINEL2_OFFSETS_DN:
+        raise RadiometryError(
+            f"offset_dn must be -1000 (processing baseline 04.00 and later) or 0 (before), got {stated_offset_dn:g}"
+        )
     found = _from_metadata(metadata_xml) if metadata_xml else None
     if found is None and product_name:
         found = _from_baseline(product_name)
@@ -108,34 +118,50 @@ def _sentinel2(offset_dn: float, quantification: float, provenance: str) -> Radi
 
 
 def _from_metadata(text: str) -> tuple[float, float, str] | None:
+    values = _metadata_values(text)
+    offsets = next((values[tag] for tag in _OFFSET_TAGS if tag in values), None)
+    quantifications = next((values[tag] for tag in _QUANTIFICATION_TAGS if tag in values), None)
+    if offsets is None and quantifications is None:
+        return None
+    if offsets is None and max(values.get(_BASELINE_TAG, {0.0})) * 100 >= OFFSET_SINCE_BASELINE:
+        raise RadiometryError(
+            f"the product metadata states baseline {max(values[_BASELINE_TAG]):05.2f}, which has an offset, but holds "
+            f"no {' or '.join(_OFFSET_TAGS)}; fetch the metadata file again"
+        )
+    offset, quantification = offsets or {0.0}, quantifications or {10000.0}
+    if len(offset) > 1 or len(quantification) > 1 or min(quantification) <= 0:
+        raise RadiometryError(
+            f"the product metadata states offset {sorted(offset)} and quantification {sorted(quantification)}; one of "
+            "each is supported, the same for all bands and above 0"
+        )
+    return offset.pop(), quantification.pop(), "product metadata"
+
+
+def _metadata_values(text: str) -> dict[str, set[float]]:
+    values: dict[str, set[float]] = {}
     try:
         root = ET.fromstring(text)  # noqa: S314 - product metadata from the user's own disk
-    except ET.ParseError as error:
-        raise RadiometryError(f"the product metadata is not readable XML ({error}); fetch the product again") from error
-    values: dict[str, set[float]] = {}
-    for element in root.iter():
-        tag = element.tag.rsplit("}", 1)[-1]
-        if tag in _OFFSET_TAGS + _QUANTIFICATION_TAGS and element.text:
-            values.setdefault(tag, set()).add(float(element.text))
-    offsets = next((values[tag] for tag in _OFFSET_TAGS if tag in values), {0.0} if values else None)
-    if offsets is None:
-        return None
-    if len(offsets) > 1:
-        raise RadiometryError(
-            f"the product metadata states different offsets per band, {sorted(offsets)}, expected one for all; "
-            "convert the bands to reflectance first"
-        )
-    quantifications = next((values[tag] for tag in _QUANTIFICATION_TAGS if tag in values), {10000.0})
-    return offsets.pop(), max(quantifications), "product metadata"
+        for element in root.iter():
+            tag = element.tag.rsplit("}", 1)[-1]
+            if tag in (*_OFFSET_TAGS, *_QUANTIFICATION_TAGS, _BASELINE_TAG) and element.text:
+                values.setdefault(tag, set()).add(float(element.text))
+    except (ET.ParseError, ValueError) as error:
+        raise RadiometryError(f"the product metadata is not readable ({error}); fetch the product again") from error
+    return values
 
 
 def _from_baseline(product_name: str) -> tuple[float, float, str] | None:
-    match = _BASELINE.search(product_name)
-    if match is None:
+    # Baseline 99.99 marks products that a user made with Sen2Cor: it says nothing about the offset.
+    found = {int(match[1] + match[2]) for match in _BASELINE.finditer(product_name)} - {_USER_PROCESSED}
+    offsets = {SENTINEL2_OFFSETS_DN[baseline >= OFFSET_SINCE_BASELINE] for baseline in found}
+    if len(offsets) > 1:
+        raise RadiometryError(
+            f"{product_name!r} names processing baselines with different offsets; pass the name of one product"
+        )
+    if not offsets:
         return None
-    baseline = int(match.group(1))
-    offset = -1000.0 if baseline >= OFFSET_SINCE_BASELINE else 0.0
-    return offset, 10000.0, f"processing baseline {baseline / 100:05.2f} in the product name"
+    baselines = " and ".join(f"{baseline / 100:05.2f}" for baseline in sorted(found))
+    return offsets.pop(), 10000.0, f"processing baseline {baselines} in the product name"
 
 
 def landsat_l1_radiometry(*, sun_elevation_deg: float, mult: float = 2e-5, add: float = -0.1) -> Radiometry:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from satsqueeze.core.errors import RunError
 from satsqueeze.core.files import read_json, write_json
@@ -32,14 +35,15 @@ class RunFolder:
         self.path = Path(path)
         manifest = self.path / "run.json"
         if manifest.exists():
-            found = read_json(manifest).get("format_version")
+            record = read_json(manifest)
+            found = record.get("format_version") if isinstance(record, dict) else None
             if found != FORMAT_VERSION:
                 raise RunError(
                     f"{self.path} is a run folder of format {found}, this satsqueeze reads format {FORMAT_VERSION}; "
                     "use the version that wrote it, or choose a new --out folder"
                 )
             return
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if self.path.exists() and (not self.path.is_dir() or any(map(_is_foreign, self.path.iterdir()))):
             raise RunError(f"{self.path} exists and is not a run folder; choose an empty or new folder")
         write_json(manifest, {"format_version": FORMAT_VERSION, "created_unix": int(time.time())})
 
@@ -80,22 +84,35 @@ class RunFolder:
         return self.path / "stages" / f"{stage.replace('/', '__')}.json"
 
 
+def _is_foreign(path: Path) -> bool:
+    # A run killed while it wrote its manifest leaves only the temporary file behind.
+    return not (path.name.startswith(".run.") and path.name.endswith(".part.json"))
+
+
 def plain(value: object) -> Any:
-    """JSON-ready form of settings: dataclasses, paths, tuples and mappings."""
+    """JSON-ready form of settings: dataclasses, paths, tuples, mappings and arrays; NaN and infinities become None.
+
+    Raises:
+        RunError: a type that has no JSON form.
+    """
     if is_dataclass(value) and not isinstance(value, type):
         return plain(asdict(value))
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         items = sorted(value, key=str) if isinstance(value, set | frozenset) else value
         return [plain(item) for item in items]
+    if isinstance(value, bool | int | float | str | Path) or value is None:
+        return _plain_scalar(value)
+    raise RunError(f"cannot record a {type(value).__name__} in a run folder")
+
+
+def _plain_scalar(value: bool | float | str | Path | None) -> bool | float | str | None:
     if isinstance(value, Path):
         return str(value)
-    if isinstance(value, bool | int | float | str) or value is None:
-        return value
-    if hasattr(value, "item"):
-        return value.item()
-    raise RunError(f"cannot record a {type(value).__name__} in a run folder")
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def fingerprint_of(settings: object) -> str:

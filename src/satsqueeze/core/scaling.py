@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.errors import BandError, SettingsError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +32,21 @@ class Scaling:
                 f"scaling needs one mean and one std per band, got {len(self.bands)} bands, "
                 f"{len(self.mean)} means, {len(self.std)} stds"
             )
-        if min(self.std, default=0.0) <= 0 or not self.low < self.high:
-            raise SettingsError(f"scaling needs std > 0 and low < high, got std {self.std}, {self.low}, {self.high}")
+        if not self.std or not np.isfinite([*self.mean, *self.std]).all() or min(self.std) <= 0:
+            raise SettingsError(f"scaling needs finite means and std > 0, got mean {self.mean} and std {self.std}")
+        if not self.low < self.high:
+            raise SettingsError(f"scaling needs low < high, got {self.low} and {self.high}")
 
     def apply(self, reflectance: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Normalise float32 reflectance (..., C, H, W)."""
+        """Normalise float32 reflectance (..., C, H, W).
+
+        Raises:
+            BandError: the channel count is not that of the scaling.
+        """
+        if reflectance.ndim < 3 or reflectance.shape[-3] != len(self.bands):
+            raise BandError(
+                f"scaling of {', '.join(self.bands)} needs (..., {len(self.bands)}, H, W), got {reflectance.shape}"
+            )
         mean = np.asarray(self.mean, np.float32)[:, None, None]
         std = np.asarray(self.std, np.float32)[:, None, None]
         clipped = np.clip(reflectance, np.float32(self.low), np.float32(self.high))

@@ -63,6 +63,6 @@ def cover(*, height: int, width: int, window: int, overlap: float = 0.5) -> list
 def _starts(size: int, window: int, overlap: float) -> list[int]:
     if size <= window:
         return [0]
-    step = max(1.0, window * (1 - overlap))
+    step = max(1.0, round(window * (1 - overlap), 6))
     count = int(-(-(size - window) // step)) + 1
     return [round(i * (size - window) / (count - 1)) for i in range(count)]
