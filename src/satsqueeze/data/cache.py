@@ -1,0 +1,296 @@
+"""Writing the packed cache: each item is read once, kept for good, and a killed run continues where it stopped."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from satsqueeze.core.errors import DataError, RunError
+from satsqueeze.core.files import replacing, write_json
+from satsqueeze.core.run import fingerprint_of
+from satsqueeze.data.dataset import Dataset
+from satsqueeze.data.filetree import local_path
+from satsqueeze.data.item import Item
+from satsqueeze.data.packed import (
+    FORMAT_VERSION,
+    IMAGES,
+    LABELS,
+    LOCATIONS,
+    MANIFEST,
+    CacheEntry,
+    PackedCache,
+    Quarantined,
+    class_counts,
+    quantise,
+)
+from satsqueeze.data.reader import read_sample
+
+__all__ = ["CacheEntry", "PackedCache", "Progress", "Quarantined", "pack"]
+
+JOURNAL = "packing.jsonl"
+LOCATIONS_PER_CLASS = 4096
+_WORKERS = 2
+
+Progress = Callable[[int, int], None]
+"""Called with the number of items done and of all items."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Packed:
+    entry: CacheEntry
+    image: NDArray[np.int16]
+    label: NDArray[np.uint8]
+
+
+def pack(
+    dataset: Dataset,
+    folder: Path | str,
+    *,
+    bands: Sequence[str] | None = None,
+    on_progress: Progress | None = None,
+) -> PackedCache:
+    """Read every item once and write the cache; a finished cache of the same files is opened as it is.
+
+    Items that cannot be used are quarantined with their reason, never dropped silently: see
+    ``PackedCache.quarantine``.
+
+    Args:
+        dataset: what to pack.
+        folder: where; made if absent.
+        bands: common names in channel order; by default all bands the sources share.
+        on_progress: told after each item.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written; what was packed is kept.
+        DataError: every item had to be quarantined.
+    """
+    folder = Path(folder)
+    bands = tuple(bands or dataset.bands)
+    key = fingerprint_of([FORMAT_VERSION, bands, dataset.classes, [_identity(item) for item in dataset.items]])
+    if (folder / MANIFEST).is_file():
+        done = PackedCache(folder)
+        if done.fingerprint == key:
+            return done
+        (folder / MANIFEST).unlink()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writer = _Writer(folder, key, channels=len(bands))
+        for item, outcome in _read_all(dataset, bands, writer.finished):
+            writer.add(item, outcome)
+            if on_progress:
+                on_progress(len(writer.finished), len(dataset.items))
+        writer.close()
+    except OSError as error:
+        raise _write_error(folder, error) from error
+    if not writer.entries:
+        raise DataError(
+            f"none of the {len(dataset.items)} items can be used; the first reason: {writer.quarantine[0].reason}"
+        )
+    _finish(folder, writer, dataset, {"bands": list(bands), "fingerprint": key})
+    return PackedCache(folder)
+
+
+class _Writer:
+    """Appends items to the packed files; the journal records each only after its pixels are on disk."""
+
+    def __init__(self, folder: Path, key: str, *, channels: int) -> None:
+        self.entries: list[CacheEntry] = []
+        self.quarantine: list[Quarantined] = []
+        self._pixels = 0
+        self._journal_path = folder / JOURNAL
+        self._resume(key)
+        paths = folder / IMAGES, folder / LABELS
+        sizes = self._pixels * channels * 2, self._pixels
+        self._files = [_open_at(path, size) for path, size in zip(paths, sizes, strict=True)]
+        self._journal = self._journal_path.open("a", encoding="utf-8")
+        if not self.finished:
+            self._record({"key": key})
+
+    @property
+    def finished(self) -> set[str]:
+        """Names of items that need not be read again."""
+        return {entry.id for entry in self.entries} | {entry.id for entry in self.quarantine}
+
+    def add(self, item: Item, outcome: _Packed | DataError) -> None:
+        """Keep an item, or the reason why not."""
+        if isinstance(outcome, DataError):
+            self.quarantine.append(Quarantined(id=item.id, reason=str(outcome)))
+            self._record({"quarantined": asdict(self.quarantine[-1])})
+            return
+        entry = replace(outcome.entry, offset=self._pixels)
+        for handle, content in zip(self._files, (outcome.image.tobytes(), outcome.label.tobytes()), strict=True):
+            handle.write(content)
+            handle.flush()
+        self._pixels += entry.pixels
+        self.entries.append(entry)
+        self._record({"entry": entry.to_dict()})
+
+    def close(self) -> None:
+        """Bring everything to disk."""
+        for handle in (*self._files, self._journal):
+            handle.flush()
+            os.fsync(handle.fileno())
+            handle.close()
+
+    def _record(self, line: dict[str, Any]) -> None:
+        self._journal.write(json.dumps(line) + "\n")
+        self._journal.flush()
+
+    def _resume(self, key: str) -> None:
+        lines = _journal_lines(self._journal_path)
+        if not lines or lines[0] != {"key": key}:
+            self._journal_path.unlink(missing_ok=True)
+            return
+        for line in lines[1:]:
+            if "entry" in line:
+                self.entries.append(CacheEntry.from_dict(line["entry"]))
+            else:
+                self.quarantine.append(Quarantined(**line["quarantined"]))
+        self._pixels = sum(entry.pixels for entry in self.entries)
+        # A line cut short by a kill must not swallow the next one.
+        self._journal_path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
+def _read_all(dataset: Dataset, bands: Sequence[str], finished: set[str]) -> Iterator[tuple[Item, _Packed | DataError]]:
+    waiting: deque[tuple[Item, Future[_Packed | DataError]]] = deque()
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        for item in dataset.items:
+            if item.id in finished:
+                continue
+            waiting.append((item, pool.submit(_read, item, bands, len(dataset.classes))))
+            if len(waiting) > 2 * _WORKERS:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        while waiting:
+            first, future = waiting.popleft()
+            yield first, future.result()
+
+
+def _read(item: Item, bands: Sequence[str], classes: int) -> _Packed | DataError:
+    try:
+        sample = read_sample(item, bands)
+    except DataError as error:
+        return error
+    raster, label = sample.raster, sample.label
+    if not raster.valid.any():
+        return DataError(
+            f"{item.images[0]}: no pixel is valid (all nodata, NaN or saturated); expected at least one. Leave the "
+            "image out, or check 'nodata' in its card"
+        )
+    height, width = label.shape
+    return _Packed(
+        entry=CacheEntry(
+            id=item.id,
+            source=item.source,
+            groups=item.groups,
+            stratum=item.stratum,
+            role=item.role,
+            height=height,
+            width=width,
+            offset=0,
+            labelled=item.labelled,
+            class_pixels=class_counts(label, classes),
+            valid_pixels=int(raster.valid.sum()),
+            gsd_m=round(sample.gsd_m, 3),
+            provenance=raster.provenance,
+        ),
+        image=quantise(raster.values, raster.valid),
+        label=label,
+    )
+
+
+def _finish(folder: Path, writer: _Writer, dataset: Dataset, record: dict[str, Any]) -> None:
+    entries = writer.entries
+    labels = np.fromfile(folder / LABELS, dtype=np.uint8) if not entries else np.memmap(folder / LABELS, np.uint8, "r")
+    with replacing(folder / LOCATIONS) as temporary, temporary.open("wb") as handle:
+        starts, flat = _locations(entries, labels, len(dataset.classes))
+        np.savez(handle, starts=starts, flat=flat)
+    write_json(
+        folder / MANIFEST,
+        {
+            **record,
+            "format_version": FORMAT_VERSION,
+            "classes": list(dataset.classes),
+            "foreground": list(dataset.foreground),
+            "weights": dict(dataset.weights),
+            "entries": [entry.to_dict() for entry in entries],
+            "quarantine": [asdict(entry) for entry in writer.quarantine],
+        },
+    )
+    (folder / JOURNAL).unlink(missing_ok=True)
+
+
+def _locations(
+    entries: Sequence[CacheEntry], labels: NDArray[np.uint8], classes: int
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    flat: list[NDArray[np.int32]] = []
+    for entry in entries:
+        label = labels[entry.offset : entry.offset + entry.pixels]
+        flat.extend(_drawn(label, entry, value) for value in range(classes))
+    starts = np.concatenate([[0], np.cumsum([len(part) for part in flat])]).astype(np.int64)
+    return starts, np.concatenate([np.empty(0, np.int32), *flat])
+
+
+def _drawn(label: NDArray[np.uint8], entry: CacheEntry, value: int) -> NDArray[np.int32]:
+    if not value or not entry.class_pixels[value]:
+        return np.empty(0, np.int32)
+    places = np.flatnonzero(label == value).astype(np.int32)
+    if len(places) <= LOCATIONS_PER_CLASS:
+        return places
+    generator = np.random.Generator(np.random.Philox(key=[zlib.crc32(entry.id.encode()), value]))
+    return np.sort(generator.choice(places, LOCATIONS_PER_CLASS, replace=False))
+
+
+def _identity(item: Item) -> list[Any]:
+    files = [local_path(path) for path in (*item.images, *([item.label] if item.label else []))]
+    card = item.card.model_dump_json(exclude={"description", "licence", "how_to_get", "source"})
+    places = [item.id, item.source, list(item.groups), item.stratum, item.role, list(item.images), item.label]
+    return [zlib.crc32(card.encode()), places, [_stamp(path) for path in files]]
+
+
+def _stamp(path: Path) -> list[int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return []
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _open_at(path: Path, size: int) -> Any:
+    handle = path.open("r+b" if path.exists() else "w+b")
+    handle.truncate(size)
+    handle.seek(size)
+    return handle
+
+
+def _journal_lines(path: Path) -> list[dict[str, Any]]:
+    lines: list[dict[str, Any]] = []
+    if path.is_file():
+        for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                lines.append(json.loads(text))
+            except json.JSONDecodeError:
+                break
+    return lines
+
+
+def _write_error(folder: Path, error: OSError) -> RunError:
+    if error.errno == errno.ENOSPC:
+        free = shutil.disk_usage(folder).free if folder.exists() else 0
+        return RunError(
+            f"the disk is full while packing {folder} ({free} bytes free); what was packed is intact. Free some space "
+            "and run the same command again: it continues where it stopped."
+        )
+    return RunError(f"cannot write {folder}: {error.strerror}; choose another output folder")

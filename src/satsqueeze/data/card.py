@@ -1,0 +1,270 @@
+"""Dataset cards: what a data set is, where its files lie and what their numbers mean, in YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+import yaml
+
+from satsqueeze.core.bands import SENSORS, SENTINEL2, Band
+from satsqueeze.core.errors import CardError, DataError
+from satsqueeze.core.labels import CLOUD_CLASSES, CLOUD_FOREGROUND, IGNORE
+from satsqueeze.data.pattern import PathPattern, anywhere
+from satsqueeze.data.radiometric_statement import parse_radiometry
+
+Task = Literal["segmentation", "classification", "multi-label", "unlabelled"]
+
+
+class _Model(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class CardBand(_Model):
+    """A band as a card lists it, in channel order."""
+
+    name: str
+    """STAC common name."""
+    wavelength_nm: float = 0.0
+    gsd_m: float = 10.0
+    file: str = ""
+    """What stands for the band in file names, where each band has its own file."""
+    reflective: bool = True
+    """False for thermal bands: their values are kelvin and never enter a cache."""
+
+    def band(self) -> Band:
+        """The value type that travels."""
+        return Band(name=self.name, wavelength_nm=self.wavelength_nm, gsd_m=self.gsd_m)
+
+
+class GroupTable(_Model):
+    """A CSV file that tells the group of each item, such as On Cloud N's locations."""
+
+    file: str
+    """Path pattern."""
+    key: str
+    """Column that holds what the ``group`` template gives."""
+    value: str
+    """Column that holds the group."""
+
+
+class DatasetCard(_Model):
+    """One data set; the fields of a card file. Patterns: :class:`satsqueeze.data.pattern.PathPattern`."""
+
+    name: str
+    description: str
+    licence: str
+    how_to_get: str
+    task: Task = "segmentation"
+    sensor: str = "sentinel-2"
+    bands: tuple[CardBand, ...] = ()
+    """Channel order of a multi-band file, or one entry per file; empty where the files name their channels."""
+    layouts: tuple[tuple[str, ...], ...] = ()
+    """Further channel orders that files may have, told apart by their number of channels."""
+    images: str
+    """Path pattern of image files; with ``{band}`` where each band has its own file."""
+    labels: tuple[str, ...] = ()
+    """Path patterns of label files, tried in order; joined to images by the names they share."""
+    label_kind: Literal["mask", "path", "json", "constant", "none"] = "mask"
+    """``path``: the class is the ``{label}`` of the image pattern; ``json``: a list under ``labels``."""
+    constant_label: int | None = None
+    """The class of every valid pixel, for ``label_kind: constant``."""
+    ignore: int | None = None
+    """Raw label that means "do not count", besides what ``label_map`` sends to 255."""
+    label_map: dict[int | str, int] = {}
+    """Raw label -> class, 255 = ignore; empty: raw values are classes."""
+    classes: tuple[str, ...] = CLOUD_CLASSES
+    foreground: tuple[int, ...] = CLOUD_FOREGROUND
+    item: str = ""
+    """Template of an item's name; by default the file name without its suffix."""
+    group: str = ""
+    """The scene or location: a template, or an expression whose first ``(...)`` is searched in the item's name; by
+    default every item is its own group."""
+    group_space: str = ""
+    """Groups of cards with the same space and name are the same place; by default the card's name."""
+    group_table: GroupTable | None = None
+    stratum: str = ""
+    """Template or expression, like ``group``, by which folds are balanced."""
+    scale: float | None = None
+    """Reflectance per digital number: short for ``radiometry: scale:<scale>:<offset>``."""
+    offset: float = 0.0
+    """Reflectance of digital number 0, with ``scale``."""
+    source: str = ""
+    """Where the files come from, in words."""
+    radiometry: str = "auto"
+    """How numbers become reflectance; see :func:`satsqueeze.data.radiometric_statement.parse_radiometry`."""
+    assumed: str = ""
+    """What the card assumes about radiometry without evidence; recorded with every image."""
+    nodata: float | None = None
+    """Digital number that means "no measurement"."""
+    saturated: float | None = None
+    """Digital number at and above which a pixel is invalid."""
+    resample: bool = False
+    """Whether bands of coarser files are resampled to the finest one."""
+
+    @pydantic.field_validator("bands", mode="before")
+    @classmethod
+    def _named_bands(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
+        table = SENSORS.get(str(info.data.get("sensor", "sentinel-2")), SENTINEL2)
+        return [_card_band(entry, table) if isinstance(entry, str) else entry for entry in value or ()]
+
+    @pydantic.field_validator("labels", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @pydantic.model_validator(mode="after")
+    def _consistent(self) -> DatasetCard:
+        names = [band.name for band in self.bands]
+        if len(set(names)) < len(names):
+            raise ValueError(f"band names must be distinct, got {', '.join(names)}")
+        known = {*range(len(self.classes)), IGNORE}
+        if not set(self.label_map.values()) <= known or not set(self.foreground) <= known - {IGNORE}:
+            raise ValueError(
+                f"label_map and foreground must name classes 0..{len(self.classes) - 1} (or 255 to ignore), "
+                f"got {self.label_map} and {self.foreground}"
+            )
+        if self.label_kind == "constant" and self.constant_label not in known:
+            raise ValueError(f"label_kind constant needs constant_label among the classes, got {self.constant_label}")
+        if self.separate_files and not all(band.file for band in self.bands):
+            raise ValueError("an image pattern with {band} needs 'file' for every band")
+        if self.separate_files and not self.item:
+            raise ValueError("an image pattern with {band} needs 'item', the name of what its files make up")
+        if self.scale is not None and self.radiometry != "auto":
+            raise ValueError(f"give either scale and offset or radiometry, got both ({self.radiometry!r})")
+        parse_radiometry(self.radiometry_text)
+        for pattern in (self.image_pattern, *self.label_patterns):
+            _ = pattern.regex
+        return self
+
+    @property
+    def separate_files(self) -> bool:
+        """Whether each band has its own file."""
+        return "{band}" in self.images
+
+    @property
+    def radiometry_text(self) -> str:
+        """The radiometry statement, with ``scale`` and ``offset`` written out."""
+        return self.radiometry if self.scale is None else f"scale:{self.scale!r}:{self.offset!r}"
+
+    @property
+    def band_names(self) -> tuple[str, ...]:
+        """Names of the reflective bands in card order."""
+        return tuple(band.name for band in self.bands if band.reflective)
+
+    @property
+    def image_pattern(self) -> PathPattern:
+        """The compiled image pattern."""
+        return PathPattern(anywhere(self.images), tuple(band.file for band in self.bands if band.file))
+
+    @property
+    def label_patterns(self) -> tuple[PathPattern, ...]:
+        """The compiled label patterns."""
+        return tuple(PathPattern(anywhere(text)) for text in self.labels)
+
+
+def _card_band(name: str, table: Mapping[str, Band]) -> dict[str, Any]:
+    key = name.strip().lower()
+    known = table.get(key) or next((bands[key] for bands in SENSORS.values() if key in bands), None)
+    if known is None:
+        return {"name": key}
+    return {"name": key, "wavelength_nm": known.wavelength_nm, "gsd_m": known.gsd_m}
+
+
+def card_names() -> tuple[str, ...]:
+    """Names of the cards that come with satsqueeze."""
+    folder = resources.files("satsqueeze.data") / "cards"
+    return tuple(sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")))
+
+
+def load_card(name_or_path: str | Path) -> DatasetCard:
+    """A card by name, or from a YAML file.
+
+    Raises:
+        CardError: unknown name, or a malformed file.
+    """
+    name = str(name_or_path)
+    if name in card_names():
+        return _shipped(name)
+    path = Path(name_or_path)
+    if path.suffix.lower() not in (".yaml", ".yml"):
+        raise CardError(f"unknown card {name!r}; expected one of {', '.join(card_names())}, or a YAML file")
+    return card_from(read_yaml(path), where=str(path))
+
+
+def card_from(record: Mapping[str, Any], *, where: str) -> DatasetCard:
+    """A card from the fields of a user's YAML file; ``card`` names the card it starts from, by default ``folder``.
+
+    Raises:
+        CardError: unknown or malformed fields.
+    """
+    fields = dict(record)
+    base = str(fields.pop("card", "folder"))
+    if base not in card_names():
+        raise CardError(f"{where}: unknown card {base!r}; expected one of {', '.join(card_names())}")
+    merged = {**_shipped(base).model_dump(exclude_defaults=True), **fields}
+    try:
+        return DatasetCard.model_validate(merged)
+    except (pydantic.ValidationError, DataError) as error:
+        raise CardError(
+            f"{where}: {_reasons(error)}. Fields of a card: {', '.join(DatasetCard.model_fields)}"
+        ) from error
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file that holds a mapping.
+
+    Raises:
+        CardError: absent, unreadable or something else.
+    """
+    return parse_yaml(_text(path), where=str(path))
+
+
+def parse_yaml(text: str | bytes, *, where: str) -> dict[str, Any]:
+    """YAML text that holds a mapping.
+
+    Raises:
+        CardError: unreadable or something else.
+    """
+    try:
+        record = yaml.safe_load(text)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CardError(f"{where} is not readable YAML: {error}") from error
+    if not isinstance(record, dict):
+        raise CardError(f"{where} must hold 'field: value' lines, got {type(record).__name__}")
+    return {str(key): value for key, value in record.items()}
+
+
+def describe(card: DatasetCard | str) -> dict[str, Any]:
+    """All that a card says, JSON-ready."""
+    card = load_card(card) if isinstance(card, str) else card
+    return card.model_dump(mode="json")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CardError(f"cannot read {path}: {error}") from error
+
+
+@cache
+def _shipped(name: str) -> DatasetCard:
+    text = (resources.files("satsqueeze.data") / "cards" / f"{name}.yaml").read_text(encoding="utf-8")
+    try:
+        return DatasetCard.model_validate(parse_yaml(text, where=f"card {name}"))
+    except pydantic.ValidationError as error:
+        raise CardError(f"card {name}: {_reasons(error)}") from error
+
+
+def _reasons(error: Exception) -> str:
+    if not isinstance(error, pydantic.ValidationError):
+        return str(error)
+    return "; ".join(
+        f"{'.'.join(str(part) for part in entry['loc']) or 'card'}: {entry['msg']}, got {str(entry['input'])[:80]!r}"
+        for entry in error.errors()
+    )

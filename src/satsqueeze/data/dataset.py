@@ -1,0 +1,209 @@
+"""Data sets: the items of one source, or of several mixed."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, get_args
+
+from satsqueeze.core.errors import BandError, CardError, DataError
+from satsqueeze.data.card import DatasetCard, card_from, load_card, parse_yaml, read_yaml
+from satsqueeze.data.filetree import FileTree, archives_in, list_files, read_bytes
+from satsqueeze.data.indexing import index_items
+from satsqueeze.data.item import Item, Role
+from satsqueeze.data.pattern import PathPattern, anywhere
+from satsqueeze.data.reader import open_item
+
+__all__ = ["Dataset", "Item", "Role", "open_dataset"]
+
+CARD_FILE = "dataset.yaml"
+_SOURCE_FIELDS = frozenset({"card", "path", "role", "name", "weight", "overrides"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Items with the bands and classes that they share."""
+
+    items: tuple[Item, ...]
+    bands: tuple[str, ...]
+    """Reflective bands common to all sources, in the order of the first."""
+    classes: tuple[str, ...]
+    foreground: tuple[int, ...]
+    """Classes that count as positive in the headline score."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Sampling weight by source, for sources whose entry states one."""
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def labelled(self) -> tuple[Item, ...]:
+        """Items with a mask."""
+        return tuple(item for item in self.items if item.labelled)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the sources, in order."""
+        return tuple(dict.fromkeys(item.source for item in self.items))
+
+    def item(self, item_id: str) -> Item:
+        """The item called ``item_id``.
+
+        Raises:
+            DataError: there is none.
+        """
+        found = next((item for item in self.items if item.id == item_id), None)
+        if found is None:
+            raise DataError(f"the data set has no item {item_id!r}; it has {len(self.items)}: {_first(self.items)}")
+        return found
+
+
+def open_dataset(spec: str | Path, *, card: str | None = None) -> Dataset:
+    """Find the items of a data set.
+
+    Args:
+        spec: a folder or zip archive (with ``card``, or holding ``dataset.yaml``, or laid out as the card ``folder``
+            expects), or a YAML file with ``sources:``, a list of ``{card, path, role, name, weight, overrides}`` whose
+            paths are relative to it.
+        card: name of a card or path of a card file.
+
+    Raises:
+        CardError: unknown card, malformed YAML, or sources whose classes differ.
+        RasterError: nothing at ``spec``.
+        BandError: no band is common to all sources.
+        DataError: no image found.
+    """
+    path = Path(spec).expanduser()
+    if path.suffix.lower() in (".yaml", ".yml") and path.is_file():
+        record = read_yaml(path)
+        if "sources" in record:
+            return _mix(record, path)
+        path, chosen = path.parent, card_from(record, where=str(path))
+        return _combine([_Source(name=chosen.name, card=chosen, path=path)])
+    chosen = _card_for(path, card)
+    return _combine([_Source(name=chosen.name, card=chosen, path=path)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Source:
+    name: str
+    card: DatasetCard
+    path: Path
+    role: Role = "evaluate"
+    weight: float | None = None
+
+
+def _card_for(path: Path, card: str | None) -> DatasetCard:
+    if card not in (None, "folder"):
+        return load_card(card)
+    tree = list_files(path)
+    own = min((file for file in tree.files if PurePosixPath(file).name == CARD_FILE), key=len, default=None)
+    if own is None:
+        return load_card("folder")
+    return card_from(parse_yaml(read_bytes(tree.files[own]), where=own), where=own)
+
+
+def _mix(record: Mapping[str, Any], path: Path) -> Dataset:
+    entries = record["sources"]
+    if set(record) != {"sources"} or not isinstance(entries, list) or not entries:
+        raise CardError(f"{path}: expected only 'sources', a list of {{card, path, role}}, got {', '.join(record)}")
+    sources = [_source(entry, f"{path}: source {number}", path.parent) for number, entry in enumerate(entries, 1)]
+    names = [source.name for source in sources]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise CardError(f"{path}: several sources are called {', '.join(repeated)}; give each its own 'name'")
+    return _combine(sources)
+
+
+def _source(entry: Any, where: str, folder: Path) -> _Source:
+    if not isinstance(entry, dict) or "path" not in entry or not set(entry) <= _SOURCE_FIELDS:
+        raise CardError(f"{where}: expected 'path' and some of {', '.join(sorted(_SOURCE_FIELDS))}, got {entry}")
+    role = entry.get("role", "evaluate")
+    if role not in get_args(Role):
+        raise CardError(f"{where}: role must be one of {', '.join(get_args(Role))}, got {role!r}")
+    weight = entry.get("weight")
+    if weight is not None and not (isinstance(weight, int | float) and weight > 0):
+        raise CardError(f"{where}: weight must be a positive number, got {weight!r}")
+    path = folder / Path(str(entry["path"])).expanduser()
+    card = _card_for(path, entry.get("card"))
+    if entry.get("overrides"):
+        card = card_from({**card.model_dump(exclude_defaults=True), **entry["overrides"]}, where=where)
+    return _Source(name=str(entry.get("name", card.name)), card=card, path=path, role=role, weight=weight)
+
+
+def _combine(sources: Sequence[_Source]) -> Dataset:
+    items = [replace(item, role=source.role) for source in sources for item in _items(source)]
+    bands = [_bands_of(source, items) for source in sources]
+    common = tuple(name for name in bands[0] if all(name in others for others in bands))
+    if not common:
+        listed = "; ".join(f"{source.name}: {', '.join(names)}" for source, names in zip(sources, bands, strict=True))
+        raise BandError(f"the sources have no band in common ({listed}); leave one out")
+    labelled = [source.card for source in sources if source.card.label_kind in ("mask", "constant")]
+    deciding = labelled or [source.card for source in sources]
+    for card in deciding[1:]:
+        if card.classes != deciding[0].classes:
+            raise CardError(
+                f"sources have different classes: {deciding[0].name}: {', '.join(deciding[0].classes)}; {card.name}: "
+                f"{', '.join(card.classes)}. Map them with 'overrides: {{classes: ..., label_map: ...}}'"
+            )
+    return Dataset(
+        items=tuple(items),
+        bands=common,
+        classes=deciding[0].classes,
+        foreground=deciding[0].foreground,
+        weights={source.name: float(source.weight) for source in sources if source.weight is not None},
+    )
+
+
+def _items(source: _Source) -> tuple[Item, ...]:
+    trees: Iterator[FileTree] = _trees(source.path)
+    for tree in trees:
+        found = index_items(tree, source.card, source.name, groups=_group_table(tree, source.card))
+        if found:
+            return found
+    raise DataError(
+        f"no image of card '{source.card.name}' under {source.path}; expected paths like {source.card.images}. "
+        "Check the folder, choose another --card, or state 'images' in dataset.yaml"
+    )
+
+
+def _trees(path: Path) -> Iterator[FileTree]:
+    yield list_files(path)
+    for archive in archives_in(path):
+        yield list_files(archive)
+
+
+def _group_table(tree: FileTree, card: DatasetCard) -> Mapping[str, str]:
+    table = card.group_table
+    if table is None:
+        return {}
+    pattern = PathPattern(anywhere(table.file))
+    file = next((path for path in tree.files if pattern.match(path)), None)
+    if file is None:
+        return {}
+    rows = csv.DictReader(io.StringIO(read_bytes(tree.files[file]).decode("utf-8", errors="replace")))
+    if not {table.key, table.value} <= set(rows.fieldnames or ()):
+        raise CardError(f"{file} needs the columns {table.key} and {table.value}, got {rows.fieldnames}")
+    return {row[table.key]: row[table.value] for row in rows}
+
+
+def _bands_of(source: _Source, items: Iterable[Item]) -> tuple[str, ...]:
+    if source.card.bands and not source.card.layouts:
+        return source.card.band_names
+    problem: DataError | None = None
+    for item in (item for item in items if item.source == source.name):
+        try:
+            with open_item(item) as reader:
+                return reader.bands.names
+        except DataError as error:
+            problem = problem or error
+    if source.card.bands or problem is None:
+        return source.card.band_names
+    raise problem
+
+
+def _first(items: Sequence[Item]) -> str:
+    return ", ".join(item.id for item in items[:3]) + (", ..." if len(items) > 3 else "")

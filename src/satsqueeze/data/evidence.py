@@ -1,0 +1,140 @@
+"""Evidence for radiometry that lies in and beside files: tags, product names, product metadata."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from satsqueeze.core.errors import RadiometryError, RasterError
+from satsqueeze.core.radiometry import (
+    LANDSAT_L2_RADIOMETRY,
+    Radiometry,
+    landsat_l1_radiometry,
+    sentinel2_radiometry,
+)
+from satsqueeze.data.band_naming import band_token, sensor_in
+from satsqueeze.data.filetree import local_path, read_bytes
+from satsqueeze.data.radiometric_statement import STATEMENTS, Statement
+
+_PRODUCT = re.compile(r"S2[ABCD]_MSIL(?:1C|2A)_\w+")
+_UNKNOWN_BASELINE = "_N9999_"
+_METADATA = ("MTD_MSIL1C.xml", "MTD_MSIL2A.xml")
+_LEVELS_UP = 6
+_MTL_LINE = re.compile(r"^\s*(\w+)\s*=\s*\"?([^\"\n]*?)\"?\s*$", re.MULTILINE)
+
+
+def radiometry_of(path: str, dataset: Any, channel: int, statement: Statement) -> Radiometry:
+    """Radiometry of one channel, from the best evidence there is.
+
+    The ladder of ``auto``: scale and offset tags of the file; float values, which are taken for reflectance and
+    checked when read; Sentinel-2 or Landsat product metadata or names; else an error.
+
+    Args:
+        path: the file, also inside an archive.
+        dataset: the file, open.
+        channel: counted from 0.
+        statement: what the user or card states.
+
+    Raises:
+        RadiometryError: no evidence, or evidence that contradicts the statement.
+    """
+    floating = np.issubdtype(np.dtype(dataset.dtypes[channel]), np.floating)
+    if statement.kind == "sentinel2":
+        return _sentinel2(path, statement.offset_dn)
+    if statement.kind == "reflectance" and not floating:
+        raise RadiometryError(
+            f"{path} holds {dataset.dtypes[channel]} numbers but its radiometry is stated as 'reflectance', which is "
+            f"floating point. State how they become reflectance: {STATEMENTS}"
+        )
+    if statement.radiometry is not None:
+        return statement.radiometry
+    scale, offset = dataset.scales[channel], dataset.offsets[channel]
+    if (scale, offset) != (1.0, 0.0):
+        return Radiometry(scale=scale, offset=offset, provenance="scale and offset tags of the file")
+    if floating:
+        return Radiometry(scale=1.0, provenance="floating-point values taken as reflectance")
+    sensor = sensor_in(path)
+    if sensor == "sentinel-2":
+        return _sentinel2(path, None)
+    if sensor is not None:
+        return _landsat(path)
+    raise RadiometryError(
+        f"nothing tells how the {dataset.dtypes[channel]} numbers of {path} become reflectance: no scale tags, no "
+        f"product name, no product metadata. State it with 'radiometry' in dataset.yaml or --radiometry: {STATEMENTS}"
+    )
+
+
+def _sentinel2(path: str, stated_offset_dn: float | None) -> Radiometry:
+    names = [part for part in PurePosixPath(path).parts if _PRODUCT.search(part)]
+    # N9999 marks products processed by their user: the number says nothing about the offset.
+    product = next((name for name in names if re.search(r"_N\d{4}_", name) and _UNKNOWN_BASELINE not in name), "")
+    try:
+        return sentinel2_radiometry(
+            product_name=product,
+            metadata_xml=_product_metadata(str(PurePosixPath(path).parent)),
+            stated_offset_dn=stated_offset_dn,
+        )
+    except RadiometryError as error:
+        raise RadiometryError(
+            f"{path}: {error} (--radiometry sentinel2-n0400 states -1000, sentinel2-old states 0)"
+        ) from error
+
+
+@lru_cache(maxsize=256)
+def _product_metadata(folder: str) -> str:
+    parent = PurePosixPath(folder)
+    for _ in range(_LEVELS_UP):
+        for name in _METADATA:
+            text = _text_or_none(str(parent / name))
+            if text is not None:
+                return text
+        if parent == parent.parent or parent.name.endswith("}"):
+            break
+        parent = parent.parent
+    return ""
+
+
+def _landsat(path: str) -> Radiometry:
+    name = PurePosixPath(path).name.upper()
+    if "_SR_B" in name or re.search(r"_L2S[PR]_", name):
+        return LANDSAT_L2_RADIOMETRY
+    token = band_token(PurePosixPath(path).stem)
+    values = _mtl(path) if token else {}
+    number = str(int(token[1:])) if token and token[1:].isdigit() else ""
+    try:
+        return landsat_l1_radiometry(
+            sun_elevation_deg=float(values["SUN_ELEVATION"]),
+            mult=float(values[f"REFLECTANCE_MULT_BAND_{number}"]),
+            add=float(values[f"REFLECTANCE_ADD_BAND_{number}"]),
+        )
+    except (KeyError, ValueError) as error:
+        raise RadiometryError(
+            f"{path} looks like a Landsat level-1 band, whose sun elevation is needed: no usable *_MTL.txt lies beside "
+            "it. Put the MTL file there, or state --radiometry landsat-l1:<sun elevation in degrees> (or landsat-l2 "
+            "for a level-2 product)"
+        ) from error
+
+
+def _mtl(path: str) -> dict[str, str]:
+    if path.startswith("/vsizip/"):
+        return {}
+    beside = sorted(local_path(path).parent.glob("*MTL.txt"))
+    product = re.split(r"_B\d", PurePosixPath(path).name)[0]
+    matching = [mtl for mtl in beside if mtl.name.startswith(product)] or (beside if len(beside) == 1 else [])
+    if not matching:
+        return {}
+    values: dict[str, str] = {}
+    for key, value in _MTL_LINE.findall(_text_or_none(matching[0].as_posix()) or ""):
+        values.setdefault(key, value)
+    return values
+
+
+def _text_or_none(path: str) -> str | None:
+    try:
+        return read_bytes(path).decode("utf-8", errors="replace")
+    except RasterError:
+        return None

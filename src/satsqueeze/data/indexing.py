@@ -1,0 +1,174 @@
+"""Joining files to items by the path patterns of a card."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from satsqueeze.core.errors import CardError
+from satsqueeze.data.card import DatasetCard
+from satsqueeze.data.filetree import FileTree, list_files
+from satsqueeze.data.item import Item
+from satsqueeze.data.pattern import PathPattern, fill, join_key
+
+
+@dataclass
+class _Found:
+    captured: dict[str, str]
+    files: dict[str, str] = field(default_factory=dict)
+
+
+def index_items(
+    tree: FileTree, card: DatasetCard, source: str, *, groups: Mapping[str, str] | None = None
+) -> tuple[Item, ...]:
+    """The items that a card finds among files, sorted by name; empty where nothing matches.
+
+    Args:
+        tree: the files.
+        card: whose patterns to apply.
+        source: name for the items.
+        groups: from what the ``group`` template gives to the group, where a table says so.
+
+    Raises:
+        CardError: patterns that cannot be joined, or bands missing in all of the files.
+    """
+    found = _find_images(tree, card)
+    if not found:
+        return ()
+    labels = _Labels(tree, card, found)
+    names = _names(found, card, tree)
+    items = [
+        _item(card, f"{source}/{name}", entry, labels, groups or {}) for name, entry in zip(names, found, strict=True)
+    ]
+    return tuple(sorted(items, key=lambda item: item.id))
+
+
+def _find_images(tree: FileTree, card: DatasetCard) -> list[_Found]:
+    pattern = card.image_pattern
+    keys = sorted(pattern.names - {"band"})
+    found: dict[tuple[str, ...], _Found] = {}
+    for path, opened in tree.files.items():
+        captured = pattern.match(path)
+        if captured is None:
+            continue
+        captured.setdefault("name", PurePosixPath(path).stem)
+        band = captured.pop("band", "")
+        key = join_key(captured, keys) if card.separate_files else (path,)
+        found.setdefault(key, _Found(captured)).files[band.casefold()] = opened
+    return list(found.values())
+
+
+class _Labels:
+    """Label files by the names they share with images."""
+
+    def __init__(self, tree: FileTree, card: DatasetCard, found: Sequence[_Found]) -> None:
+        self._tables: list[tuple[list[str], dict[tuple[str, ...], str]]] = []
+        if card.label_kind not in ("mask", "json") or not card.labels:
+            return
+        captured = set(found[0].captured)
+        files = {**_above(tree, found), **tree.files}
+        for pattern in card.label_patterns:
+            missing = pattern.names - captured
+            if missing:
+                raise CardError(
+                    f"card '{card.name}': the label pattern {pattern.text!r} needs {{{', '.join(sorted(missing))}}}, "
+                    f"which the image pattern does not capture ({', '.join(sorted(captured))})"
+                )
+            self._tables.append(_label_table(files, pattern))
+
+    def find(self, captured: Mapping[str, str]) -> str | None:
+        """The label file of an image, or None."""
+        for names, table in self._tables:
+            opened = table.get(join_key(captured, names))
+            if opened is not None:
+                return opened
+        return None
+
+    def expected(self, captured: Mapping[str, str]) -> str | None:
+        """Where the label should lie, if labels lie in that folder for other images; else None."""
+        for names, table in self._tables:
+            key = join_key(captured, names)
+            sibling = next(
+                (opened for other, opened in table.items() if _same_folder(names, key, other)),
+                None,
+            )
+            if sibling is not None:
+                return f"a label beside {sibling}"
+        return None
+
+
+def _same_folder(names: Sequence[str], key: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    folder = [i for i, name in enumerate(names) if name in ("above", "part", "split")]
+    return all(key[i] == other[i] for i in folder)
+
+
+def _label_table(files: Mapping[str, str], pattern: PathPattern) -> tuple[list[str], dict[tuple[str, ...], str]]:
+    names = sorted(pattern.names)
+    table: dict[tuple[str, ...], str] = {}
+    for path, opened in files.items():
+        captured = pattern.match(path)
+        if captured is not None:
+            table.setdefault(join_key(captured, names), opened)
+    return names, table
+
+
+def _above(tree: FileTree, found: Sequence[_Found]) -> Mapping[str, str]:
+    """Files of the folder above, where the root given is itself the image folder of the pattern."""
+    folders = {entry.captured.get("above", tree.root) for entry in found}
+    outside = [folder for folder in folders if folder and not folder.startswith(tree.root)]
+    if not outside or any(opened.startswith("/vsizip/") for opened in tree.files.values()):
+        return {}
+    return list_files(Path(min(outside, key=len))).files
+
+
+def _names(found: Sequence[_Found], card: DatasetCard, tree: FileTree) -> list[str]:
+    names = [fill(card.item or "{name}", entry.captured) for entry in found]
+    counts = Counter(name.casefold() for name in names)
+    unique = [
+        name if counts[name.casefold()] == 1 else tree.relative(entry.captured.get("above", "")) + name
+        for name, entry in zip(names, found, strict=True)
+    ]
+    if len(set(unique)) == len(unique):
+        return unique
+    return [PurePosixPath(tree.relative(_origin(entry))).with_suffix("").as_posix() for entry in found]
+
+
+def _origin(entry: _Found) -> str:
+    return next(iter(entry.files.values()))
+
+
+def _item(card: DatasetCard, item_id: str, entry: _Found, labels: _Labels, groups: Mapping[str, str]) -> Item:
+    source, _, name = item_id.partition("/")
+    captured = {**entry.captured, "item": name}
+    own = _derived(card.group or "{item}", captured)
+    label = labels.find(entry.captured)
+    bands = [(band, entry.files.get(band.file.casefold())) for band in card.bands] if card.separate_files else []
+    present = [(band.name, opened) for band, opened in bands if opened is not None]
+    return Item(
+        id=item_id,
+        source=source,
+        card=card,
+        images=tuple(opened for _, opened in present) if card.separate_files else tuple(entry.files.values()),
+        file_bands=tuple(band for band, _ in present),
+        label=label,
+        label_expected=labels.expected(entry.captured) if label is None else None,
+        class_name=captured.get("label", ""),
+        groups=(f"{card.group_space or card.name}/{groups.get(own, own)}",),
+        stratum=_derived(card.stratum, captured) if card.stratum else "",
+        part=captured.get("split", ""),
+    )
+
+
+def _derived(rule: str, captured: Mapping[str, str]) -> str:
+    if "(" not in rule:
+        return fill(rule, captured)
+    try:
+        found = re.search(rule, captured["name"])
+    except re.error as error:
+        raise CardError(f"the expression {rule!r} cannot be compiled ({error}); correct it in the card") from error
+    if found is None:
+        return captured["name"]
+    return found.group(1) if found.re.groups else found.group(0)

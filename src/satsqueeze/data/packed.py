@@ -1,0 +1,228 @@
+"""The packed cache: all items of a data set in two memory-mapped files, so that training waits for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from satsqueeze.core.errors import DataError, GridError, RunError
+from satsqueeze.core.files import read_json
+from satsqueeze.core.labels import IGNORE
+from satsqueeze.core.window import Window
+
+FORMAT_VERSION = 1
+MANIFEST = "cache.json"
+IMAGES = "images.i16"
+LABELS = "labels.u8"
+LOCATIONS = "locations.npz"
+INVALID = -32768
+"""Stored value of pixels that are not valid."""
+STEP = 1e-4
+"""Reflectance per stored unit; reflectance is clipped to +-3.2767."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheEntry:
+    """One packed item."""
+
+    id: str
+    source: str
+    groups: tuple[str, ...]
+    stratum: str
+    role: str
+    height: int
+    width: int
+    offset: int
+    """First pixel in the packed files, in pixels."""
+    labelled: bool
+    class_pixels: tuple[int, ...]
+    """Labelled pixels of each class."""
+    valid_pixels: int
+    gsd_m: float
+    """Pixel size in metres."""
+    provenance: str = ""
+    """How reflectance was derived."""
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of the image."""
+        return self.height * self.width
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> CacheEntry:
+        """From its JSON form."""
+        fields: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in record.items()
+        }
+        return cls(**fields)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quarantined:
+    """An item that was left out, and why."""
+
+    id: str
+    reason: str
+
+
+class PackedCache:
+    """Reading side of a cache folder; made by :func:`satsqueeze.data.cache.pack`. Pickles as its path.
+
+    Args:
+        folder: what ``pack`` wrote.
+
+    Raises:
+        RunError: no finished cache there, another format, or files that do not fit their record.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        record = read_json(self.folder / MANIFEST)
+        if record.get("format_version") != FORMAT_VERSION:
+            raise RunError(
+                f"{self.folder} is a cache of format {record.get('format_version')}, this satsqueeze reads format "
+                f"{FORMAT_VERSION}; remove the folder and pack again"
+            )
+        self.bands: tuple[str, ...] = tuple(record["bands"])
+        self.classes: tuple[str, ...] = tuple(record["classes"])
+        self.foreground: tuple[int, ...] = tuple(record["foreground"])
+        self.weights: dict[str, float] = dict(record["weights"])
+        self.entries: tuple[CacheEntry, ...] = tuple(CacheEntry.from_dict(entry) for entry in record["entries"])
+        self.quarantine: tuple[Quarantined, ...] = tuple(Quarantined(**entry) for entry in record["quarantine"])
+        self.fingerprint: str = record["fingerprint"]
+        """Hash of what was packed."""
+        self._positions = {entry.id: position for position, entry in enumerate(self.entries)}
+        pixels = sum(entry.pixels for entry in self.entries)
+        self._images = self._map(IMAGES, "<i2", pixels * len(self.bands))
+        self._labels = self._map(LABELS, "u1", pixels)
+
+    @classmethod
+    def open(cls, folder: Path | str) -> PackedCache:
+        """The same as the constructor."""
+        return cls(folder)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __reduce__(self) -> tuple[type[PackedCache], tuple[Path]]:
+        return type(self), (self.folder,)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Names of all packed items."""
+        return tuple(self._positions)
+
+    def position(self, item_id: str) -> int:
+        """Where the item called ``item_id`` stands in ``entries``.
+
+        Raises:
+            DataError: it is not in the cache; the message says why where it was quarantined.
+        """
+        position = self._positions.get(item_id)
+        if position is None:
+            reason = next((entry.reason for entry in self.quarantine if entry.id == item_id), "it was never packed")
+            raise DataError(f"{item_id} is not in the cache {self.folder}: {reason}")
+        return position
+
+    def stored(self, position: int, window: Window | None = None) -> NDArray[np.int16]:
+        """Stored int16 (C, h, w) in units of 1e-4 reflectance, -32768 where invalid; a view of the file."""
+        entry = self.entries[position]
+        start = entry.offset * len(self.bands)
+        shape = (len(self.bands), entry.height, entry.width)
+        whole = self._images[start : start + entry.pixels * len(self.bands)].reshape(shape)
+        return whole if window is None else whole[:, *_inside(entry, window)]
+
+    def image(self, position: int, window: Window | None = None) -> NDArray[np.float32]:
+        """Reflectance (C, h, w), 0 where invalid.
+
+        Raises:
+            GridError: the window leaves the image.
+        """
+        stored = self.stored(position, window)
+        out = np.empty(stored.shape, np.float32)
+        dequantise(stored, out)
+        return out
+
+    def valid(self, position: int, window: Window | None = None) -> NDArray[np.bool_]:
+        """Validity (h, w), True = valid."""
+        valid: NDArray[np.bool_] = self.stored(position, window)[0] != INVALID
+        return valid
+
+    def label(self, position: int, window: Window | None = None) -> NDArray[np.uint8]:
+        """Classes uint8 (h, w), 255 = ignore; a read-only view of the file."""
+        entry = self.entries[position]
+        whole = self._labels[entry.offset : entry.offset + entry.pixels].reshape(entry.height, entry.width)
+        return whole if window is None else whole[_inside(entry, window)]
+
+    def locations(self, position: int, class_value: int) -> NDArray[np.int32]:
+        """Flat pixel positions, at most 4096 drawn at random, where the label is ``class_value``."""
+        starts, flat = self._locations
+        slot = position * len(self.classes) + class_value
+        return flat[starts[slot] : starts[slot + 1]]
+
+    @cached_property
+    def _locations(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        with np.load(self.folder / LOCATIONS) as arrays:
+            return arrays["starts"], arrays["flat"]
+
+    def _map(self, name: str, dtype: str, count: int) -> NDArray[Any]:
+        path = self.folder / name
+        size = path.stat().st_size if path.is_file() else -1
+        expected = count * np.dtype(dtype).itemsize
+        if size != expected:
+            found = "is missing" if size < 0 else f"has {size} bytes"
+            raise RunError(f"{path} {found}, expected {expected} bytes; remove {self.folder} and pack again")
+        if not count:
+            return np.empty(0, dtype)
+        return np.memmap(path, dtype=dtype, mode="r", shape=(count,)).view(np.ndarray)
+
+
+def quantise(values: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.int16]:
+    """Reflectance (C, H, W) as stored int16; the inverse of :func:`dequantise` within half a unit."""
+    scaled = np.rint(values * np.float32(1 / STEP))
+    np.clip(scaled, -32767, 32767, out=scaled)
+    stored: NDArray[np.int16] = scaled.astype("<i2")
+    stored[:, ~valid] = INVALID
+    return stored
+
+
+def dequantise(stored: NDArray[np.int16], out: NDArray[np.float32]) -> None:
+    """Write stored int16 (C, h, w) as float32 reflectance into ``out``, 0 where invalid."""
+    np.multiply(stored, np.float32(STEP), out=out, dtype=np.float32)
+    invalid = stored[0] == INVALID
+    if invalid.any():
+        out[:, invalid] = 0
+
+
+def class_counts(label: NDArray[np.uint8], classes: int) -> tuple[int, ...]:
+    """Pixels of each class in a label (H, W); 255 is not counted."""
+    return tuple(int(count) for count in np.bincount(label.ravel(), minlength=IGNORE + 1)[:classes])
+
+
+def select(entries: Sequence[CacheEntry], ids: Sequence[str]) -> list[CacheEntry]:
+    """The entries called ``ids``, in that order.
+
+    Raises:
+        DataError: one is absent.
+    """
+    by_id = {entry.id: entry for entry in entries}
+    missing = [item_id for item_id in ids if item_id not in by_id]
+    if missing:
+        raise DataError(f"not in the cache: {', '.join(missing[:5])} ({len(missing)} in all); pack the data set again")
+    return [by_id[item_id] for item_id in ids]
+
+
+def _inside(entry: CacheEntry, window: Window) -> tuple[slice, slice]:
+    if min(window.row, window.col) < 0 or window.stop_row > entry.height or window.stop_col > entry.width:
+        raise GridError(f"{window} leaves {entry.id} of {entry.height} x {entry.width} px; clip it first")
+    return window.slices

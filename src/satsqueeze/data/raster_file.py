@@ -1,0 +1,109 @@
+"""Opening one raster file: typed errors, and no warning about patches without a georeference."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.enums import Resampling
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.windows import Window as RasterioWindow
+
+from satsqueeze.core.errors import RasterError
+from satsqueeze.core.raster import Georeference
+
+# warnings.catch_warnings swaps process-wide state, and caches are packed by threads.
+_OPENING = threading.Lock()
+
+
+def open_raster(path: str) -> Any:
+    """An open rasterio dataset.
+
+    Raises:
+        RasterError: missing, empty, truncated, or no raster at all.
+    """
+    try:
+        with _OPENING, warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            return rasterio.open(path)
+    except (RasterioError, OSError) as error:
+        raise RasterError(f"{path} cannot be read as a raster: {error}; fetch or write the file again") from error
+
+
+@contextmanager
+def opened(path: str) -> Iterator[Any]:
+    """:func:`open_raster`, closed at the end of the block."""
+    dataset = open_raster(path)
+    try:
+        yield dataset
+    finally:
+        dataset.close()
+
+
+def read_channels(
+    dataset: Any,
+    indexes: list[int],
+    *,
+    window: RasterioWindow | None = None,
+    shape: tuple[int, int] | None = None,
+    smooth: bool = False,
+) -> NDArray[Any]:
+    """Digital numbers (C, h, w) of 1-based channels.
+
+    Args:
+        dataset: from :func:`open_raster`.
+        indexes: channels, counted from 1.
+        window: part of the image; None for all of it.
+        shape: rows and columns wanted, where they differ from those of the window.
+        smooth: interpolate when resampling; else nearest.
+
+    Raises:
+        RasterError: the pixels cannot be decoded.
+    """
+    resampling = Resampling.bilinear if smooth else Resampling.nearest
+    out_shape = None if shape is None else (len(indexes), *shape)
+    try:
+        found: NDArray[Any] = dataset.read(indexes, window=window, out_shape=out_shape, resampling=resampling)
+    except (RasterioError, OSError, ValueError) as error:
+        raise RasterError(
+            f"{dataset.name} is damaged or cut short ({_cause(error)}); fetch or write the file again"
+        ) from error
+    return found
+
+
+def read_single(path: str) -> NDArray[Any]:
+    """Values (H, W) of a file with one channel, such as a mask.
+
+    Raises:
+        RasterError: unreadable, or more channels than one.
+    """
+    with opened(path) as dataset:
+        if dataset.count != 1:
+            raise RasterError(f"{path} has {dataset.count} channels; expected a mask with one")
+        values: NDArray[Any] = read_channels(dataset, [1])[0]
+        return values
+
+
+def georeference_of(dataset: Any) -> Georeference | None:
+    """Where the pixels lie, or None where the file does not say."""
+    if dataset.crs is None or dataset.transform.is_identity:
+        return None
+    return Georeference(crs=dataset.crs.to_string(), transform=tuple(dataset.transform)[:6])
+
+
+def pixel_size_m(georeference: Georeference | None) -> float | None:
+    """Side of a pixel in metres where the coordinate system is projected, else None."""
+    if georeference is None or not rasterio.CRS.from_string(georeference.crs).is_projected:
+        return None
+    a, b, _, d, e, _ = georeference.transform
+    return float(np.sqrt(abs(a * e - b * d)))
+
+
+def _cause(error: Exception) -> str:
+    return str(error.__cause__ or error)

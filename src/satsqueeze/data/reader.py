@@ -1,0 +1,202 @@
+"""Reading items: reflectance, masks mapped to classes, and class lists."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from satsqueeze.core.errors import GridError, LabelError
+from satsqueeze.core.labels import IGNORE
+from satsqueeze.core.raster import Raster
+from satsqueeze.data.card import DatasetCard
+from satsqueeze.data.filetree import read_bytes
+from satsqueeze.data.item import Item, read_rule
+from satsqueeze.data.raster_file import read_single
+from satsqueeze.data.scene_reader import SceneReader, open_scene
+
+__all__ = [
+    "Sample",
+    "label_table",
+    "map_labels",
+    "open_item",
+    "open_scene",
+    "read_image",
+    "read_label",
+    "read_sample",
+    "read_targets",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """An image and its label, as read."""
+
+    raster: Raster
+    label: NDArray[np.uint8]
+    """(H, W) classes; 255 where unlabelled or invalid."""
+    gsd_m: float
+    """Pixel size in metres: the file's where it says, else the card's."""
+
+
+def read_image(item: Item, bands: Sequence[str] | None = None) -> Raster:
+    """Reflectance of an item.
+
+    Args:
+        item: what to read.
+        bands: common names, in the order wanted; by default all reflective ones.
+
+    Raises:
+        RasterError, BandError, GridError, RadiometryError: see :class:`satsqueeze.data.scene_reader.SceneReader`.
+    """
+    with open_item(item, bands) as reader:
+        return reader.read()
+
+
+def open_item(item: Item, bands: Sequence[str] | None = None) -> SceneReader:
+    """A reader over an item's files."""
+    return SceneReader(item.images, read_rule(item.card), want=bands, file_bands=item.file_bands)
+
+
+def read_label(
+    item: Item, shape: tuple[int, int] | None = None, *, valid: NDArray[np.bool_] | None = None
+) -> NDArray[np.uint8]:
+    """The mask of an item, mapped to classes.
+
+    Args:
+        item: what to read.
+        shape: rows and columns of the image; None to take the mask's own. Needed for constant labels.
+        valid: (H, W) validity of the image; invalid pixels become 255.
+
+    Returns:
+        uint8 (H, W), 255 = ignore.
+
+    Raises:
+        LabelError: no label, or values outside the card.
+        GridError: image and mask differ in size.
+    """
+    if item.card.label_kind == "constant" and shape is not None:
+        label = np.full(shape, item.card.constant_label, dtype=np.uint8)
+    elif item.label is None or item.card.label_kind != "mask":
+        raise LabelError(
+            f"{item.images[0]} has no mask; expected {item.label_expected or 'one'}. Add the file, or leave the image "
+            "out, or list its folder as unlabelled (label_kind: none)"
+        )
+    else:
+        raw = read_single(item.label)
+        if shape is not None and raw.shape != shape:
+            raise GridError(
+                f"{item.label} has {raw.shape[0]} x {raw.shape[1]} px but its image {item.images[0]} has {shape[0]} x "
+                f"{shape[1]} px; expected equal sizes. Crop or resample one of them"
+            )
+        label = map_labels(raw, item.card, where=item.label)
+    return label if valid is None else np.where(valid, label, np.uint8(IGNORE))
+
+
+def read_sample(item: Item, bands: Sequence[str]) -> Sample:
+    """Image and label together; unlabelled items get a label of 255 everywhere.
+
+    Raises:
+        LabelError: the item's mask is missing although others of its source have one, or does not fit.
+    """
+    with open_item(item, bands) as reader:
+        raster = reader.read()
+        gsd_m = reader.gsd_m or min(band.gsd_m for band in reader.bands)
+    shape = (raster.values.shape[1], raster.values.shape[2])
+    if item.labelled or item.label_expected:
+        return Sample(raster=raster, label=read_label(item, shape, valid=raster.valid), gsd_m=gsd_m)
+    return Sample(raster=raster, label=np.full(shape, IGNORE, np.uint8), gsd_m=gsd_m)
+
+
+def read_targets(item: Item) -> tuple[int, ...]:
+    """Classes of a whole image, for classification and multi-label cards; sorted, without ignored ones.
+
+    Raises:
+        LabelError: no label, or names outside the card.
+    """
+    if item.card.label_kind == "path":
+        return _classes_of([item.class_name], item)
+    if item.card.label_kind != "json" or item.label is None:
+        raise LabelError(f"{item.id} has no class list; expected {item.label_expected or 'a classification card'}")
+    try:
+        names = json.loads(read_bytes(item.label))["labels"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise LabelError(f"{item.label} holds no list 'labels' ({error}); fetch the file again") from error
+    return _classes_of([str(name) for name in names], item)
+
+
+def map_labels(raw: NDArray[Any], card: DatasetCard, *, where: str) -> NDArray[np.uint8]:
+    """Raw label values (H, W) as classes, 255 = ignore; NaN is ignored.
+
+    Raises:
+        LabelError: values that the card does not know; the message lists them.
+    """
+    if np.issubdtype(raw.dtype, np.floating):
+        raw = _integral(raw, card.ignore, where)
+    table = label_table(card)
+    values, inverse = _unique(raw)
+    unknown = [int(value) for value in values if int(value) not in table]
+    if unknown:
+        raise LabelError(
+            f"{where} holds the label value(s) {_some(unknown)}; expected {_some(sorted(table))}. Map them to classes "
+            f"with 'label_map' in dataset.yaml, such as label_map: {{{unknown[0]}: {_example(card, unknown[0])}}} "
+            f"(classes: {_classes_text(card)}, 255 = ignore)"
+        )
+    lookup = np.array([table[int(value)] for value in values], dtype=np.uint8)
+    return lookup[inverse].reshape(raw.shape)
+
+
+def label_table(card: DatasetCard) -> Mapping[int, int]:
+    """Raw value -> class of a mask; 255 maps to ignore unless the card says otherwise."""
+    mapped = {int(raw): value for raw, value in card.label_map.items() if not isinstance(raw, str)}
+    table = mapped or {value: value for value in range(len(card.classes))}
+    table.setdefault(IGNORE, IGNORE)
+    return table if card.ignore is None else {**table, card.ignore: IGNORE}
+
+
+def _unique(raw: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    if raw.dtype == np.uint8:
+        counts = np.bincount(raw.ravel(), minlength=256)
+        values = np.flatnonzero(counts)
+        positions = np.zeros(256, dtype=np.intp)
+        positions[values] = np.arange(len(values))
+        return values, positions[raw]
+    return np.unique(raw, return_inverse=True)
+
+
+def _integral(raw: NDArray[Any], ignore: int | None, where: str) -> NDArray[np.int64]:
+    filled = np.where(np.isfinite(raw), raw, IGNORE if ignore is None else ignore)
+    if not (filled == np.rint(filled)).all():
+        raise LabelError(
+            f"{where} holds fractional labels such as {filled[filled != np.rint(filled)][0]:g}; expected "
+            "whole class values. Write the mask as uint8"
+        )
+    return filled.astype(np.int64)
+
+
+def _classes_of(names: Sequence[str], item: Item) -> tuple[int, ...]:
+    by_name = {name.casefold(): position for position, name in enumerate(item.card.classes)}
+    by_name |= {str(raw).casefold(): value for raw, value in item.card.label_map.items()}
+    unknown = [name for name in names if name.casefold() not in by_name]
+    if unknown:
+        raise LabelError(
+            f"{item.label or item.images[0]} names the class(es) {', '.join(unknown)}; expected some of "
+            f"{', '.join(item.card.classes)}"
+        )
+    return tuple(sorted({by_name[name.casefold()] for name in names} - {IGNORE}))
+
+
+def _some(values: Sequence[int]) -> str:
+    return ", ".join(map(str, values[:20])) + (", ..." if len(values) > 20 else "")
+
+
+def _classes_text(card: DatasetCard) -> str:
+    return ", ".join(f"{position} {name}" for position, name in enumerate(card.classes))
+
+
+def _example(card: DatasetCard, raw: int) -> int:
+    return min(1, len(card.classes) - 1) if raw else 0

@@ -1,0 +1,333 @@
+"""From files to reflectance: the one place where digital numbers, nodata and band names are interpreted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.windows import Window as RasterioWindow
+
+from satsqueeze.core.bands import Band, Bands, band_positions
+from satsqueeze.core.errors import BandError, GridError, RadiometryError
+from satsqueeze.core.radiometry import Radiometry
+from satsqueeze.core.raster import Georeference, Raster
+from satsqueeze.core.window import Window
+from satsqueeze.data.band_naming import REMEDY, common_name, known_band, name_channels, sensor_in
+from satsqueeze.data.evidence import radiometry_of
+from satsqueeze.data.radiometric_statement import STATEMENTS, Statement, parse_radiometry
+from satsqueeze.data.raster_file import georeference_of, opened, pixel_size_m, read_channels
+
+BRIGHTEST_MEAN = 2.5
+"""Mean reflectance above which numbers cannot be reflectance: clouds and snow stay below 1.3."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadRule:
+    """How to interpret files; from a card or from the command line."""
+
+    orders: tuple[tuple[str, ...], ...] = ()
+    """Channel orders of a multi-band file, told apart by length; empty: the files name their channels."""
+    bands: tuple[Band, ...] = ()
+    """What is known about bands by name."""
+    radiometry: str = "auto"
+    assumed: str = ""
+    nodata: float | None = None
+    saturated: float | None = None
+    resample: bool = False
+    """Whether coarser files may be resampled without a georeference that proves the match."""
+    thermal: frozenset[str] = frozenset()
+    """Bands in kelvin, never converted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Channel:
+    name: str
+    file: int
+    index: int
+    radiometry: Radiometry
+
+
+class SceneReader:
+    """Reflectance of one image that lies in one or several raster files; a :class:`satsqueeze.core.raster.Reader`.
+
+    Args:
+        files: paths to open, one or more.
+        rule: how to interpret them.
+        want: bands to read, in this order; by default all reflective ones.
+        file_bands: the band of each file, where a card says so.
+
+    Raises:
+        RasterError: a file cannot be opened.
+        BandError: channels without usable names, or wanted bands that are absent.
+        GridError: files that do not fit onto one another.
+        RadiometryError: reflectance cannot be derived.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[str],
+        rule: ReadRule,
+        *,
+        want: Sequence[str] | None = None,
+        file_bands: Sequence[str] = (),
+    ) -> None:
+        self._rule = rule
+        self._stack = ExitStack()
+        try:
+            self._open(files, want, file_bands)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, files: Sequence[str], want: Sequence[str] | None, file_bands: Sequence[str]) -> None:
+        if file_bands and want is not None:
+            chosen = [list(files)[i] for i in band_positions(tuple(file_bands), want)]
+            files, file_bands = chosen, tuple(want)
+        if not files:
+            raise BandError("an image needs at least one file, got none")
+        self._files = tuple(files)
+        self._sets = [self._stack.enter_context(opened(path)) for path in files]
+        finest = max(self._sets, key=lambda dataset: dataset.width * dataset.height)
+        self.height, self.width = int(finest.height), int(finest.width)
+        self.georeference: Georeference | None = georeference_of(finest)
+        self.gsd_m = pixel_size_m(self.georeference)
+        _check_grids(self._files, self._sets, finest, self._rule.resample)
+        self._channels = self._choose(want, tuple(file_bands))
+        self.dtype = self._common_dtype()
+        known = {band.name: band for band in self._rule.bands}
+        sensor = sensor_in(self._files[0])
+        self.bands = Bands(
+            tuple(
+                known.get(channel.name) or known_band(channel.name, gsd_m=self.gsd_m, sensor=sensor)
+                for channel in self._channels
+            )
+        )
+        self.provenance = self._provenance()
+
+    def close(self) -> None:
+        """Close the files."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def read(self, window: Window | None = None) -> Raster:
+        """Reflectance of a window, or of the whole image.
+
+        Raises:
+            GridError: the window leaves the image.
+            RasterError: the pixels cannot be decoded.
+            RadiometryError: the values cannot be reflectance.
+        """
+        window = window or Window(row=0, col=0, height=self.height, width=self.width)
+        if min(window.row, window.col) < 0 or window.stop_row > self.height or window.stop_col > self.width:
+            raise GridError(f"{window} leaves the image of {self.height} x {self.width} px; clip it first")
+        digital, whole = self._digital(window)
+        values, valid = self._reflectance(digital)
+        valid &= whole
+        if not valid.all():
+            values[:, ~valid] = 0
+        self._check_plausible(values, valid)
+        return Raster(
+            values=values,
+            valid=valid,
+            bands=self.bands.names,
+            georeference=_shifted(self.georeference, window),
+            provenance=self.provenance,
+        )
+
+    def _choose(self, want: Sequence[str] | None, file_bands: tuple[str, ...]) -> list[_Channel]:
+        named = self._named(file_bands)
+        names = [name for name, _, _ in named]
+        if want is None:
+            want = [name for name in names if name not in self._rule.thermal]
+        statement = parse_radiometry(self._rule.radiometry)
+        return [self._channel(*named[position], statement) for position in _positions(names, want, self._files[0])]
+
+    def _named(self, file_bands: tuple[str, ...]) -> list[tuple[str, int, int]]:
+        slots = [(file, index) for file, dataset in enumerate(self._sets) for index in range(dataset.count)]
+        if file_bands:
+            wrong = [path for path, dataset in zip(self._files, self._sets, strict=True) if dataset.count != 1]
+            if wrong:
+                raise BandError(f"{wrong[0]} has several channels; the card expects one band per file")
+            names: Sequence[str] = file_bands
+        else:
+            names = self._channel_names(len(slots))
+        return [(name, file, index) for name, (file, index) in zip(names, slots, strict=True)]
+
+    def _channel_names(self, count: int) -> Sequence[str]:
+        described = [text or "" for dataset in self._sets for text in dataset.descriptions]
+        if self._rule.orders:
+            stated = next((order for order in self._rule.orders if len(order) == count), None)
+            words = tuple(common_name(text) for text in described)
+            if None not in words and len(set(words)) == count and (stated is None or set(words) == set(stated)):
+                return [word for word in words if word]
+            if stated is None:
+                expected = " or ".join(f"{len(order)} ({', '.join(order)})" for order in self._rule.orders)
+                raise BandError(f"{self._files[0]} has {count} channels; expected {expected}. {REMEDY}")
+            return stated
+        single = len(self._sets) > 1
+        labels = [
+            text or (Path(path).stem if single and dataset.count == 1 else "")
+            for path, dataset in zip(self._files, self._sets, strict=True)
+            for text in dataset.descriptions
+        ]
+        return name_channels(labels, path=self._files[0], gsd_m=self.gsd_m)
+
+    def _channel(self, name: str, file: int, index: int, statement: Statement) -> _Channel:
+        if name in self._rule.thermal:
+            radiometry = Radiometry(scale=1.0, provenance="kelvin")
+        else:
+            radiometry = radiometry_of(self._files[file], self._sets[file], index, statement)
+        if self._rule.nodata is not None:
+            radiometry = replace(radiometry, nodata=self._rule.nodata)
+        if self._rule.saturated is not None:
+            radiometry = replace(radiometry, saturated=self._rule.saturated)
+        return _Channel(name=name, file=file, index=index, radiometry=radiometry)
+
+    def _common_dtype(self) -> str:
+        dtypes = {self._sets[channel.file].dtypes[channel.index] for channel in self._channels}
+        if len(dtypes) > 1:
+            raise GridError(
+                f"the bands of {self._files[0]} have different data types: {', '.join(sorted(dtypes))}; expected one. "
+                "Write all bands with the same type and scale."
+            )
+        return str(dtypes.pop())
+
+    def _provenance(self) -> str:
+        found = dict.fromkeys(channel.radiometry.provenance for channel in self._channels)
+        return "; ".join([*found, self._rule.assumed] if self._rule.assumed else found)
+
+    def _digital(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        digital = np.empty((len(self._channels), window.height, window.width), dtype=self.dtype)
+        valid = np.ones(digital.shape[1:], dtype=bool)
+        for file in dict.fromkeys(channel.file for channel in self._channels):
+            positions = [i for i, channel in enumerate(self._channels) if channel.file == file]
+            indexes = [self._channels[i].index + 1 for i in positions]
+            found = self._read_file(file, indexes, window)
+            tag = self._sets[file].nodata
+            if tag is not None:
+                valid &= ~(np.isnan(found) if np.isnan(tag) else found == tag).any(axis=0)
+            digital[positions] = found
+        if np.issubdtype(digital.dtype, np.floating):
+            # Floating-point products fill with zeros and often do not tag it; true reflectance is never 0 in all bands.
+            valid &= (digital != 0).any(axis=0)
+        return digital, valid
+
+    def _read_file(self, file: int, indexes: list[int], window: Window) -> NDArray[Any]:
+        dataset = self._sets[file]
+        down, across = dataset.height / self.height, dataset.width / self.width
+        part = RasterioWindow(window.col * across, window.row * down, window.width * across, window.height * down)
+        if down == across == 1:
+            return read_channels(dataset, indexes, window=part)
+        shape = (window.height, window.width)
+        nearest = read_channels(dataset, indexes, window=part, shape=shape)
+        smooth = read_channels(dataset, indexes, window=part, shape=shape, smooth=True)
+        return np.where(nearest == 0, nearest, smooth)
+
+    def _reflectance(self, digital: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        kinds = dict.fromkeys(channel.radiometry for channel in self._channels)
+        if len(kinds) == 1:
+            return next(iter(kinds)).to_reflectance(digital)
+        values = np.empty(digital.shape, dtype=np.float32)
+        valid = np.ones(digital.shape[1:], dtype=bool)
+        for radiometry in kinds:
+            positions = [i for i, channel in enumerate(self._channels) if channel.radiometry == radiometry]
+            values[positions], part = radiometry.to_reflectance(digital[positions])
+            valid &= part
+        return values, valid
+
+    def _check_plausible(self, values: NDArray[np.float32], valid: NDArray[np.bool_]) -> None:
+        reflective = [i for i, channel in enumerate(self._channels) if channel.name not in self._rule.thermal]
+        count = int(valid.sum())
+        if not count or not reflective:
+            return
+        means = np.abs(values[reflective]).sum(axis=(1, 2), dtype=np.float64) / count
+        if means.max() > BRIGHTEST_MEAN:
+            band = self._channels[reflective[int(means.argmax())]].name
+            raise RadiometryError(
+                f"{self._files[0]}: band {band} has a mean of {means.max():.4g}, which cannot be reflectance (0..1, "
+                f"clouds up to about 1.3); its radiometry was: {self.provenance}. State how numbers become "
+                f"reflectance: {STATEMENTS}"
+            )
+
+
+def open_scene(
+    paths: str | Path | Sequence[str | Path],
+    *,
+    bands: Sequence[str] | None = None,
+    radiometry: str = "auto",
+    want: Sequence[str] | None = None,
+) -> SceneReader:
+    """Open one multi-band file or several single-band files as one scene.
+
+    Args:
+        paths: GeoTIFF, JPEG 2000 or anything rasterio opens.
+        bands: common names of the channels in file order, where the files do not name them.
+        radiometry: ``auto``, or a statement (:func:`satsqueeze.data.radiometric_statement.parse_radiometry`).
+        want: bands to read, in this order; by default all.
+
+    Raises:
+        RasterError, BandError, GridError, RadiometryError: see :class:`SceneReader`.
+    """
+    files = [paths] if isinstance(paths, str | Path) else list(paths)
+    rule = ReadRule(orders=(tuple(bands),) if bands else (), radiometry=radiometry)
+    return SceneReader([_local(path) for path in files], rule, want=want)
+
+
+def _local(path: str | Path) -> str:
+    text = str(path)
+    return text if text.startswith("/vsi") else Path(text).expanduser().absolute().as_posix()
+
+
+def _positions(names: Sequence[str], want: Sequence[str], path: str) -> list[int]:
+    try:
+        return band_positions(names, want)
+    except BandError as error:
+        raise BandError(f"{path}: {error}") from error
+
+
+def _check_grids(files: Sequence[str], sets: Sequence[Any], finest: Any, resample: bool) -> None:
+    systems = {dataset.crs.to_string() if dataset.crs else "none" for dataset in sets}
+    if len(systems) > 1:
+        raise GridError(
+            f"the files of {files[0]} have different coordinate systems: {', '.join(sorted(systems))}; expected one. "
+            "Reproject them onto one grid first."
+        )
+    for path, dataset in zip(files, sets, strict=True):
+        same_size = (dataset.height, dataset.width) == (finest.height, finest.width)
+        if _same_place(dataset, finest) if finest.crs else same_size or resample:
+            continue
+        raise GridError(
+            f"{path} ({dataset.height} x {dataset.width} px, bounds {_bounds(dataset)}) does not lie on the grid of "
+            f"{finest.name} ({finest.height} x {finest.width} px, bounds {_bounds(finest)}); bring all bands onto one "
+            "grid first"
+        )
+
+
+def _same_place(dataset: Any, finest: Any) -> bool:
+    slack = max(abs(dataset.transform.a), abs(dataset.transform.e), abs(dataset.transform.b))
+    return bool(np.allclose(dataset.bounds, finest.bounds, rtol=0, atol=slack))
+
+
+def _bounds(dataset: Any) -> str:
+    return ", ".join(f"{value:.6g}" for value in dataset.bounds)
+
+
+def _shifted(georeference: Georeference | None, window: Window) -> Georeference | None:
+    if georeference is None:
+        return None
+    a, b, c, d, e, f = georeference.transform
+    moved = (a, b, c + a * window.col + b * window.row, d, e, f + d * window.col + e * window.row)
+    return Georeference(crs=georeference.crs, transform=moved)
