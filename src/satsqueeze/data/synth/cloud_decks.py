@@ -44,10 +44,10 @@ class _Style:
     """Cloud where this exceeds a threshold, which is set by the share wanted."""
     puffs: Field
     """Texture of the tops, about 0..2."""
-    gain: float
-    """Optical depth at one standard deviation above the threshold."""
+    core: float
+    """Albedo of a typical inner pixel."""
     power: float
-    """How optical depth grows with the signal."""
+    """How optical depth grows with the signal: below 1 crisp rims and flat tops, above 1 soft rims."""
     fringe: float
     """Decay length, in standard deviations, of the invisible rim below the threshold."""
     relief: float
@@ -84,17 +84,17 @@ def draw_decks(
     styles = [_STYLES[part](rng, shape, gsd) for part in parts]
     weights = [1.0] if len(styles) == 1 else [1.0, float(rng.uniform(0.2, 1.0))]
     thresholds = _thresholds([style.signal for style in styles], weights, fraction)
-    jitter = [rng.normal(0, 0.012, len(BANDS)).astype(np.float32) for _ in styles]
+    jitter = [rng.normal(0, 0.005, len(BANDS)).astype(np.float32) for _ in styles]
     return [
-        _deck(style, threshold, sun=sun, thin_albedo=thin_albedo, jitter=noise)
+        _deck(style, threshold, sun=sun, thin_albedo=thin_albedo, jitter=noise, rims=1 / len(styles) ** 2)
         for style, threshold, noise in zip(styles, thresholds, jitter, strict=True)
     ]
 
 
 def _thresholds(signals: list[Field], weights: list[float], fraction: float) -> list[float]:
     """Thresholds such that the union of the signals above them covers ``fraction``."""
-    if len(signals) == 1:
-        return [quantile_of(signals[0], 1 - fraction)]
+    if len(signals) == 1 or fraction >= 1:
+        return [_level(signal, fraction * weight) for signal, weight in zip(signals, weights, strict=True)]
     low, high = 0.0, 1.0
     samples = [signal[::3, ::3] for signal in signals]
     thresholds: list[float] = []
@@ -107,14 +107,23 @@ def _thresholds(signals: list[Field], weights: list[float], fraction: float) -> 
     return thresholds
 
 
-def _deck(style: _Style, threshold: float, *, sun: Sun, thin_albedo: float, jitter: NDArray[np.float32]) -> Deck:
+def _level(signal: Field, share: float) -> float:
+    """The value that ``share`` of a signal lies above; full cover keeps a margin of cloud everywhere."""
+    return float(signal.min()) - 0.1 if share >= 1 else quantile_of(signal, 1 - share)
+
+
+def _deck(
+    style: _Style, threshold: float, *, sun: Sun, thin_albedo: float, jitter: NDArray[np.float32], rims: float
+) -> Deck:
+    """A deck above a threshold; ``rims`` shortens its faint rim, because two rims together would count as cloud."""
     excess = style.signal - np.float32(threshold)
     inside = np.clip(excess, 0, None)
     # Two-stream albedo of a non-absorbing cloud with asymmetry 0.85: x / (1 + x), x = 0.1 * optical depth.
     rim = thin_albedo / (1 - thin_albedo)
-    depth = np.float32(rim) * np.exp(np.minimum(excess, 0) * np.float32(1 / style.fringe))
-    core = np.float32(0.1 * style.gain) * inside**style.power
-    core *= np.float32(0.6) + np.float32(0.55) * style.puffs
+    depth = np.float32(rim) * np.exp(np.minimum(excess, 0) * np.float32(1 / (style.fringe * rims)))
+    core = inside ** np.float32(style.power) * (np.float32(0.5) + np.float32(0.6) * style.puffs)
+    typical = float(core[::3, ::3].mean()) / max(float((core[::3, ::3] > 0).mean()), 1e-3)
+    core *= np.float32(style.core / (1 - style.core) / max(typical, 1e-3))
     depth = depth + core
     albedo = depth / (1 + depth)
     tops = np.sqrt(inside) + np.minimum(inside * 2, 0.5) * style.puffs
@@ -141,26 +150,30 @@ def _shade(tops: Field, sun: Sun, strength: float) -> Field:
     return np.clip(result, 0.45, 1.3)
 
 
-def _metres(rng: np.random.Generator, low: float, high: float) -> float:
+def _pixels(metres: float, gsd: float, shape: tuple[int, int]) -> float:
+    return float(np.clip(metres / gsd, 4.0, 0.7 * min(shape)))
+
+
+def _between(rng: np.random.Generator, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-def _pixels(metres: float, gsd: float, shape: tuple[int, int]) -> float:
-    return float(np.clip(metres / gsd, 3.0, 0.7 * min(shape)))
-
-
 def _cumulus(rng: np.random.Generator, shape: tuple[int, int], gsd: float) -> _Style:
-    outer = _pixels(_metres(rng, 500, 6000), gsd, shape)
-    base = power_noise(rng, *shape, Spectrum(exponent=float(rng.uniform(1.6, 1.9)), outer=outer))
+    outer = _pixels(_between(rng, max(600.0, 20 * gsd), 9000), gsd, shape)
+    rough = float(rng.uniform(1.8, 2.2))
+    base = power_noise(rng, *shape, Spectrum(exponent=rough, outer=outer))
     groups = power_noise(rng, *shape, Spectrum(exponent=2.5, outer=_pixels(5 * outer * gsd, gsd, shape)))
-    puffs = np.abs(power_noise(rng, *shape, Spectrum(exponent=1.5, outer=max(outer / 4, 4.0))))
+    size = max(outer / float(rng.uniform(2, 5)), 6.0)
+    lumps = np.abs(power_noise(rng, *shape, Spectrum(exponent=float(rng.uniform(1.75, 2.2)), outer=size)))
+    signal = base + np.float32(rng.uniform(0, 1.0)) * groups
+    signal += np.float32(rng.uniform(0.05, 0.3)) * lumps
     return _Style(
-        signal=base + np.float32(rng.uniform(0, 0.8)) * groups,
-        puffs=puffs,
-        gain=_metres(rng, 12, 70),
-        power=float(rng.uniform(0.9, 1.5)),
-        fringe=float(rng.uniform(0.05, 0.2)),
-        relief=float(rng.uniform(0.08, 0.17)),
+        signal=signal,
+        puffs=lumps,
+        core=float(rng.uniform(0.4, 0.82)),
+        power=float(rng.uniform(0.75, 1.7)),
+        fringe=float(rng.uniform(0.05, 0.3)),
+        relief=float(rng.uniform(0.08, 0.19)),
         brightness=float(rng.uniform(0.9, 1.08)),
         height_m=float(rng.uniform(600, 3000)),
         high=False,
@@ -168,17 +181,17 @@ def _cumulus(rng: np.random.Generator, shape: tuple[int, int], gsd: float) -> _S
 
 
 def _stratocumulus(rng: np.random.Generator, shape: tuple[int, int], gsd: float) -> _Style:
-    cell = _pixels(_metres(rng, 500, 2500), gsd, shape)
+    cell = max(_pixels(_between(rng, 500, 3000), gsd, shape), 9.0)
     angle, stretch = float(rng.uniform(0, np.pi)), float(rng.uniform(1, 2.2))
     cells = Spectrum(exponent=2.6, outer=cell, highpass=1.5 * cell, stretch=stretch, angle=angle)
     pattern = np.abs(power_noise(rng, *shape, cells)) ** np.float32(0.7)
     groups = power_noise(rng, *shape, Spectrum(exponent=2.3, outer=_pixels(8 * cell * gsd, gsd, shape)))
-    fine = power_noise(rng, *shape, Spectrum(exponent=1.5, outer=cell / 2))
+    fine = power_noise(rng, *shape, Spectrum(exponent=1.6, outer=cell / 2))
     return _Style(
-        signal=1.2 * pattern + np.float32(rng.uniform(0.2, 0.9)) * groups + 0.2 * fine,
-        puffs=np.abs(fine),
-        gain=_metres(rng, 5, 25),
-        power=float(rng.uniform(0.8, 1.3)),
+        signal=1.2 * pattern + np.float32(rng.uniform(0.2, 0.9)) * groups + np.float32(0.15) * fine,
+        puffs=np.float32(0.5) + np.float32(0.5) * np.abs(fine),
+        core=float(rng.uniform(0.3, 0.75)),
+        power=float(rng.uniform(0.8, 1.4)),
         fringe=float(rng.uniform(0.15, 0.5)),
         relief=float(rng.uniform(0.05, 0.12)),
         brightness=float(rng.uniform(0.88, 1.05)),
@@ -188,18 +201,18 @@ def _stratocumulus(rng: np.random.Generator, shape: tuple[int, int], gsd: float)
 
 
 def _overcast(rng: np.random.Generator, shape: tuple[int, int], gsd: float) -> _Style:
-    angle, stretch = float(rng.uniform(0, np.pi)), float(rng.uniform(1, 4))
-    outer = _pixels(_metres(rng, 3000, 20000), gsd, shape)
+    angle, stretch = float(rng.uniform(0, np.pi)), float(rng.uniform(1, 3.5))
+    outer = _pixels(_between(rng, 3000, 20000), gsd, shape)
     base = power_noise(rng, *shape, Spectrum(exponent=float(rng.uniform(1.9, 2.5)), outer=outer))
-    streaks = Spectrum(exponent=1.7, outer=outer / 4, stretch=stretch, angle=angle)
+    streaks = Spectrum(exponent=float(rng.uniform(1.6, 2.0)), outer=outer / 4, stretch=stretch, angle=angle)
     fine = power_noise(rng, *shape, streaks)
     return _Style(
-        signal=base + np.float32(rng.uniform(0.05, 0.4)) * fine,
-        puffs=np.clip(1 + np.float32(rng.uniform(0.1, 0.5)) * fine, 0, None),
-        gain=_metres(rng, 8, 50),
-        power=float(rng.uniform(0.8, 1.6)),
+        signal=base + np.float32(rng.uniform(0.05, 0.5)) * fine,
+        puffs=np.clip(1 + np.float32(rng.uniform(0.05, 0.4)) * fine, 0, None),
+        core=float(rng.uniform(0.4, 0.9)),
+        power=float(rng.uniform(0.5, 1.3)),
         fringe=float(rng.uniform(0.2, 0.8)),
-        relief=float(rng.uniform(0.015, 0.06)),
+        relief=float(rng.uniform(0.01, 0.07)),
         brightness=float(rng.uniform(0.9, 1.1)),
         height_m=float(rng.uniform(1200, 5000)),
         high=bool(rng.uniform() < 0.4),
@@ -208,17 +221,17 @@ def _overcast(rng: np.random.Generator, shape: tuple[int, int], gsd: float) -> _
 
 def _cirrus(rng: np.random.Generator, shape: tuple[int, int], gsd: float) -> _Style:
     angle = float(rng.uniform(0, np.pi))
-    outer = _pixels(_metres(rng, 2500, 15000), gsd, shape)
+    outer = _pixels(_between(rng, 2500, 15000), gsd, shape)
     strands = Spectrum(
-        exponent=1.9, outer=outer, inner=float(rng.uniform(0.5, 1.5)), stretch=float(rng.uniform(3, 9)), angle=angle
+        exponent=1.9, outer=outer, inner=float(rng.uniform(0.5, 1.5)), stretch=float(rng.uniform(2, 8)), angle=angle
     )
-    base = power_noise(rng, *shape, strands)
-    broad = power_noise(rng, *shape, Spectrum(exponent=2.4, outer=outer))
+    broad = power_noise(rng, *shape, Spectrum(exponent=3.0, outer=outer))
+    base = _curled(power_noise(rng, *shape, strands), broad, 0.028 * min(shape) * float(rng.uniform(0, 1)))
     return _Style(
         signal=base + np.float32(rng.uniform(0.3, 1.2)) * broad,
         puffs=np.ones(shape, dtype=np.float32),
-        gain=_metres(rng, 0.6, 2.5),
-        power=float(rng.uniform(1, 1.5)),
+        core=float(rng.uniform(0.09, 0.26)),
+        power=float(rng.uniform(0.8, 1.4)),
         fringe=float(rng.uniform(0.3, 0.8)),
         relief=0.0,
         brightness=float(rng.uniform(0.95, 1.1)),
@@ -227,15 +240,24 @@ def _cirrus(rng: np.random.Generator, shape: tuple[int, int], gsd: float) -> _St
     )
 
 
+def _curled(field: Field, bend: Field, amount: float) -> Field:
+    """A field displaced along both axes by another one, ``amount`` pixels per standard deviation."""
+    height, width = field.shape
+    shift = np.rint(bend * np.float32(amount)).astype(np.intp)
+    rows = (np.arange(height)[:, None] + shift) % height
+    cols = (np.arange(width)[None, :] - shift) % width
+    return soften(field[rows, cols], 2)
+
+
 def _veil(rng: np.random.Generator, shape: tuple[int, int], gsd: float) -> _Style:
-    outer = _pixels(_metres(rng, 1500, 12000), gsd, shape)
-    base = power_noise(rng, *shape, Spectrum(exponent=float(rng.uniform(1.8, 2.6)), outer=outer))
-    fine = power_noise(rng, *shape, Spectrum(exponent=1.4, outer=outer / 6))
+    outer = _pixels(_between(rng, 1500, 12000), gsd, shape)
+    base = power_noise(rng, *shape, Spectrum(exponent=float(rng.uniform(1.9, 2.7)), outer=outer))
+    fine = power_noise(rng, *shape, Spectrum(exponent=1.5, outer=outer / 4))
     return _Style(
-        signal=base + np.float32(rng.uniform(0.05, 0.3)) * fine,
-        puffs=np.clip(1 + 0.3 * fine, 0, None),
-        gain=_metres(rng, 1.0, 5.0),
-        power=float(rng.uniform(0.9, 1.6)),
+        signal=base + np.float32(rng.uniform(0.02, 0.25)) * fine,
+        puffs=np.clip(1 + np.float32(0.2) * fine, 0, None),
+        core=float(rng.uniform(0.12, 0.5)),
+        power=float(rng.uniform(0.7, 1.4)),
         fringe=float(rng.uniform(0.3, 0.9)),
         relief=float(rng.uniform(0, 0.03)),
         brightness=float(rng.uniform(0.92, 1.06)),

@@ -47,6 +47,15 @@ def paint_roads(canvas: Canvas, parcels: Parcels) -> None:
         canvas.fill(parcels.edges & (parcels.ids % 7 == 0), "road")
 
 
+def paint_patches(canvas: Canvas, cover: str, share: float, *, size_m: float = 2500) -> None:
+    """A natural cover on ``share`` of the land, with a border between crisp and very gradual."""
+    if share <= 0.005:
+        return
+    field = canvas.noise(size_m, float(canvas.rng.uniform(1.5, 2.1))) + np.float32(0.25) * canvas.grain[0]
+    middle, half = quantile_of(field, 1 - share), float(np.exp(canvas.rng.uniform(np.log(0.05), np.log(0.9))))
+    canvas.blend(cover, smoothstep(field, middle - half, middle + half))
+
+
 def paint_woods(canvas: Canvas, share: float, *, size_m: float = 700) -> Mask:
     """Woods on the most suitable ``share`` of the land; returns where."""
     field = canvas.noise(size_m, 1.6)
@@ -56,38 +65,41 @@ def paint_woods(canvas: Canvas, share: float, *, size_m: float = 700) -> Mask:
 
 
 def paint_canopy(canvas: Canvas) -> None:
-    """Rough, shaded crowns where there is forest."""
+    """Rough crowns where there is forest, lit and shaded by the sun."""
     woods = canvas.is_cover("forest", "orchard")
     rough = canvas.noise(30, 0.4)
-    canvas.grain[0] = np.where(woods, np.float32(0.7) * canvas.grain[0] + np.float32(0.7) * rough, canvas.grain[0])
+    canvas.grain[0] += np.where(woods, np.float32(0.45) * rough, 0)
+    canvas.heights = canvas.heights + np.where(woods, np.float32(0.09 * min(canvas.gsd, 20)) * rough, 0)
 
 
 def paint_town(canvas: Canvas, parcels: Parcels, share: float) -> None:
-    """Built-up land where a density field is highest: plots, streets, gardens, works and big roofs."""
+    """Built-up land where a density field is highest: plots, streets, quarters, gardens, works and big roofs."""
+    if share <= 0:
+        return
     rng = canvas.rng
-    density = canvas.noise(1800, 1.7) + 0.35 * canvas.noise(250, 1.2)
+    density = canvas.noise(2500, 1.8) + 0.3 * canvas.noise(250, 1.2)
     limit = quantile_of(density, 1 - share)
     town = density > limit
+    quarter = rng.normal(0, 1, (FACTORS + 1, PARCEL_KINDS)).astype(np.float32)[:, parcels.ids]
     streets = street_grid(rng, parcels, plot_px=float(rng.uniform(14, 34)) / canvas.gsd, plots=int(rng.integers(4, 8)))
     works = street_grid(rng, parcels, plot_px=float(rng.uniform(50, 120)) / canvas.gsd, plots=3)
-    industry = town & (canvas.noise(900, 1.5) > float(rng.uniform(0.7, 1.6)))
+    industry = town & (canvas.noise(1200, 1.5) + 0.4 * quarter[0] > float(rng.uniform(0.8, 1.8)))
     canvas.fill(town, "residential")
     canvas.fill(industry, "industrial")
     houses = np.where(industry, works.houses, streets.houses)
-    scores = (houses - np.float32(0.5)) * np.float32(4.5)
     for factor, turn in enumerate((1, 7, 31)):
-        mixed = (houses * np.float32(turn) % 1 - np.float32(0.5)) * np.float32(3.4) if factor else scores
-        canvas.grain[factor] = np.where(
-            town, np.float32(0.75) * mixed + np.float32(0.5) * canvas.grain[factor], canvas.grain[factor]
-        )
-    canvas.place[:, town] *= np.float32(0.6)
-    canvas.fill(industry & (houses > float(rng.uniform(0.72, 0.95))), "bright_roof")
-    canvas.fill(town & ~industry & (houses > float(rng.uniform(0.97, 1.0))), "bright_roof")
-    gardens = town & (houses < 0.12) & (density < limit + 1.0)
-    canvas.fill(gardens, "herbaceous")
+        mixed = (houses * np.float32(turn) % 1 - np.float32(0.5)) * np.float32(2.6)
+        built = mixed + np.float32(0.45) * canvas.grain[factor]
+        canvas.grain[factor] = np.where(town, built, canvas.grain[factor])
+        canvas.place[factor] = np.where(town, np.float32(0.8) * quarter[factor + 1], canvas.place[factor])
+    canvas.fill(industry & (houses > float(rng.uniform(0.75, 0.97))), "bright_roof")
+    canvas.fill(town & ~industry & (houses > float(rng.uniform(0.985, 1.0))), "bright_roof")
+    leafy = town & ~industry & (houses < 0.2 + 0.12 * quarter[0] - 0.1 * (density - limit))
+    canvas.fill(leafy, "herbaceous" if rng.uniform() < 0.5 else "forest")
     canvas.fill(town & np.where(industry, works.street, streets.street), "road")
-    park = town & (canvas.noise(500, 1.8) > 1.7)
-    canvas.fill(park, "pasture")
+    canvas.fill(parcels.block_edges & town, "road")
+    park = town & ((canvas.noise(600, 1.8) > 1.6) | (quarter[0] > 1.9))
+    canvas.fill(park, "pasture" if rng.uniform() < 0.5 else "forest")
 
 
 def paint_river(canvas: Canvas, *, width_m: float, cover: str = "turbid_water") -> Mask:
@@ -124,8 +136,13 @@ def paint_lakes(canvas: Canvas, share: float, *, size_m: float, cover: str = "wa
 
 
 def calm_water(canvas: Canvas, water: Mask) -> None:
-    """Water varies smoothly and little."""
-    canvas.grain[:, water] *= np.float32(0.6)
+    """Water varies smoothly and little, whatever was painted there before."""
+    if not water.any():
+        return
+    for factor in range(FACTORS):
+        canvas.grain[factor][water] = np.float32(0.5) * canvas.noise(400, 1.3)[water]
+        level = float(np.clip(canvas.rng.normal(0, 0.8), -1.5, 1.8))
+        canvas.place[factor][water] = np.float32(level) + np.float32(0.3) * canvas.noise(2500, 2.0)[water]
 
 
 def paint_coast(canvas: Canvas, share: float) -> Mask:
@@ -149,7 +166,7 @@ def paint_coast(canvas: Canvas, share: float) -> Mask:
     plume = smoothstep(canvas.noise(2500, 1.9), 0.3, 2.0) * np.float32(rng.uniform(0, 1.5))
     for factor, gain in enumerate(rng.uniform(-0.5, 2.2, FACTORS)):
         murk = (shallow + plume * (rng.uniform() < 0.6)) * np.float32(gain)
-        canvas.place[factor] = np.where(sea, np.float32(0.3) * canvas.place[factor] + murk, canvas.place[factor])
+        canvas.place[factor] += np.where(sea, murk, 0)
     add_glint(canvas, sea)
     surf = sea & (depth < float(rng.uniform(0.005, 0.03))) & (canvas.noise(150, 1.2) > 0.4)
     canvas.glow[surf] += np.float32(rng.uniform(0.05, 0.25))
@@ -163,18 +180,24 @@ def add_glint(canvas: Canvas, sea: Mask) -> None:
     if strength == 0:
         return
     angle = float(rng.uniform(0, np.pi))
-    wind = canvas.noise(3000, 1.8, stretch=2.5, angle=angle)
-    swell = canvas.noise(60, 0.7, stretch=2.0, angle=angle + np.pi / 2)
-    glint = np.float32(strength) * np.clip(1 + 0.35 * wind + 0.15 * swell, 0, None)
+    wind = canvas.noise(6000, 2.1, stretch=1.5, angle=angle)
+    swell = canvas.noise(40, 0.5, stretch=1.5, angle=angle + np.pi / 2)
+    glint = np.float32(strength) * np.clip(1 + 0.18 * wind + 0.12 * swell, 0, None)
     canvas.glow += np.where(sea, soften(glint), 0)
 
 
-def paint_channels(canvas: Canvas, cover: str, *, size_m: float, width: float) -> Mask:
-    """Branching dry channels along the valleys of ridged noise."""
-    level = np.abs(canvas.noise(size_m, 1.7))
-    where: Mask = level < np.float32(width) * (1 + 0.5 * canvas.noise(2000, 1.8))
-    canvas.fill(where, cover)
-    return where
+def paint_wadis(canvas: Canvas, drainage: Field, cover: str) -> None:
+    """Channels where much land drains through.
+
+    Args:
+        canvas: the ground.
+        drainage: float32 (H, W), 0 on crests .. 1 in the largest valley.
+        cover: what lies in the channels.
+    """
+    rng = canvas.rng
+    start = float(rng.uniform(0.3, 0.55))
+    share = smoothstep(drainage + np.float32(0.03) * canvas.noise(300, 1.4), start, start + 0.12)
+    canvas.blend(cover, share * np.float32(rng.uniform(0.5, 1.0)))
 
 
 def paint_pivots(canvas: Canvas, cover: str, share: float) -> None:
@@ -208,4 +231,4 @@ def dust_with_snow(canvas: Canvas, amount: float) -> None:
         catch[LAND_COVER.index(name)] = water
     field: Field = canvas.noise(2500, 1.9) + np.float32(0.3) * canvas.grain[0]
     depth = smoothstep(field, 2.2 - 4.4 * amount, 3.4 - 4.4 * amount)
-    canvas.snow = np.maximum(canvas.snow, depth * catch[canvas.cover])
+    canvas.blend("snow", depth * catch[canvas.cover])

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import numpy as np
 
+from satsqueeze.data.synth.erosion import CarvedTerrain
 from satsqueeze.data.synth.noise import Field, Spectrum, power_noise, soften
 from satsqueeze.data.synth.sun import Sun
 
 _MARCH = (1, 2, 3, 5, 7, 10, 14, 19, 25, 33, 43)
 
 
-def mountain_heights(rng: np.random.Generator, height: int, width: int, *, gsd: float, amplitude_m: float) -> Field:
-    """Ridged terrain in metres: sharp crests, rounded valleys, branching spurs. Float32 (height, width), minimum 0."""
-    outer = min(float(np.exp(rng.uniform(np.log(2500), np.log(9000)))) / gsd, 0.7 * min(height, width))
-    broad = power_noise(rng, height, width, Spectrum(exponent=2.3, outer=outer))
-    fine = power_noise(rng, height, width, Spectrum(exponent=1.9, outer=outer / 3))
-    ridged = 1.6 - np.abs(broad + 0.25 * fine)
-    heights = 0.55 * ridged + 0.35 * ridged * (0.9 - np.abs(fine)) + 0.25 * broad
-    heights -= heights.min()
-    result: Field = soften((heights * (amplitude_m / max(float(heights.max()), 1e-6))).astype(np.float32))
+def mountain_heights(rng: np.random.Generator, carved: CarvedTerrain, *, gsd: float, amplitude_m: float) -> Field:
+    """Carved terrain in metres, with crags on the slopes; float32 (H, W), minimum near 0.
+
+    Args:
+        rng: source of randomness.
+        carved: ridges and valleys.
+        gsd: pixel size, metres.
+        amplitude_m: height of the summits; less where slopes would exceed about 45 degrees.
+    """
+    slope = np.hypot(*np.gradient(carved.heights, gsd))
+    amplitude_m = min(amplitude_m, float(rng.uniform(0.45, 0.8)) / max(float(np.median(slope)), 1e-9))
+    heights = carved.heights * np.float32(amplitude_m)
+    rows, cols = heights.shape
+    crags = power_noise(rng, rows, cols, Spectrum(exponent=1.9, outer=max(min(rows, cols) / 15, 4.0)))
+    crags *= np.float32(0.8 * gsd) * np.clip(slope * np.float32(1.5 * amplitude_m), 0, 1)
+    result: Field = heights + crags
     return result
 
 

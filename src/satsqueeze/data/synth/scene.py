@@ -16,7 +16,6 @@ from satsqueeze.data.synth.clouds import CloudSettings, composite, generate_clou
 from satsqueeze.data.synth.noise import Spectrum, power_noise, stream
 from satsqueeze.data.synth.relief import illumination
 from satsqueeze.data.synth.sensor import expose, swath
-from satsqueeze.data.synth.spectra import LAND_COVER
 from satsqueeze.data.synth.sun import Sun
 from satsqueeze.data.synth.surface import Canvas, develop
 
@@ -119,7 +118,7 @@ def generate_scene(settings: SceneSettings) -> SynthScene:
     low, high = SUN_ZENITH.get(biome, (25.0, 65.0))
     azimuth = float(rng.choice([rng.uniform(100, 170), rng.uniform(20, 80)], p=[0.75, 0.25]))
     sun = Sun(zenith_deg=float(rng.uniform(low, high)), azimuth_deg=azimuth)
-    canvas = Canvas(stream(seed, "land"), height, width, settings.gsd)
+    canvas = Canvas(stream(seed, "land", biome), height, width, settings.gsd)
     paint(canvas, biome)
     light = illumination(canvas.heights, gsd=settings.gsd, sun=sun)
     surface = develop(canvas, settings.bands, light)
@@ -129,7 +128,7 @@ def generate_scene(settings: SceneSettings) -> SynthScene:
     valid = np.ones((height, width), dtype=bool)
     if rng.uniform() < settings.nodata_probability:
         valid = swath(stream(seed, "swath"), height, width)
-    cover = np.where(canvas.snow > 0.5, np.uint8(LAND_COVER.index("snow")), canvas.cover)
+    cover = canvas.dominant()
     return SynthScene(
         reflectance=np.where(valid, image, np.float32(0)),
         labels=np.where(valid, clouds.labels, np.uint8(IGNORE)),

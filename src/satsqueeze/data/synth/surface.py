@@ -17,19 +17,20 @@ Mask = NDArray[np.bool_]
 class Canvas:
     """Mutable arrays that the painters of ``land`` fill in.
 
-    ``cover`` is the land-cover code, ``place`` and ``grain`` are scores (in standard deviations) along the cover's main
-    directions of variation from place to place and from pixel to pixel, ``snow`` the snow-covered share of a pixel,
-    ``glow`` an additive, spectrally flat reflectance such as sun glint, ``heights`` the terrain in metres.
+    ``cover`` is the land-cover code; ``blends`` are further covers with the share of each pixel that they hide.
+    ``place`` and ``grain`` are scores (in standard deviations) along the cover's main directions of variation, from
+    place to place and from pixel to pixel. ``glow`` is an additive, spectrally flat reflectance such as sun glint,
+    ``heights`` the terrain in metres.
     """
 
     def __init__(self, rng: np.random.Generator, height: int, width: int, gsd: float) -> None:
         self.rng, self.height, self.width, self.gsd = rng, height, width, gsd
         self.cover = np.zeros((height, width), dtype=np.uint8)
         self.place = np.zeros((FACTORS, height, width), dtype=np.float32)
-        self.place[:2] = [self.noise(1500, 2.0), self.noise(900, 1.8)]
-        self.place += np.clip(rng.normal(0, 0.8, FACTORS), -1.6, 1.6).astype(np.float32)[:, None, None]
+        self.place[:2] = [0.5 * self.noise(1500, 1.8), 0.6 * self.noise(900, 1.6)]
+        self.place += np.clip(rng.normal(0, 0.85, FACTORS), -1.7, 1.7).astype(np.float32)[:, None, None]
         self.grain = np.stack([self.noise(120, 1.25), self.noise(60, 1.0), self.noise(30, 0.6)])
-        self.snow = np.zeros((height, width), dtype=np.float32)
+        self.blends: list[tuple[int, Field]] = []
         self.glow = np.zeros((height, width), dtype=np.float32)
         self.heights = np.zeros((height, width), dtype=np.float32)
 
@@ -42,6 +43,19 @@ class Canvas:
     def fill(self, where: Mask, cover: str) -> None:
         """Set the land cover of the pixels where ``where`` is True."""
         self.cover[where] = LAND_COVER.index(cover)
+        for _, share in self.blends:
+            share[where] = 0
+
+    def blend(self, cover: str, share: Field) -> None:
+        """Cover a share (0..1, float32 (H, W)) of each pixel, over everything painted so far: soft borders, snow."""
+        self.blends.append((LAND_COVER.index(cover), share))
+
+    def dominant(self) -> NDArray[np.uint8]:
+        """(H, W) code of what is seen at each pixel: the last blend that hides more than half of it, else the cover."""
+        code = self.cover.copy()
+        for blended, share in self.blends:
+            code[share > 0.5] = blended
+        return code
 
     def is_cover(self, *covers: str) -> Mask:
         """(H, W) True where the land cover is one of ``covers``."""
@@ -62,11 +76,9 @@ def develop(canvas: Canvas, bands: Sequence[str], light: Field) -> NDArray[np.fl
         Float32 (C, H, W).
     """
     table = spectral_table()
-    snow_code = LAND_COVER.index("snow")
     place, grain = np.clip(canvas.place, -2, 2), np.clip(canvas.grain, -3, 3)
     present = np.bincount(canvas.cover.ravel(), minlength=len(LAND_COVER)) > 0
     reflectance = np.empty((len(bands), canvas.height, canvas.width), dtype=np.float32)
-    snowy = bool(canvas.snow.any())
     for channel, band in enumerate(band_index(bands)):
         values = table.mean[:, band][canvas.cover]
         for factor in range(FACTORS):
@@ -74,9 +86,13 @@ def develop(canvas: Canvas, bands: Sequence[str], light: Field) -> NDArray[np.fl
                 weight = spread[:, factor, band]
                 if np.abs(weight[present]).max() > 2e-4:
                     values += weight[canvas.cover] * score[factor]
-        if snowy:
-            white = table.mean[snow_code, band] * (1 + np.float32(0.08) * place[0] + np.float32(0.02) * grain[0])
-            values += canvas.snow * (white - values)
+        for code, share in canvas.blends:
+            over = np.full(values.shape, table.mean[code, band], dtype=np.float32)
+            for factor in range(FACTORS):
+                for spread, score in ((table.between, place), (table.within, grain)):
+                    if abs(float(spread[code, factor, band])) > 2e-4:
+                        over += spread[code, factor, band] * score[factor]
+            values += share * (over - values)
         floor = path_reflectance(bands)[channel]
         sky = diffuse_share(bands)[channel]
         ground = np.maximum(values - floor, np.float32(0.03) * floor)

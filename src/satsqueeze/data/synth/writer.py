@@ -10,7 +10,7 @@ import numpy as np
 import rasterio
 import yaml
 from numpy.typing import NDArray
-from rasterio.transform import Affine, from_origin
+from rasterio.transform import Affine
 
 from satsqueeze.core.bands import SENTINEL2
 from satsqueeze.core.errors import SettingsError
@@ -92,7 +92,7 @@ def write_scene(scene: SynthScene, folder: Path, name: str) -> None:
         RunError: the disk is full or the folder cannot be written.
     """
     whole = Crop(name=name, row=0, col=0, size=scene.labels.shape)
-    _write_crop(scene, whole, folder, from_origin(*_ORIGIN, scene.gsd, scene.gsd))
+    _write_crop(scene, whole, folder, _EAST)
 
 
 def write_dataset(settings: DatasetSettings, folder: Path) -> list[str]:
@@ -111,10 +111,8 @@ def write_dataset(settings: DatasetSettings, folder: Path) -> list[str]:
     names: list[str] = []
     for number in range(settings.scenes):
         scene = generate_scene(settings.scene(number))
-        east, north = _ORIGIN[0] + number * _SPACING_M, _ORIGIN[1]
-        transform = from_origin(east, north, scene.gsd, scene.gsd)
         for crop in _crops(settings, number):
-            _write_crop(scene, crop, folder, transform)
+            _write_crop(scene, crop, folder, _EAST + number * _SPACING_M)
             names.append(crop.name)
     write_text(folder / "dataset.yaml", yaml.safe_dump(card_dict(settings), sort_keys=False, allow_unicode=True))
     return names
@@ -158,7 +156,7 @@ class Crop:
     size: tuple[int, ...]
 
 
-_ORIGIN = (300_000.0, 5_000_040.0)
+_EAST, _NORTH = 300_000.0, 5_000_040.0
 
 
 def _crops(settings: DatasetSettings, number: int) -> list[Crop]:
@@ -175,10 +173,10 @@ def _crops(settings: DatasetSettings, number: int) -> list[Crop]:
     ]
 
 
-def _write_crop(scene: SynthScene, crop: Crop, folder: Path, transform: Affine) -> None:
+def _write_crop(scene: SynthScene, crop: Crop, folder: Path, east: float) -> None:
     rows, cols = slice(crop.row, crop.row + crop.size[0]), slice(crop.col, crop.col + crop.size[1])
     valid = scene.valid[rows, cols]
-    place = transform * Affine.translation(crop.col, crop.row)
+    place = Affine(scene.gsd, 0.0, east + crop.col * scene.gsd, 0.0, -scene.gsd, _NORTH - crop.row * scene.gsd)
     image = to_digital(scene.reflectance[:, rows, cols], valid)
     tags = {
         "SUN_ZENITH_DEG": f"{scene.sun_zenith_deg:.3f}",
