@@ -7,8 +7,12 @@ The manifest holds the hash of every other file, so one 32-byte value vouches fo
 from __future__ import annotations
 
 import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import pydantic
 
@@ -96,17 +100,83 @@ class FlightManifest(_Model):
     """Height and width of the graph's input must be multiples of this, in pixels."""
     receptive_field: int
     """Pixels on each side that can influence an output pixel."""
+    window_invariant: bool = True
+    """Whether a pixel's result depends on its receptive field alone, so that tiles give what the whole image gives.
+    False for networks that take statistics over their input, such as instance normalisation."""
     parameters: int
     macs_per_pixel: float
     macs_input: str
     """Input size at which MACs were counted, such as ``256x256``."""
     graphs: tuple[Graph, ...]
     default_graph: str
+    """File of the graph to use unless the user says otherwise; one of ``graphs``."""
+    vectors: str = ""
+    """File of test vectors; empty where there are none."""
     quality: tuple[Quality, ...] = ()
     parity: dict[str, Any] = {}
     training: dict[str, Any] = {}
     versions: dict[str, str] = {}
     files: dict[str, FileRecord] = {}
+
+    @pydantic.model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        names = tuple(band.name for band in self.bands)
+        if names != self.scaling.bands:
+            raise ValueError(f"bands are {names} but the scaling is for {self.scaling.bands}")
+        if self.default_graph not in {graph.file for graph in self.graphs}:
+            raise ValueError(f"default graph {self.default_graph!r} is not among the graphs")
+        if not all(0 <= value < len(self.classes) for value in self.foreground):
+            raise ValueError(f"foreground {self.foreground} does not fit {len(self.classes)} classes")
+        if self.size_multiple < 1 or self.receptive_field < 0:
+            raise ValueError(
+                f"size multiple {self.size_multiple} or receptive field {self.receptive_field} is impossible"
+            )
+        return self
+
+    @property
+    def band_names(self) -> tuple[str, ...]:
+        """Names of the bands in the graph's channel order."""
+        return tuple(band.name for band in self.bands)
+
+    def graph(self, file: str) -> Graph:
+        """The graph stored as ``file``.
+
+        Raises:
+            PackageError: no such graph.
+        """
+        for graph in self.graphs:
+            if graph.file == file:
+                return graph
+        raise PackageError(f"the package has no graph {file!r}; it has {', '.join(g.file for g in self.graphs)}")
+
+
+@contextmanager
+def assembling(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder beside ``folder`` that takes its place when the block ends well.
+
+    On any failure nothing is left of it, and a package that was already there stays as it was.
+
+    Raises:
+        PackageError: ``folder`` exists and is not a flight package.
+    """
+    if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise PackageError(f"{folder} exists and is not a flight package; choose another folder")
+    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        if folder.exists():
+            folder.rename(old)
+        part.rename(folder)
+    except BaseException:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def seal(folder: Path, manifest: FlightManifest) -> FlightManifest:

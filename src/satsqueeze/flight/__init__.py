@@ -1,1 +1,16 @@
-"""flight"""
+"""Flying a package: opening, verifying, predicting, writing masks. Sees the core only, never torch."""
+
+from satsqueeze.flight.mask import write_mask
+from satsqueeze.flight.quicklook import quicklook
+from satsqueeze.flight.runtime import FlightModel, Prediction, open_package
+from satsqueeze.flight.verify import VerifyReport, verify_package
+
+__all__ = [
+    "FlightModel",
+    "Prediction",
+    "VerifyReport",
+    "open_package",
+    "quicklook",
+    "verify_package",
+    "write_mask",
+]

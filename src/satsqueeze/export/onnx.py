@@ -1,0 +1,135 @@
+"""One ONNX graph from reflectance to mask: scaling, network, probabilities and classes."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+
+from satsqueeze.core.errors import ExportError
+from satsqueeze.core.files import replacing
+from satsqueeze.export.folding import fold_batchnorm
+from satsqueeze.export.silence import quiet
+from satsqueeze.nets.model import SegmentationModel
+
+OPSET = 18
+INPUT = "reflectance"
+PROBABILITIES = "probabilities"
+MASK = "mask"
+_AXES = {INPUT: {0: "batch", 2: "height", 3: "width"}, PROBABILITIES: {0: "batch", 2: "height", 3: "width"}}
+_AXES[MASK] = {0: "batch", 1: "height", 2: "width"}
+
+
+class FlightGraph(nn.Module):
+    """What flies: a segmentation model with what makes its logits probabilities and classes.
+
+    Args:
+        model: reflectance to logits.
+        logit_bias: added to the logits of each class before the decision, such as log-odds chosen on validation data.
+
+    Raises:
+        ExportError: not one bias per class.
+    """
+
+    logit_bias: Tensor | None
+
+    def __init__(self, model: SegmentationModel, logit_bias: Sequence[float] = ()) -> None:
+        super().__init__()
+        if logit_bias and len(logit_bias) != len(model.card.classes):
+            raise ExportError(f"{len(model.card.classes)} classes need as many logit biases, got {len(logit_bias)}")
+        self.model = model
+        bias = torch.tensor(logit_bias, dtype=torch.float32)[:, None, None] if any(logit_bias) else None
+        self.register_buffer("logit_bias", bias)
+
+    def logits(self, reflectance: Tensor) -> Tensor:
+        """Float32 reflectance (N, C, H, W) to logits (N, K, H, W), bias included."""
+        logits: Tensor = self.model(reflectance)
+        return logits if self.logit_bias is None else logits + self.logit_bias
+
+    def forward(self, reflectance: Tensor) -> tuple[Tensor, Tensor]:
+        """Float32 reflectance (N, C, H, W) to probabilities (N, K, H, W) and mask uint8 (N, H, W)."""
+        logits = self.logits(reflectance)
+        return torch.softmax(logits, dim=1), logits.argmax(dim=1).to(torch.uint8)
+
+
+def flight_graph(model: SegmentationModel, logit_bias: Sequence[float] = ()) -> FlightGraph:
+    """The graph of a model in evaluation mode on the CPU, batch normalisation folded; the model stays as it is."""
+    side = 2 * model.size_multiple
+    example = torch.rand(1, len(model.card.bands), side, side, generator=torch.Generator().manual_seed(0))
+    return FlightGraph(fold_batchnorm(model.cpu(), example), logit_bias).eval()
+
+
+def export_fp32(graph: FlightGraph, path: Path, *, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a float32 ONNX graph with dynamic batch, height and width, whole or not at all.
+
+    Input ``reflectance`` float32 (N, C, H, W), finite, 0 where invalid, H and W multiples of the model's
+    ``size_multiple``; outputs ``probabilities`` float32 (N, K, H, W) and ``mask`` uint8 (N, H, W).
+
+    Args:
+        graph: see :func:`flight_graph`.
+        path: ``.onnx`` file.
+        metadata: keys and values stored in the graph.
+
+    Raises:
+        ExportError: PyTorch cannot export the model.
+    """
+    multiple = graph.model.size_multiple
+    example = torch.zeros(2, len(graph.model.card.bands), 3 * multiple, 4 * multiple)
+    sizes = {0: Dim("batch"), 2: multiple * Dim("rows", max=2**16), 3: multiple * Dim("cols", max=2**16)}
+    with quiet():
+        try:
+            program = torch.onnx.export(
+                graph,
+                (example,),
+                dynamo=True,
+                dynamic_shapes=(sizes,),
+                input_names=[INPUT],
+                output_names=[PROBABILITIES, MASK],
+                opset_version=OPSET,
+                optimize=True,
+                verbose=False,
+            )
+        except (torch.onnx.errors.OnnxExporterError, RuntimeError, ValueError) as error:
+            raise ExportError(f"PyTorch cannot export {graph.model.card.name!r} to ONNX: {error}") from error
+    if program is None:
+        raise ExportError(f"PyTorch exported nothing for {graph.model.card.name!r}")
+    proto = _tidied(program.model_proto)
+    onnx.helper.set_model_props(proto, dict(metadata or {}))
+    onnx.checker.check_model(proto, full_check=True)
+    with replacing(path) as temporary:
+        onnx.save(proto, temporary)
+
+
+def _tidied(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph with layers named after modules, plain axis names, and without traces of the exporting machine."""
+    proto.producer_name, proto.producer_version, proto.doc_string = "satsqueeze", "", ""
+    graph = proto.graph
+    graph.name, graph.doc_string = "flight", ""
+    del graph.metadata_props[:]
+    del graph.value_info[:]
+    taken: dict[str, int] = {}
+    for node in graph.node:
+        name = f"{_module_of(node)}/{node.op_type}"
+        taken[name] = taken.get(name, 0) + 1
+        node.name = name if taken[name] == 1 else f"{name}_{taken[name]}"
+        node.doc_string = ""
+        del node.metadata_props[:]
+    for value in (*graph.input, *graph.output):
+        del value.metadata_props[:]
+        for axis, name in _AXES[value.name].items():
+            value.type.tensor_type.shape.dim[axis].dim_param = name
+    for tensor in graph.initializer:
+        tensor.doc_string = ""
+        del tensor.metadata_props[:]
+    return onnx.shape_inference.infer_shapes(proto)
+
+
+def _module_of(node: onnx.NodeProto) -> str:
+    scopes = next((p.value for p in node.metadata_props if p.key == "pkg.torch.onnx.name_scopes"), "[]")
+    modules = [scope for scope in ast.literal_eval(scopes)[:-1] if scope]
+    return modules[-1].removeprefix("model.") if modules else "flight"

@@ -1,0 +1,215 @@
+"""The gate: an exported graph must do what the trained model does, or nothing is shipped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+from satsqueeze.core.errors import ParityError
+from satsqueeze.core.package import FlightManifest, Graph
+from satsqueeze.export.onnx import INPUT, MASK, PROBABILITIES, FlightGraph
+from satsqueeze.export.validation import Verdict
+from satsqueeze.flight.engine import open_engine
+from satsqueeze.flight.runtime import FlightModel
+
+LOGITS = "logits"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatParity:
+    """The float graph against the trained model."""
+
+    images: int
+    pixels: int
+    logit_difference: float
+    """Largest absolute difference of a logit."""
+    logit_scale: float
+    """Largest absolute logit; the tolerance is relative to it where it exceeds 1."""
+    probability_difference: float
+    """Largest absolute difference of a probability."""
+    mask_differences: int
+    """Pixels of another class."""
+    ties: int
+    """Those among them whose two best classes are closer than the tolerance: either is right."""
+    tolerance: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizeParity:
+    """Masks that must not depend on how an image is cut or padded."""
+
+    sizes: tuple[str, ...]
+    """Odd image sizes that gave the model's mask."""
+    windows: tuple[int, ...]
+    """Tile sizes, in pixels, that gave the mask of the whole image; empty for a model that is not window-invariant."""
+    window_ties: int
+    """Pixels of another class in some tiling, two best classes closer than the tolerance."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParityReport:
+    """Everything that the gate measured; the content of ``parity.json``."""
+
+    fp32: FloatParity
+    sizes: SizeParity
+    int8: dict[str, Verdict]
+    """Per int8 graph, its loss against the float graph on validation images."""
+    allowed_loss: float
+    sensitivity: dict[str, dict[str, float]]
+    """Per int8 graph, the harm of each layer, where a search was needed."""
+    calibration: str
+    """Method that set the ranges of activations, and what the others gave."""
+    left_out: dict[str, str]
+    """Optional graphs that were not shipped, with the reason."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        record: dict[str, Any] = asdict(self)
+        for verdict in record["int8"].values():
+            verdict.update({key: None for key in ("jaccard", "reference_jaccard") if np.isnan(verdict[key])})
+        return record
+
+
+def check_float(
+    graph: FlightGraph, path: Path, images: Sequence[NDArray[np.float32]], *, tolerance: float
+) -> FloatParity:
+    """Compare logits, probabilities and classes of a float graph with the model's.
+
+    Args:
+        graph: the model.
+        path: the exported graph.
+        images: float32 reflectance (C, h, w) each, sides multiples of the model's ``size_multiple``.
+        tolerance: largest difference of a probability, and of a logit relative to max(1, largest logit).
+
+    Raises:
+        ParityError: a difference above the tolerance.
+    """
+    session = onnxruntime.InferenceSession(_with_logits(path), providers=["CPUExecutionProvider"])
+    gaps, scales, chances, differing, ties, pixels = [], [], [], 0, 0, 0
+    for image in images:
+        with torch.no_grad():
+            want = graph.logits(torch.from_numpy(image[None]))
+        want_chances = torch.softmax(want, dim=1).numpy()
+        want_mask = want.argmax(dim=1).numpy()
+        logits, probabilities, mask = session.run([LOGITS, PROBABILITIES, MASK], {INPUT: image[None]})
+        gaps.append(float(np.abs(logits - want.numpy()).max()))
+        scales.append(float(np.abs(logits).max()))
+        chances.append(float(np.abs(probabilities - want_chances).max()))
+        differ = mask != want_mask
+        differing += int(differ.sum())
+        ties += int((differ & (_margin(want_chances) <= 2 * tolerance)).sum())
+        pixels += mask.size
+    found = FloatParity(
+        images=len(images),
+        pixels=pixels,
+        logit_difference=max(gaps),
+        logit_scale=max(scales),
+        probability_difference=max(chances),
+        mask_differences=differing,
+        ties=ties,
+        tolerance=tolerance,
+    )
+    far = not found.logit_difference <= tolerance * max(1.0, found.logit_scale)
+    if far or not found.probability_difference <= tolerance or differing > ties:
+        raise ParityError(
+            f"{path.name} differs from the model: logits by up to {found.logit_difference:.3g} (largest logit "
+            f"{found.logit_scale:.3g}), probabilities by {found.probability_difference:.3g}, {differing - ties} of "
+            f"{pixels} classes beyond ties; allowed is {tolerance:.3g}. Export again; if it persists, a layer is "
+            "exported wrongly: report it with the model card."
+        )
+    return found
+
+
+def check_sizes(
+    graph: FlightGraph, manifest: FlightManifest, path: Path, image: NDArray[np.float32], *, tolerance: float
+) -> SizeParity:
+    """Check that odd sizes give the model's mask, and tiles the mask of the whole.
+
+    Args:
+        graph: the model.
+        manifest: draft manifest.
+        path: the exported float graph.
+        image: float32 reflectance (C, H, W), at least 4 ``size_multiple`` high and wide.
+        tolerance: margin of two probabilities up to which a class is a tie.
+
+    Raises:
+        ParityError: another mask, ties apart.
+    """
+    record = Graph(file=path.name, precision="fp32", engine="onnx")
+    engine = open_engine("onnx", path)
+    multiple = manifest.size_multiple
+    sizes = [(2 * multiple + 1, 3 * multiple - 1), (multiple, 2 * multiple + 3), (1, multiple + 1)]
+    names = []
+    for height, width in sizes:
+        part = np.ascontiguousarray(image[:, :height, :width])
+        found = FlightModel(manifest, graph=record, engine=engine).predict(part, manifest.band_names)
+        wrong = _beyond_ties(found, *_model_result(graph, part, multiple), tolerance)
+        if wrong:
+            raise ParityError(f"at {height} x {width} px {wrong} pixels differ from the model; padding is inconsistent")
+        names.append(f"{height}x{width}")
+    windows, ties = _check_windows(manifest, record, path, image, tolerance=tolerance)
+    return SizeParity(sizes=tuple(names), windows=windows, window_ties=ties)
+
+
+def _check_windows(
+    manifest: FlightManifest, record: Graph, path: Path, image: NDArray[np.float32], *, tolerance: float
+) -> tuple[tuple[int, ...], int]:
+    if not manifest.window_invariant:
+        return (), 0
+    engine = open_engine("onnx", path)
+    longest = max(image.shape[1:])
+    whole = FlightModel(manifest, graph=record, engine=engine, window=longest).predict(image, manifest.band_names, True)
+    margin, ties, windows = _margin(whole.probabilities[None])[0], 0, (longest // 2, longest // 3)
+    for window in windows:
+        tiled = FlightModel(manifest, graph=record, engine=engine, window=window).predict(image, manifest.band_names)
+        differ = tiled != whole.mask
+        ties += int((differ & (margin <= 2 * tolerance)).sum())
+        wrong = int((differ & (margin > 2 * tolerance)).sum())
+        if wrong:
+            raise ParityError(
+                f"in tiles of {window} px {wrong} of {differ.size} pixels differ from the whole image: the receptive "
+                f"field is said to be {manifest.receptive_field} px on each side, but the network looks further"
+            )
+    return windows, ties
+
+
+def _model_result(
+    graph: FlightGraph, image: NDArray[np.float32], multiple: int
+) -> tuple[NDArray[np.integer[Any]], NDArray[np.float32]]:
+    height, width = image.shape[1:]
+    pads = ((0, 0), (0, -height % multiple), (0, -width % multiple))
+    with torch.no_grad():
+        logits = graph.logits(torch.from_numpy(np.pad(image, pads, mode="reflect")[None]))
+    chances = torch.softmax(logits, dim=1).numpy()[0, :, :height, :width]
+    return logits.argmax(dim=1).numpy()[0, :height, :width], chances
+
+
+def _beyond_ties(
+    mask: NDArray[np.uint8], want: NDArray[np.integer[Any]], chances: NDArray[np.float32], tolerance: float
+) -> int:
+    return int(((mask != want) & (_margin(chances[None])[0] > 2 * tolerance)).sum())
+
+
+def _margin(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Distance (N, H, W) between the two largest of probabilities (N, K, H, W)."""
+    best = np.sort(probabilities, axis=1)
+    margin: NDArray[np.float32] = best[:, -1] - best[:, -2]
+    return margin
+
+
+def _with_logits(path: Path) -> bytes:
+    """The graph with its logits, the input of the softmax, as a further output."""
+    proto = onnx.load(path)
+    softmax = next(node for node in proto.graph.node if node.op_type == "Softmax")
+    proto.graph.node.append(onnx.helper.make_node("Identity", [softmax.input[0]], [LOGITS]))
+    proto.graph.output.append(onnx.helper.make_tensor_value_info(LOGITS, onnx.TensorProto.FLOAT, None))
+    serialised: bytes = proto.SerializeToString()
+    return serialised

@@ -1,0 +1,55 @@
+"""Settings of the export stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from satsqueeze.core.errors import SettingsError
+from satsqueeze.export.deepness import DeepnessSettings
+from satsqueeze.export.quantise import Calibration
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSettings:
+    """How a trained model becomes a flight package."""
+
+    int8: bool = True
+    """Whether to make int8 graphs."""
+    openvino: Literal["auto", "off"] = "auto"
+    """``auto``: an OpenVINO int8 graph too where OpenVINO and NNCF are installed and it passes the same gate."""
+    default: Literal["int8", "fp32"] = "int8"
+    """Precision of the ONNX graph that is used unless the user says otherwise."""
+    sensor: Literal["sentinel-2", "landsat-8"] = "sentinel-2"
+    """Whose centre wavelengths and pixel sizes are recorded for the bands."""
+    logit_bias: tuple[float, ...] = ()
+    """Added to the logits of each class before the decision; empty for none."""
+    tolerance: float = 1e-4
+    """Largest difference of a probability between model and float graph, and of a logit relative to its scale."""
+    jaccard_loss: float = 0.005
+    """Jaccard that int8 may lose against the float graph on validation images."""
+    float_share: float = 0.5
+    """Share of an int8 graph's layers that may stay in float."""
+    calibrations: tuple[Calibration, ...] = ("minmax", "percentile", "entropy")
+    """Ways to set the ranges of activations; the one with the least drift from float is taken."""
+    calibration_windows: int = 24
+    calibration_side: int = 256
+    """Of calibration windows, in pixels."""
+    ranking_windows: int = 4
+    """Validation windows by which calibrations and layers are ranked."""
+    threads: int | None = None
+    seed: int = 0
+    deepness: DeepnessSettings = field(default_factory=DeepnessSettings)
+
+    def __post_init__(self) -> None:
+        limits = {"tolerance": self.tolerance, "calibration_side": self.calibration_side}
+        counts = {"calibration_windows": self.calibration_windows, "ranking_windows": self.ranking_windows}
+        for name, value in (limits | counts).items():
+            if value <= 0:
+                raise SettingsError(f"export setting '{name}' must be positive, got {value}")
+        if not 0 <= self.float_share <= 1:
+            raise SettingsError(f"export setting 'float_share' must lie in [0, 1], got {self.float_share}")
+        if not self.calibrations:
+            raise SettingsError("export setting 'calibrations' needs at least one of minmax, percentile, entropy")
+        if self.default == "int8" and not self.int8:
+            raise SettingsError("export setting 'default' is int8, but int8 is off; choose fp32")

@@ -1,0 +1,81 @@
+"""How much a graph loses against the float graph, on validation images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from satsqueeze.core.labels import IGNORE
+from satsqueeze.core.metrics import SegmentationMetrics
+from satsqueeze.core.package import FlightManifest, Graph
+from satsqueeze.export.samples import Samples, has_labels
+from satsqueeze.flight.engine import open_engine
+from satsqueeze.flight.runtime import DEFAULT_WINDOW, FlightModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """A graph against the float graph on the same images."""
+
+    jaccard: float
+    """Global Jaccard of the foreground classes."""
+    reference_jaccard: float
+    """The float graph's."""
+    loss: float
+    """``reference_jaccard - jaccard``; negative where the graph is better."""
+    agreement: float
+    """Share of pixels with the float graph's class."""
+    images: int
+    truth: str
+    """What the Jaccard is measured against: ``labels``, or ``float graph`` where there are no labels."""
+
+
+class Validator:
+    """Judges graphs by what they give on validation images.
+
+    Args:
+        samples: validation images.
+        manifest: draft manifest; its first graph is the float graph.
+        folder: where graphs lie.
+        threads: of one prediction; None leaves it to the engine.
+    """
+
+    def __init__(self, samples: Samples, manifest: FlightManifest, folder: Path, *, threads: int | None = None) -> None:
+        self._samples = samples
+        self._manifest = manifest
+        self._threads = threads
+        self._labelled = has_labels(samples)
+        self._reference = self._masks(manifest.graphs[0], folder)
+        self._reference_jaccard = self._jaccard(self._reference)
+
+    def judge(self, graph: Graph, folder: Path) -> Verdict:
+        """Run ``graph`` on every validation image."""
+        masks = self._masks(graph, folder)
+        jaccard = self._jaccard(masks)
+        same = sum(int((a == b).sum()) for a, b in zip(masks, self._reference, strict=True))
+        agreement = same / sum(mask.size for mask in masks)
+        # Without a foreground pixel in truth or prediction there is no Jaccard: then classes must agree.
+        loss = self._reference_jaccard - jaccard
+        return Verdict(
+            jaccard=jaccard,
+            reference_jaccard=self._reference_jaccard,
+            loss=1 - agreement if np.isnan(loss) else loss,
+            agreement=agreement,
+            images=len(masks),
+            truth="labels" if self._labelled else "float graph",
+        )
+
+    def _masks(self, graph: Graph, folder: Path) -> list[NDArray[np.uint8]]:
+        engine = open_engine(graph.engine, folder / graph.file, threads=self._threads)
+        model = FlightModel(self._manifest, graph=graph, engine=engine, window=DEFAULT_WINDOW)
+        return [model.predict(s.image, self._manifest.band_names, valid=s.valid) for s in self._samples]
+
+    def _jaccard(self, masks: list[NDArray[np.uint8]]) -> float:
+        metrics = SegmentationMetrics(classes=len(self._manifest.classes), foreground=self._manifest.foreground)
+        for sample, mask, reference in zip(self._samples, masks, self._reference, strict=True):
+            truth = np.where(sample.valid, sample.label if self._labelled else reference, IGNORE).astype(np.uint8)
+            metrics.update(truth, mask, image=sample.id)
+        return metrics.overall().jaccard

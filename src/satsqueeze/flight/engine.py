@@ -1,0 +1,139 @@
+"""Engines that run a flight graph: onnxruntime always, OpenVINO where it is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from satsqueeze.core.errors import MissingDependencyError, PackageError, SettingsError
+
+EngineName = Literal["onnx", "openvino"]
+INPUT = "reflectance"
+MASK = "mask"
+PROBABILITIES = "probabilities"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphOutput:
+    """What a graph says about a batch."""
+
+    mask: NDArray[np.uint8]
+    """uint8 (N, H, W), class values."""
+    probabilities: NDArray[np.float32] | None
+    """float32 (N, K, H, W), summing to 1 over K; None where not asked for."""
+
+
+class Engine(Protocol):
+    """Runs one graph; safe to call again and again, not from two threads at once."""
+
+    name: EngineName
+
+    def run(self, batch: NDArray[np.float32], *, probabilities: bool) -> GraphOutput:
+        """Run float32 reflectance (N, C, H, W), finite, H and W multiples of the package's ``size_multiple``."""
+        ...
+
+
+class OnnxEngine:
+    """onnxruntime on the CPU.
+
+    Args:
+        path: an ``.onnx`` file with the flight contract (see :class:`satsqueeze.core.package.FlightManifest`).
+        threads: of one call; None leaves it to the engine.
+
+    Raises:
+        PackageError: the file is not such a graph.
+    """
+
+    name: EngineName = "onnx"
+
+    def __init__(self, path: Path, *, threads: int | None = None) -> None:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime raises a family of C++ errors without a common type
+            raise PackageError(f"onnxruntime cannot load {path}: {error}") from error
+        _check_names(path, [i.name for i in self._session.get_inputs()], [o.name for o in self._session.get_outputs()])
+        self._run_options = onnxruntime.RunOptions()
+        self._run_options.only_execute_path_to_fetches = True
+
+    def run(self, batch: NDArray[np.float32], *, probabilities: bool) -> GraphOutput:
+        """See :class:`Engine`."""
+        wanted = [MASK, PROBABILITIES] if probabilities else [MASK]
+        results = self._session.run(wanted, {INPUT: batch}, self._run_options)
+        return GraphOutput(mask=results[0], probabilities=results[1] if probabilities else None)
+
+
+class OpenVinoEngine:
+    """OpenVINO on the CPU, in the precision of the graph: its own choice of bfloat16 is switched off.
+
+    Args:
+        path: an ``.xml`` or ``.onnx`` file with the flight contract.
+        threads: of one call; None leaves it to the engine.
+
+    Raises:
+        MissingDependencyError: openvino is not installed.
+        PackageError: the file is not such a graph.
+    """
+
+    name: EngineName = "openvino"
+
+    def __init__(self, path: Path, *, threads: int | None = None) -> None:
+        if not has_openvino():
+            raise MissingDependencyError("openvino", "fast")
+        import openvino
+
+        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        if threads is not None:
+            settings["INFERENCE_NUM_THREADS"] = threads
+        try:
+            graph = openvino.Core().read_model(path)
+            _check_names(path, [i.any_name for i in graph.inputs], [o.any_name for o in graph.outputs])
+            self._full = openvino.compile_model(graph, "CPU", settings)
+        except RuntimeError as error:
+            raise PackageError(f"OpenVINO cannot load {path}: {error}") from error
+
+    def run(self, batch: NDArray[np.float32], *, probabilities: bool) -> GraphOutput:
+        """See :class:`Engine`."""
+        results = self._full(batch)
+        return GraphOutput(
+            mask=np.array(results[MASK]), probabilities=np.array(results[PROBABILITIES]) if probabilities else None
+        )
+
+
+def has_openvino() -> bool:
+    """Whether OpenVINO is installed."""
+    return importlib.util.find_spec("openvino") is not None
+
+
+def open_engine(name: EngineName, path: Path, *, threads: int | None = None) -> Engine:
+    """The engine called ``name`` with a graph loaded.
+
+    Raises:
+        SettingsError: unknown engine, or a thread count below 1.
+        MissingDependencyError: the engine is not installed.
+        PackageError: the file is not a flight graph.
+    """
+    if threads is not None and threads < 1:
+        raise SettingsError(f"threads must be at least 1, got {threads}")
+    if name == "onnx":
+        return OnnxEngine(path, threads=threads)
+    if name == "openvino":
+        return OpenVinoEngine(path, threads=threads)
+    raise SettingsError(f"unknown engine {name!r}; known: onnx, openvino")
+
+
+def _check_names(path: Path, inputs: list[str], outputs: list[str]) -> None:
+    if inputs != [INPUT] or not {MASK, PROBABILITIES} <= set(outputs):
+        raise PackageError(
+            f"{path} is not a flight graph: it takes {inputs} and gives {outputs}, expected input {INPUT!r} and "
+            f"outputs {MASK!r}, {PROBABILITIES!r}"
+        )

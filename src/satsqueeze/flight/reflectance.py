@@ -1,0 +1,43 @@
+"""Is it reflectance? The commonest way to get a wrong mask is to feed digital numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from satsqueeze.core.errors import RadiometryError
+
+HIGHEST_MEDIAN = 5.0
+"""Reflectance above which the median of an image cannot lie; the brightest snow and cloud stay near 1."""
+SAMPLES = 256
+"""Rows and columns looked at, at most."""
+
+
+def check_reflectance(image: NDArray[np.generic], channels: Sequence[int]) -> None:
+    """Refuse what cannot be reflectance.
+
+    Args:
+        image: (C, H, W).
+        channels: positions of the channels to look at.
+
+    Raises:
+        RadiometryError: integers, or a median far above any reflectance: digital numbers.
+    """
+    if not np.issubdtype(image.dtype, np.floating):
+        raise RadiometryError(
+            f"the image holds {image.dtype}: digital numbers, but reflectance in floating point is expected. Convert "
+            "with satsqueeze.core.radiometry, for instance "
+            "sentinel2_radiometry(product_name=...).to_reflectance(image)."
+        )
+    steps = [max(1, size // SAMPLES) for size in image.shape[1:]]
+    sample = image[:, :: steps[0], :: steps[1]][list(channels)]
+    finite = sample[np.isfinite(sample)]
+    median = float(np.median(np.abs(finite))) if finite.size else 0.0
+    if median > HIGHEST_MEDIAN:
+        raise RadiometryError(
+            f"the median of the image is {median:g}, which no reflectance reaches: it looks like digital numbers (DN). "
+            "Convert with satsqueeze.core.radiometry, for instance (DN - 1000) / 10000 for Sentinel-2 of processing "
+            "baseline 04.00 and later."
+        )

@@ -1,0 +1,295 @@
+"""Opening a flight package and predicting with it. No torch here, on the ground or in orbit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from satsqueeze.core.bands import band_positions
+from satsqueeze.core.errors import BandError, GridError, MissingDependencyError, PackageError, SettingsError
+from satsqueeze.core.labels import IGNORE
+from satsqueeze.core.package import FlightManifest, Graph, verify
+from satsqueeze.core.window import Window, cover
+from satsqueeze.flight.engine import Engine, EngineName, has_openvino, open_engine
+from satsqueeze.flight.reflectance import check_reflectance
+from satsqueeze.flight.tiling import Mirror, Tiling, importance
+from satsqueeze.flight.vectors import SelfTest, TestVectors, compare
+
+DEFAULT_WINDOW = 1024
+"""Side of the tiles of a large image, in pixels."""
+Precision = Literal["fp32", "int8"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """Class and class probabilities of every pixel."""
+
+    mask: NDArray[np.uint8]
+    """uint8 (H, W): class values, 255 where a band the model uses is not a finite number."""
+    probabilities: NDArray[np.float32]
+    """float32 (K, H, W), summing to 1 over K; 0 for every class where ``mask`` is 255."""
+
+
+class FlightModel:
+    """An opened flight package.
+
+    Args:
+        manifest: what the package says about itself.
+        graph: the graph that ``engine`` runs.
+        engine: an engine with that graph loaded.
+        window: images above this size are run in tiles of about this size, in pixels.
+        notes: what a user should know about how the package was opened.
+    """
+
+    def __init__(
+        self,
+        manifest: FlightManifest,
+        *,
+        graph: Graph,
+        engine: Engine,
+        window: int = DEFAULT_WINDOW,
+        notes: Sequence[str] = (),
+    ) -> None:
+        self.manifest = manifest
+        self.graph = graph
+        self.engine = engine
+        self.tiling = Tiling(window=window, halo=manifest.receptive_field, multiple=manifest.size_multiple)
+        self.notes = tuple(notes)
+        """Such as a graph that was passed over, and why; a blended tiling."""
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Names of the bands that ``predict`` needs."""
+        return self.manifest.band_names
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Name of each class value."""
+        return self.manifest.classes
+
+    @property
+    def foreground(self) -> tuple[int, ...]:
+        """Class values that count as positive, such as the cloud classes."""
+        return self.manifest.foreground
+
+    @overload
+    def predict(
+        self,
+        image: NDArray[np.floating],
+        bands: Sequence[str],
+        probabilities: Literal[False] = ...,
+        *,
+        valid: NDArray[np.bool_] | None = ...,
+    ) -> NDArray[np.uint8]: ...
+
+    @overload
+    def predict(
+        self,
+        image: NDArray[np.floating],
+        bands: Sequence[str],
+        probabilities: Literal[True],
+        *,
+        valid: NDArray[np.bool_] | None = ...,
+    ) -> Prediction: ...
+
+    def predict(
+        self,
+        image: NDArray[np.floating],
+        bands: Sequence[str],
+        probabilities: bool = False,
+        *,
+        valid: NDArray[np.bool_] | None = None,
+    ) -> NDArray[np.uint8] | Prediction:
+        """Classify every pixel.
+
+        Args:
+            image: float reflectance (C, H, W), any H and W from 1 pixel; NaN and inf mark missing pixels.
+            bands: names of the C channels, in any order; more bands than the model needs may be there.
+            probabilities: also return class probabilities, as a :class:`Prediction`.
+            valid: (H, W), True = valid; pixels that are False count as missing. None: every finite pixel is valid.
+
+        Returns:
+            uint8 (H, W): class values, 255 where a pixel is missing. A missing pixel is 0 reflectance for its
+            neighbours.
+
+        Raises:
+            BandError: a band is absent or repeated, or the names do not fit the channels.
+            RadiometryError: the values are not reflectance.
+            GridError: an empty image, or a validity of another size.
+        """
+        channels = _channels(image, bands, self.bands)
+        if valid is not None and (valid.shape != image.shape[1:] or valid.dtype != np.bool_):
+            raise GridError(
+                f"validity must be boolean {image.shape[1:]} like the image, got {valid.dtype} {valid.shape}"
+            )
+        check_reflectance(image, channels)
+        exact = self.manifest.window_invariant or max(image.shape[1:]) <= self.tiling.window
+        run = self._run_tiles if exact else self._run_blended
+        mask, chances = run(_Source(image, channels, valid), probabilities)
+        return Prediction(mask=mask, probabilities=chances) if chances is not None else mask
+
+    def _run_tiles(self, source: _Source, probabilities: bool) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
+        height, width = source.shape
+        mask = np.empty((height, width), np.uint8)
+        chances = np.empty((len(self.classes), height, width), np.float32) if probabilities else None
+        for tile in self.tiling.tiles(height=height, width=width):
+            batch, missing = source.read(tile.read)
+            result = self.engine.run(batch[None], probabilities=probabilities)
+            rows = slice(tile.core.row, min(tile.core.stop_row, height))
+            cols = slice(tile.core.col, min(tile.core.stop_col, width))
+            inner = (
+                slice(rows.start - tile.read.row, rows.stop - tile.read.row),
+                slice(cols.start - tile.read.col, cols.stop - tile.read.col),
+            )
+            mask[rows, cols] = np.where(missing[inner], IGNORE, result.mask[0][inner])
+            if chances is not None and result.probabilities is not None:
+                chances[:, rows, cols] = np.where(missing[inner], 0, result.probabilities[0][:, *inner])
+        return mask, chances
+
+    def _run_blended(
+        self, source: _Source, probabilities: bool
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
+        height, width = source.shape
+        rows, cols = self.tiling.padded(height), self.tiling.padded(width)
+        side = max(1, self.tiling.window // self.tiling.multiple) * self.tiling.multiple
+        total = np.zeros((len(self.classes), rows, cols), np.float32)
+        weight_sum = np.zeros((rows, cols), np.float32)
+        missing = np.zeros((rows, cols), np.bool_)
+        for window in cover(height=rows, width=cols, window=side):
+            batch, absent = source.read(window)
+            result = self.engine.run(batch[None], probabilities=True)
+            weight = importance(height=window.height, width=window.width)
+            total[:, *window.slices] += weight * np.asarray(result.probabilities)[0]
+            weight_sum[window.slices] += weight
+            missing[window.slices] |= absent
+        chances = (total / weight_sum)[:, :height, :width]
+        chances[:, missing[:height, :width]] = 0
+        mask = np.where(missing[:height, :width], IGNORE, chances.argmax(axis=0)).astype(np.uint8)
+        return mask, chances if probabilities else None
+
+    def self_test(self, vectors: TestVectors) -> SelfTest:
+        """Run the package's test vectors and compare with what the exporting machine got."""
+        found = [self.predict(image, self.bands, probabilities=True) for image in vectors.images]
+        strict = self.graph.precision == "fp32"
+        return compare(
+            vectors, self.graph.file, [(p.mask, p.probabilities) for p in found], precision="fp32" if strict else "int8"
+        )
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Reads inputs of the graph from an image."""
+
+    image: NDArray[np.floating]
+    channels: list[int]
+    valid: NDArray[np.bool_] | None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.image.shape[1], self.image.shape[2]
+
+    def read(self, window: Window) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Values (C, h, w), 0 where missing, and (h, w) with True = missing."""
+        values = Mirror(self.image).read(window, self.channels)
+        missing = np.logical_not(np.isfinite(values).all(axis=0))
+        if self.valid is not None:
+            missing |= Mirror(~self.valid[None]).read(window, [0])[0] > 0
+        if missing.any():
+            values[:, missing] = 0
+        return values, missing
+
+
+def _channels(image: NDArray[np.floating], have: Sequence[str], want: Sequence[str]) -> list[int]:
+    if image.ndim != 3 or 0 in image.shape:
+        raise GridError(f"an image must be (C, H, W) with at least one pixel, got shape {image.shape}")
+    if isinstance(have, str) or len(have) != image.shape[0]:
+        raise BandError(
+            f"the image has {image.shape[0]} channels but {0 if isinstance(have, str) else len(have)} band names were "
+            f"given: {have!r}. Give a list with one name per channel, in order, such as {list(want)}."
+        )
+    return band_positions(have, want)
+
+
+def open_package(
+    path: Path | str,
+    *,
+    engine: Literal["auto", "onnx", "openvino"] = "auto",
+    precision: Literal["auto", "fp32", "int8"] = "auto",
+    threads: int | None = None,
+    window: int = DEFAULT_WINDOW,
+) -> FlightModel:
+    """Verify a flight package and open it.
+
+    Every byte is checked against the package's hashes, then the test vectors are run: a graph that does not
+    reproduce them on this machine is passed over for the next one, and :attr:`FlightModel.notes` says so.
+
+    Args:
+        path: folder of the package.
+        engine: ``auto`` takes the one of the package's default graph where it is installed, else onnxruntime.
+        precision: ``auto`` takes the package's default.
+        threads: of one prediction; None leaves it to the engine.
+        window: images above this size are run in tiles of about this size, in pixels.
+
+    Raises:
+        PackageError: not a package, changed, or no graph reproduces the test vectors here.
+        MissingDependencyError: the engine asked for is not installed.
+        SettingsError: an unknown engine or precision.
+    """
+    folder = Path(path)
+    manifest = verify(folder)
+    vectors = TestVectors.read(folder / manifest.vectors) if manifest.vectors else None
+    notes = (
+        [] if manifest.window_invariant else ["not window-invariant: large images are blended from overlapping tiles"]
+    )
+    for graph, name in candidates(manifest, engine, precision):
+        model = FlightModel(
+            manifest,
+            graph=graph,
+            engine=open_engine(name, folder / graph.file, threads=threads),
+            window=window,
+            notes=notes,
+        )
+        result = model.self_test(vectors) if vectors else None
+        if result is None or result.passed:
+            return model
+        notes.append(f"{graph.file} on {name} was passed over: {result.reason}")
+    raise PackageError(
+        f"{folder}: no graph reproduces the test vectors on this machine ({'; '.join(notes)}). Do not fly it: "
+        "update the engine, or export the package again here."
+    )
+
+
+def candidates(manifest: FlightManifest, engine: str, precision: str) -> list[tuple[Graph, EngineName]]:
+    """Graphs and engines that satisfy a request, best first.
+
+    Raises:
+        PackageError: none does.
+        MissingDependencyError: it takes an engine that is not installed.
+        SettingsError: an unknown engine or precision.
+    """
+    if engine not in ("auto", "onnx", "openvino") or precision not in ("auto", "fp32", "int8"):
+        raise SettingsError(
+            f"engine must be auto, onnx or openvino and precision auto, fp32 or int8; got {engine!r} and {precision!r}"
+        )
+    if engine == "openvino" and not has_openvino():
+        raise MissingDependencyError("openvino", "fast")
+    default = manifest.graph(manifest.default_graph)
+    wanted = [g for g in manifest.graphs if precision in ("auto", g.precision)]
+    order = sorted(wanted, key=lambda g: (g.file != default.file, g.precision != default.precision))
+    pairs: list[tuple[Graph, EngineName]] = [
+        (g, g.engine) for g in order if engine in ("auto", g.engine) and (g.engine == "onnx" or has_openvino())
+    ]
+    if engine == "openvino":
+        pairs += [(g, "openvino") for g in order if g.engine == "onnx"]
+        pairs.sort(key=lambda pair: pair[0].precision != default.precision)
+    if not pairs:
+        raise PackageError(
+            f"no graph of precision {precision} for engine {engine}; the package has "
+            f"{', '.join(f'{g.file} ({g.precision}, {g.engine})' for g in manifest.graphs)}"
+        )
+    return pairs

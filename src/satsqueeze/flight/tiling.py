@@ -1,0 +1,114 @@
+"""Tiles that do not show: how an image of any size becomes inputs of a graph, and the results one array again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.window import Window
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """One input of the graph, in coordinates of the padded image."""
+
+    read: Window
+    """What the graph sees: the core and its halo, cut off at the border of the padded image."""
+    core: Window
+    """What is kept of the result; cores neither overlap nor leave gaps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tiling:
+    """How to cut images for a network that looks ``halo`` pixels around and pools by ``multiple``.
+
+    Cores start at multiples of ``multiple``, so pooling cells lie in a tile as they lie in the whole image; with a
+    halo of at least the receptive field every pixel sees the same surroundings either way.
+    """
+
+    window: int
+    """Images up to this size on both sides are run in one piece, in pixels; larger ones by tiles of about this size."""
+    halo: int
+    """Pixels on each side that can influence a result."""
+    multiple: int
+    """Sides of every input are multiples of this, in pixels."""
+
+    def __post_init__(self) -> None:
+        if self.window < 1 or self.halo < 0 or self.multiple < 1:
+            raise SettingsError(
+                f"tiling needs window and multiple >= 1 pixel and halo >= 0 pixels, got {self.window}, "
+                f"{self.multiple}, {self.halo}"
+            )
+
+    def padded(self, size: int) -> int:
+        """The next multiple of ``multiple``, in pixels."""
+        return -(-size // self.multiple) * self.multiple
+
+    @property
+    def core(self) -> int:
+        """Side of a core in pixels: what the halo leaves of the window, but never less than half of it."""
+        halo = self.padded(self.halo)
+        return max(self.multiple, (max(self.window - 2 * halo, self.window // 2)) // self.multiple * self.multiple)
+
+    def tiles(self, *, height: int, width: int) -> Iterator[Tile]:
+        """Tiles that cover an image of this size, row by row; a single one where it fits the window."""
+        rows, cols = self.padded(height), self.padded(width)
+        if max(height, width) <= self.window:
+            whole = Window(row=0, col=0, height=rows, width=cols)
+            yield Tile(read=whole, core=whole)
+            return
+        for row, tall, read_row, read_tall in self._spans(rows):
+            for col, wide, read_col, read_wide in self._spans(cols):
+                yield Tile(
+                    read=Window(row=read_row, col=read_col, height=read_tall, width=read_wide),
+                    core=Window(row=row, col=col, height=tall, width=wide),
+                )
+
+    def _spans(self, size: int) -> Iterator[tuple[int, int, int, int]]:
+        halo = self.padded(self.halo)
+        for start in range(0, size, self.core):
+            stop = min(start + self.core, size)
+            first, last = max(0, start - halo), min(size, stop + halo)
+            yield start, stop - start, first, last - first
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """Reads windows of an image that is continued below and to the right by reflection, without copying it whole."""
+
+    image: NDArray[np.generic]
+    """(C, H, W)."""
+
+    def read(self, window: Window, channels: list[int]) -> NDArray[np.float32]:
+        """Float32 (len(channels), height, width); a side of one pixel is repeated."""
+        _, height, width = self.image.shape
+        if window.stop_row <= height and window.stop_col <= width:
+            rows, cols = window.slices
+            part = self.image[:, rows, cols][channels]
+        else:
+            rows_read = _reflected(window.row, window.stop_row, height)
+            cols_read = _reflected(window.col, window.stop_col, width)
+            part = self.image[np.ix_(np.asarray(channels), rows_read, cols_read)]
+        return np.ascontiguousarray(part, dtype=np.float32)
+
+
+def _reflected(start: int, stop: int, size: int) -> NDArray[np.intp]:
+    positions = np.arange(start, stop)
+    period = max(1, 2 * (size - 1))
+    folded = positions % period
+    return np.minimum(folded, period - folded) if size > 1 else np.zeros_like(positions)
+
+
+def importance(*, height: int, width: int) -> NDArray[np.float32]:
+    """Weights (height, width) of a tile's pixels where tiles are blended: a Gaussian with sigma = size / 8.
+
+    Source: the sliding window of nnU-Net (Isensee et al. 2021, methods). Weights are at least 1e-3, so that every
+    pixel of the image gets some.
+    """
+    lines = [np.exp(-0.5 * ((np.arange(size) - (size - 1) / 2) / max(size / 8, 1e-6)) ** 2) for size in (height, width)]
+    weights: NDArray[np.float32] = np.maximum(np.outer(*lines), 1e-3).astype(np.float32)
+    return weights

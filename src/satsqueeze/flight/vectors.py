@@ -1,0 +1,130 @@
+"""Test vectors: generated inputs with the outputs of the machine that exported the package."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from satsqueeze.core.errors import PackageError
+from satsqueeze.core.files import replacing
+from satsqueeze.core.labels import IGNORE
+
+Result = tuple[NDArray[np.uint8], NDArray[np.float32]]
+"""Mask (H, W) and probabilities (K, H, W) of one image."""
+FP32_DIFFERENCE = 1e-3
+"""Largest difference of a probability allowed to a float graph."""
+INT8_DIFFERENCE = 0.02
+"""Mean difference of probabilities allowed to an int8 graph: processors round and saturate integers differently."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestVectors:
+    """Generated images and, per graph, what they must give."""
+
+    __test__ = False  # not a test case for pytest
+
+    images: tuple[NDArray[np.float32], ...]
+    """Float32 reflectance (C, H, W) each, of various sizes; NaN where missing."""
+    expected: Mapping[str, tuple[Result, ...]]
+    """Per graph file, the result for each image."""
+
+    def write(self, path: Path) -> None:
+        """Write a compressed ``.npz``; the same vectors give the same bytes."""
+        arrays: dict[str, NDArray[np.generic]] = {f"image.{i}": image for i, image in enumerate(self.images)}
+        for file, results in self.expected.items():
+            for i, (mask, probabilities) in enumerate(results):
+                arrays[f"mask.{i}.{file}"] = mask
+                arrays[f"probabilities.{i}.{file}"] = probabilities
+        with replacing(path) as temporary, temporary.open("wb") as handle:
+            np.savez_compressed(handle, **arrays)  # type: ignore[arg-type]
+
+    @classmethod
+    def read(cls, path: Path) -> TestVectors:
+        """Inverse of :meth:`write`.
+
+        Raises:
+            PackageError: not a file of test vectors.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+            count = sum(name.startswith("image.") for name in arrays)
+            files = sorted({name.split(".", 2)[2] for name in arrays if name.startswith("mask.")})
+            return cls(
+                images=tuple(arrays[f"image.{i}"] for i in range(count)),
+                expected={
+                    file: tuple((arrays[f"mask.{i}.{file}"], arrays[f"probabilities.{i}.{file}"]) for i in range(count))
+                    for file in files
+                },
+            )
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise PackageError(f"{path} holds no test vectors ({error}); fetch or export the package again") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelfTest:
+    """How an engine did on the test vectors."""
+
+    graph: str
+    pixels: int
+    mask_differences: int
+    """Pixels whose class differs from the expected one."""
+    max_difference: float
+    """Largest absolute difference of a probability."""
+    mean_difference: float
+    """Mean absolute difference of probabilities."""
+    reason: str
+    """Why it failed; empty where it passed."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the engine reproduces the vectors."""
+        return not self.reason
+
+
+def compare(
+    vectors: TestVectors, file: str, results: Sequence[Result], *, precision: Literal["fp32", "int8"]
+) -> SelfTest:
+    """Compare results with the expected ones of graph ``file``.
+
+    A float graph must give every probability within 1e-3, and the same class wherever the two best classes are further
+    apart than twice that. An int8 graph must give probabilities within 0.02 on average. Missing pixels must agree.
+
+    Raises:
+        PackageError: the vectors do not cover this graph.
+    """
+    expected = vectors.expected.get(file)
+    if expected is None:
+        raise PackageError(f"the test vectors do not cover {file}; they cover {', '.join(vectors.expected)}")
+    pixels = differences = undecided = 0
+    gaps: list[NDArray[np.float32]] = []
+    reasons = []
+    for (mask, chances), (want_mask, want_chances) in zip(results, expected, strict=True):
+        differ = mask != want_mask
+        best = np.sort(want_chances, axis=0)[-2:]
+        undecided += int((differ & (best[1] - best[0] <= 2 * FP32_DIFFERENCE)).sum())
+        pixels += mask.size
+        differences += int(differ.sum())
+        gaps.append(np.abs(chances - want_chances).ravel())
+        if ((mask == IGNORE) != (want_mask == IGNORE)).any():
+            reasons.append("missing pixels differ")
+    gap = np.concatenate(gaps)
+    largest, mean = float(gap.max()), float(gap.mean())
+    if precision == "fp32" and (largest > FP32_DIFFERENCE or differences > undecided):
+        reasons.append(f"probabilities differ by up to {largest:.2g} and {differences} of {pixels} classes differ")
+    if precision == "int8" and not mean <= INT8_DIFFERENCE:
+        reasons.append(f"probabilities differ by {mean:.2g} on average")
+    return SelfTest(
+        graph=file,
+        pixels=pixels,
+        mask_differences=differences,
+        max_difference=largest,
+        mean_difference=mean,
+        reason=", ".join(dict.fromkeys(reasons)),
+    )

@@ -1,0 +1,50 @@
+"""Proof that a package is what was exported, and that this machine computes what the exporting machine computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from satsqueeze.core.errors import PackageError
+from satsqueeze.core.package import FlightManifest, verify
+from satsqueeze.flight.engine import has_openvino, open_engine
+from satsqueeze.flight.runtime import FlightModel
+from satsqueeze.flight.vectors import SelfTest, TestVectors
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyReport:
+    """A package that passed."""
+
+    manifest: FlightManifest
+    files: int
+    """Files whose hash was checked, the manifest included."""
+    tests: tuple[SelfTest, ...]
+    """One per graph that an installed engine can run."""
+    skipped: tuple[str, ...]
+    """Graphs without an installed engine, with the reason."""
+
+
+def verify_package(path: Path | str, *, threads: int | None = None) -> VerifyReport:
+    """Check every hash, then run the test vectors on every graph with an installed engine.
+
+    Raises:
+        PackageError: a file is missing, added or changed, or a graph does not reproduce its vectors.
+    """
+    folder = Path(path)
+    manifest = verify(folder)
+    vectors = TestVectors.read(folder / manifest.vectors) if manifest.vectors else None
+    tests, skipped = [], []
+    for graph in manifest.graphs:
+        if vectors is None or (graph.engine == "openvino" and not has_openvino()):
+            skipped.append(f"{graph.file}: {'no test vectors' if vectors is None else 'openvino is not installed'}")
+            continue
+        engine = open_engine(graph.engine, folder / graph.file, threads=threads)
+        tests.append(FlightModel(manifest, graph=graph, engine=engine).self_test(vectors))
+    failed = [f"{test.graph}: {test.reason}" for test in tests if not test.passed]
+    if failed:
+        raise PackageError(
+            f"{folder}: unchanged, but this machine does not reproduce its test vectors: {'; '.join(failed)}. "
+            "Update the engine, or choose another graph."
+        )
+    return VerifyReport(manifest=manifest, files=len(manifest.files) + 1, tests=tuple(tests), skipped=tuple(skipped))
