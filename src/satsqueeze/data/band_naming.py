@@ -40,19 +40,28 @@ _THEMATIC_MAPPER = dict(
         strict=True,
     )
 )
+NOT_REFLECTIVE = frozenset({"pan", "lwir11", "lwir12"})
+"""Left out unless asked for: another grid, or kelvin."""
 TABLES = MappingProxyType({"sentinel-2": _SENTINEL2, "landsat-8": _LANDSAT8, "landsat-tm": _THEMATIC_MAPPER})
 """File-name token -> common name, by sensor; ``landsat-tm`` stands for Landsat 4, 5 and 7."""
 _SENSOR_NAMES = (
-    (re.compile(r"S2[ABC]_|MSIL[12]|sentinel-?2|(?<![A-Z0-9])T\d{2}[A-Z]{3}_\d{8}T\d{6}", re.IGNORECASE), "sentinel-2"),
-    (re.compile(r"(?<![A-Z0-9])L[COT]0?[89]_?\d|landsat-?[89](?!\d)|HLS\.L30", re.IGNORECASE), "landsat-8"),
-    (re.compile(r"(?<![A-Z0-9])L[ETM]0?[457]_?\d|landsat-?[457](?!\d)", re.IGNORECASE), "landsat-tm"),
+    (
+        re.compile(r"S2[ABC]_|MSIL[12]|sentinel[-_]?2|(?<![A-Z0-9])T\d{2}[A-Z]{3}_\d{8}T\d{6}", re.IGNORECASE),
+        "sentinel-2",
+    ),
+    (re.compile(r"(?<![A-Z0-9])L[COT](?:0[89]_|[89]\d)|landsat[-_]?[89](?!\d)|HLS\.L30", re.IGNORECASE), "landsat-8"),
+    (re.compile(r"(?<![A-Z0-9])L[ETM](?:0[457]_|[457]\d)|landsat[-_]?[457](?!\d)", re.IGNORECASE), "landsat-tm"),
 )
 _TOKEN = re.compile(r"(?<![A-Za-z0-9])B(8A|\d{1,2})(?![A-Za-z0-9])", re.IGNORECASE)
 
 
 def sensor_in(path: str) -> str | None:
-    """The sensor that a path names, or None."""
-    return next((sensor for expression, sensor in _SENSOR_NAMES if expression.search(path)), None)
+    """The sensor that a path names, its last parts first, or None."""
+    for part in reversed(path.split("/")):
+        for expression, sensor in _SENSOR_NAMES:
+            if expression.search(part):
+                return sensor
+    return None
 
 
 def common_name(text: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -237,6 +238,36 @@ def parse_yaml(text: str | bytes, *, where: str) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise CardError(f"{where} must hold 'field: value' lines, got {type(record).__name__}")
     return {str(key): value for key, value in record.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardSummary:
+    """One line of ``satsqueeze data list``."""
+
+    name: str
+    task: Task
+    sensor: str
+    bands: int
+    classes: int
+    licence: str
+    description: str
+
+
+def summaries() -> tuple[CardSummary, ...]:
+    """A summary of each card that comes with satsqueeze, by name."""
+    cards = [load_card(name) for name in card_names()]
+    return tuple(
+        CardSummary(
+            name=card.name,
+            task=card.task,
+            sensor=card.sensor,
+            bands=len(card.bands),
+            classes=len(card.classes),
+            licence=card.licence,
+            description=card.description,
+        )
+        for card in cards
+    )
 
 
 def describe(card: DatasetCard | str) -> dict[str, Any]:

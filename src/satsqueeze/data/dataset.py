@@ -5,21 +5,27 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, get_args
 
-from satsqueeze.core.errors import BandError, CardError, DataError
+import numpy as np
+
+from satsqueeze.core.errors import BandError, CardError, DataError, LabelError
+from satsqueeze.core.labels import IGNORE
 from satsqueeze.data.card import DatasetCard, card_from, load_card, parse_yaml, read_yaml
 from satsqueeze.data.filetree import FileTree, archives_in, list_files, read_bytes
 from satsqueeze.data.indexing import index_items
 from satsqueeze.data.item import Item, Role
 from satsqueeze.data.pattern import PathPattern, anywhere
+from satsqueeze.data.raster_file import read_single
 from satsqueeze.data.reader import open_item
 
 __all__ = ["Dataset", "Item", "Role", "open_dataset"]
 
 CARD_FILE = "dataset.yaml"
+_LABEL_SAMPLE = 64
 _SOURCE_FIELDS = frozenset({"card", "path", "role", "name", "weight", "overrides"})
 
 
@@ -131,7 +137,10 @@ def _source(entry: Any, where: str, folder: Path) -> _Source:
     card = _card_for(path, entry.get("card"))
     if entry.get("overrides"):
         card = card_from({**card.model_dump(exclude_defaults=True), **entry["overrides"]}, where=where)
-    return _Source(name=str(entry.get("name", card.name)), card=card, path=path, role=role, weight=weight)
+    name = str(entry.get("name", card.name))
+    if "/" in name:
+        raise CardError(f"{where}: a source name cannot hold '/', got {name!r}")
+    return _Source(name=name, card=card, path=path, role=role, weight=weight)
 
 
 def _combine(sources: Sequence[_Source]) -> Dataset:
@@ -149,6 +158,7 @@ def _combine(sources: Sequence[_Source]) -> Dataset:
                 f"sources have different classes: {deciding[0].name}: {', '.join(deciding[0].classes)}; {card.name}: "
                 f"{', '.join(card.classes)}. Map them with 'overrides: {{classes: ..., label_map: ...}}'"
             )
+    require_unambiguous_labels(items)
     return Dataset(
         items=tuple(items),
         bands=common,
@@ -156,6 +166,28 @@ def _combine(sources: Sequence[_Source]) -> Dataset:
         foreground=deciding[0].foreground,
         weights={source.name: float(source.weight) for source in sources if source.weight is not None},
     )
+
+
+def require_unambiguous_labels(items: Sequence[Item]) -> None:
+    """Refuse masks of 0 and 255 only, unless their card says what 255 means.
+
+    Raises:
+        LabelError: 255 could mean cloud or "ignore".
+    """
+    open_question = [
+        item for item in items if item.label and item.card.label_kind == "mask" and not item.card.label_map
+    ]
+    sample = [item for item in open_question if item.card.ignore is None]
+    step = -(-len(sample) // _LABEL_SAMPLE) or 1
+    seen: set[int] = set()
+    for item in sample[::step]:
+        with suppress(DataError):
+            seen.update(int(value) for value in np.unique(read_single(str(item.label))) if np.isfinite(value))
+    if seen and seen <= {0, IGNORE} and IGNORE in seen:
+        raise LabelError(
+            f"the masks, such as {sample[0].label}, hold only 0 and 255, and 255 could mean cloud or 'ignore'. State "
+            "it in dataset.yaml: 'label_map: {0: 0, 255: 1}' for cloud, or 'ignore: 255'"
+        )
 
 
 def _items(source: _Source) -> tuple[Item, ...]:

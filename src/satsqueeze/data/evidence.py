@@ -42,6 +42,17 @@ def radiometry_of(path: str, dataset: Any, channel: int, statement: Statement) -
     Raises:
         RadiometryError: no evidence, or evidence that contradicts the statement.
     """
+    found = _best(path, dataset, channel, statement)
+    tags = dataset.scales[channel], dataset.offsets[channel]
+    if tags != (1.0, 0.0) and not np.allclose(tags, (found.scale, found.offset), rtol=1e-6, atol=1e-9):
+        raise RadiometryError(
+            f"{path} is tagged with scale {tags[0]:g} and offset {tags[1]:g}, which contradicts {found.provenance} "
+            f"(scale {found.scale:g}, offset {found.offset:g}). Remove the statement, or the wrong tags"
+        )
+    return found
+
+
+def _best(path: str, dataset: Any, channel: int, statement: Statement) -> Radiometry:
     floating = np.issubdtype(np.dtype(dataset.dtypes[channel]), np.floating)
     if statement.kind == "sentinel2":
         return _sentinel2(path, statement.offset_dn)
@@ -71,7 +82,8 @@ def radiometry_of(path: str, dataset: Any, channel: int, statement: Statement) -
 def _sentinel2(path: str, stated_offset_dn: float | None) -> Radiometry:
     names = [part for part in PurePosixPath(path).parts if _PRODUCT.search(part)]
     # N9999 marks products processed by their user: the number says nothing about the offset.
-    product = next((name for name in names if re.search(r"_N\d{4}_", name) and _UNKNOWN_BASELINE not in name), "")
+    known = [name for name in names if _UNKNOWN_BASELINE not in name]
+    product = next((name for name in known if re.search(r"_N\d{4}_", name)), known[-1] if known else "")
     try:
         return sentinel2_radiometry(
             product_name=product,

@@ -14,6 +14,8 @@ from satsqueeze.data.filetree import FileTree, list_files
 from satsqueeze.data.item import Item
 from satsqueeze.data.pattern import PathPattern, fill, join_key
 
+_FOLDER_NAMES = ("above", "split")
+
 
 @dataclass
 class _Found:
@@ -66,6 +68,7 @@ class _Labels:
 
     def __init__(self, tree: FileTree, card: DatasetCard, found: Sequence[_Found]) -> None:
         self._tables: list[tuple[list[str], dict[tuple[str, ...], str]]] = []
+        self._folders: list[tuple[list[str], dict[tuple[str, ...], str]]] = []
         if card.label_kind not in ("mask", "json") or not card.labels:
             return
         captured = set(found[0].captured)
@@ -77,7 +80,9 @@ class _Labels:
                     f"card '{card.name}': the label pattern {pattern.text!r} needs {{{', '.join(sorted(missing))}}}, "
                     f"which the image pattern does not capture ({', '.join(sorted(captured))})"
                 )
-            self._tables.append(_label_table(files, pattern))
+            names, table = _label_table(files, pattern)
+            self._tables.append((names, table))
+            self._folders.append(([name for name in names if name in _FOLDER_NAMES], _folders(names, table)))
 
     def find(self, captured: Mapping[str, str]) -> str | None:
         """The label file of an image, or None."""
@@ -89,20 +94,20 @@ class _Labels:
 
     def expected(self, captured: Mapping[str, str]) -> str | None:
         """Where the label should lie, if labels lie in that folder for other images; else None."""
-        for names, table in self._tables:
-            key = join_key(captured, names)
-            sibling = next(
-                (opened for other, opened in table.items() if _same_folder(names, key, other)),
-                None,
-            )
+        for names, folders in self._folders:
+            sibling = folders.get(join_key(captured, names))
             if sibling is not None:
                 return f"a label beside {sibling}"
         return None
 
 
-def _same_folder(names: Sequence[str], key: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    folder = [i for i, name in enumerate(names) if name in ("above", "part", "split")]
-    return all(key[i] == other[i] for i in folder)
+def _folders(names: Sequence[str], table: Mapping[tuple[str, ...], str]) -> dict[tuple[str, ...], str]:
+    """One label file of each folder that holds labels."""
+    kept = [position for position, name in enumerate(names) if name in _FOLDER_NAMES]
+    folders: dict[tuple[str, ...], str] = {}
+    for key, opened in table.items():
+        folders.setdefault(tuple(key[position] for position in kept), opened)
+    return folders
 
 
 def _label_table(files: Mapping[str, str], pattern: PathPattern) -> tuple[list[str], dict[tuple[str, ...], str]]:

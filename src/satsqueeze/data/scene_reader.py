@@ -14,17 +14,22 @@ from numpy.typing import NDArray
 from rasterio.windows import Window as RasterioWindow
 
 from satsqueeze.core.bands import Band, Bands, band_positions
-from satsqueeze.core.errors import BandError, GridError, RadiometryError
+from satsqueeze.core.errors import BandError, GridError
 from satsqueeze.core.radiometry import Radiometry
 from satsqueeze.core.raster import Georeference, Raster
 from satsqueeze.core.window import Window
-from satsqueeze.data.band_naming import REMEDY, common_name, known_band, name_channels, sensor_in
+from satsqueeze.data.band_naming import NOT_REFLECTIVE, REMEDY, common_name, known_band, name_channels, sensor_in
 from satsqueeze.data.evidence import radiometry_of
-from satsqueeze.data.radiometric_statement import STATEMENTS, Statement, parse_radiometry
+from satsqueeze.data.grid import require_one_grid, shifted
+from satsqueeze.data.plausibility import SMALL_SCALE, Look, require_not_scaled_twice, require_plausible
+from satsqueeze.data.radiometric_statement import Statement, parse_radiometry
 from satsqueeze.data.raster_file import georeference_of, opened, pixel_size_m, read_channels
 
 BRIGHTEST_MEAN = 2.5
 """Mean reflectance above which numbers cannot be reflectance: clouds and snow stay below 1.3."""
+
+
+_SMALL_SCALE = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +91,12 @@ class SceneReader:
             raise
 
     def _open(self, files: Sequence[str], want: Sequence[str] | None, file_bands: Sequence[str]) -> None:
+        missing = [name for name in want or () if file_bands and name not in file_bands]
+        if missing:
+            raise BandError(
+                f"{files[0]}: the file of band {', '.join(missing)} is missing; expected one file per band, found "
+                f"{', '.join(file_bands)}. Add it, or leave the image out"
+            )
         if file_bands and want is not None:
             chosen = [list(files)[i] for i in band_positions(tuple(file_bands), want)]
             files, file_bands = chosen, tuple(want)
@@ -93,12 +104,13 @@ class SceneReader:
             raise BandError("an image needs at least one file, got none")
         self._files = tuple(files)
         self._sets = [self._stack.enter_context(opened(path)) for path in files]
-        finest = max(self._sets, key=lambda dataset: dataset.width * dataset.height)
+        self._channels = self._choose(want, tuple(file_bands))
+        used = [self._sets[file] for file in dict.fromkeys(channel.file for channel in self._channels)]
+        finest = max(used, key=lambda dataset: int(dataset.width * dataset.height))
         self.height, self.width = int(finest.height), int(finest.width)
         self.georeference: Georeference | None = georeference_of(finest)
         self.gsd_m = pixel_size_m(self.georeference)
-        _check_grids(self._files, self._sets, finest, self._rule.resample)
-        self._channels = self._choose(want, tuple(file_bands))
+        require_one_grid(used, finest, resample=self._rule.resample)
         self.dtype = self._common_dtype()
         known = {band.name: band for band in self._rule.bands}
         sensor = sensor_in(self._files[0])
@@ -133,17 +145,21 @@ class SceneReader:
         window = window or Window(row=0, col=0, height=self.height, width=self.width)
         if min(window.row, window.col) < 0 or window.stop_row > self.height or window.stop_col > self.width:
             raise GridError(f"{window} leaves the image of {self.height} x {self.width} px; clip it first")
-        digital, whole = self._digital(window)
+        digital, whole = self.digital(window)
         values, valid = self._reflectance(digital)
         valid &= whole
         if not valid.all():
             values[:, ~valid] = 0
-        self._check_plausible(values, valid)
+        reflective = [i for i, channel in enumerate(self._channels) if channel.name not in self._rule.thermal]
+        look = Look(file=self._files[0], provenance=self.provenance, bands=self.bands.names)
+        require_plausible(values, valid, reflective, look)
+        scaled = [i for i, channel in enumerate(self._channels) if channel.radiometry.scale < SMALL_SCALE]
+        require_not_scaled_twice(digital, valid, scaled, look)
         return Raster(
             values=values,
             valid=valid,
             bands=self.bands.names,
-            georeference=_shifted(self.georeference, window),
+            georeference=shifted(self.georeference, window),
             provenance=self.provenance,
         )
 
@@ -151,7 +167,9 @@ class SceneReader:
         named = self._named(file_bands)
         names = [name for name, _, _ in named]
         if want is None:
-            want = [name for name in names if name not in self._rule.thermal]
+            want = [name for name in names if name not in self._rule.thermal | NOT_REFLECTIVE]
+        if not want:
+            raise BandError(f"{self._files[0]} has no reflective band, only {', '.join(names)}; ask for bands by name")
         statement = parse_radiometry(self._rule.radiometry)
         return [self._channel(*named[position], statement) for position in _positions(names, want, self._files[0])]
 
@@ -183,7 +201,8 @@ class SceneReader:
             for path, dataset in zip(self._files, self._sets, strict=True)
             for text in dataset.descriptions
         ]
-        return name_channels(labels, path=self._files[0], gsd_m=self.gsd_m)
+        gsd_m = pixel_size_m(georeference_of(self._sets[0]))
+        return name_channels(labels, path=self._files[0], gsd_m=gsd_m)
 
     def _channel(self, name: str, file: int, index: int, statement: Statement) -> _Channel:
         if name in self._rule.thermal:
@@ -209,7 +228,9 @@ class SceneReader:
         found = dict.fromkeys(channel.radiometry.provenance for channel in self._channels)
         return "; ".join([*found, self._rule.assumed] if self._rule.assumed else found)
 
-    def _digital(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    def digital(self, window: Window | None = None) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Numbers as stored (C, h, w), and where none of them is tagged as nodata (h, w)."""
+        window = window or Window(row=0, col=0, height=self.height, width=self.width)
         digital = np.empty((len(self._channels), window.height, window.width), dtype=self.dtype)
         valid = np.ones(digital.shape[1:], dtype=bool)
         for file in dict.fromkeys(channel.file for channel in self._channels):
@@ -248,20 +269,6 @@ class SceneReader:
             valid &= part
         return values, valid
 
-    def _check_plausible(self, values: NDArray[np.float32], valid: NDArray[np.bool_]) -> None:
-        reflective = [i for i, channel in enumerate(self._channels) if channel.name not in self._rule.thermal]
-        count = int(valid.sum())
-        if not count or not reflective:
-            return
-        means = np.abs(values[reflective]).sum(axis=(1, 2), dtype=np.float64) / count
-        if means.max() > BRIGHTEST_MEAN:
-            band = self._channels[reflective[int(means.argmax())]].name
-            raise RadiometryError(
-                f"{self._files[0]}: band {band} has a mean of {means.max():.4g}, which cannot be reflectance (0..1, "
-                f"clouds up to about 1.3); its radiometry was: {self.provenance}. State how numbers become "
-                f"reflectance: {STATEMENTS}"
-            )
-
 
 def open_scene(
     paths: str | Path | Sequence[str | Path],
@@ -296,38 +303,3 @@ def _positions(names: Sequence[str], want: Sequence[str], path: str) -> list[int
         return band_positions(names, want)
     except BandError as error:
         raise BandError(f"{path}: {error}") from error
-
-
-def _check_grids(files: Sequence[str], sets: Sequence[Any], finest: Any, resample: bool) -> None:
-    systems = {dataset.crs.to_string() if dataset.crs else "none" for dataset in sets}
-    if len(systems) > 1:
-        raise GridError(
-            f"the files of {files[0]} have different coordinate systems: {', '.join(sorted(systems))}; expected one. "
-            "Reproject them onto one grid first."
-        )
-    for path, dataset in zip(files, sets, strict=True):
-        same_size = (dataset.height, dataset.width) == (finest.height, finest.width)
-        if _same_place(dataset, finest) if finest.crs else same_size or resample:
-            continue
-        raise GridError(
-            f"{path} ({dataset.height} x {dataset.width} px, bounds {_bounds(dataset)}) does not lie on the grid of "
-            f"{finest.name} ({finest.height} x {finest.width} px, bounds {_bounds(finest)}); bring all bands onto one "
-            "grid first"
-        )
-
-
-def _same_place(dataset: Any, finest: Any) -> bool:
-    slack = max(abs(dataset.transform.a), abs(dataset.transform.e), abs(dataset.transform.b))
-    return bool(np.allclose(dataset.bounds, finest.bounds, rtol=0, atol=slack))
-
-
-def _bounds(dataset: Any) -> str:
-    return ", ".join(f"{value:.6g}" for value in dataset.bounds)
-
-
-def _shifted(georeference: Georeference | None, window: Window) -> Georeference | None:
-    if georeference is None:
-        return None
-    a, b, c, d, e, f = georeference.transform
-    moved = (a, b, c + a * window.col + b * window.row, d, e, f + d * window.col + e * window.row)
-    return Georeference(crs=georeference.crs, transform=moved)

@@ -1,0 +1,151 @@
+"""Reading every file of a data set and reporting every problem, with its remedy."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from satsqueeze.core.errors import BandError, DataError, GridError, LabelError, RadiometryError, RasterError
+from satsqueeze.data.dataset import Dataset
+from satsqueeze.data.item import Item
+from satsqueeze.data.packed import class_counts
+from satsqueeze.data.raster_file import georeference_of, opened
+from satsqueeze.data.reader import open_item, read_label, read_targets
+
+_REMEDIES: tuple[tuple[type[DataError], str], ...] = (
+    (RasterError, "fetch or write the file again, or remove it"),
+    (BandError, "state 'bands' in dataset.yaml, or write the missing bands"),
+    (GridError, "bring image, bands and mask onto one grid"),
+    (LabelError, "add or correct the mask, or state 'label_map' in dataset.yaml"),
+    (RadiometryError, "state 'radiometry' in dataset.yaml"),
+)
+_OTHER_REMEDY = "correct the file or its card"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """Something that is wrong with a file, or with the data set as a whole."""
+
+    file: str
+    problem: str
+    remedy: str
+    severity: Literal["error", "warning"] = "error"
+    """A warning does not keep the file from being used."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Facts:
+    dtype: str = ""
+    class_pixels: tuple[int, ...] = ()
+
+
+def check(dataset: Dataset, *, on_progress: Callable[[int, int], None] | None = None) -> tuple[Problem, ...]:
+    """Read every image and label; never stops at the first problem.
+
+    Args:
+        dataset: what to check.
+        on_progress: told the number of items done and of all items.
+
+    Returns:
+        All problems, by file; empty where everything is in order.
+    """
+    problems: list[Problem] = []
+    facts: dict[str, _Facts] = {}
+    for number, item in enumerate(dataset.items, 1):
+        problems += _image_problems(item, dataset, facts)
+        problems += _label_problems(item, dataset, facts)
+        if on_progress:
+            on_progress(number, len(dataset.items))
+    problems += _whole_problems(dataset, facts)
+    return tuple(problems)
+
+
+def failed(problems: Sequence[Problem]) -> bool:
+    """Whether any problem is an error."""
+    return any(problem.severity == "error" for problem in problems)
+
+
+def _image_problems(item: Item, dataset: Dataset, facts: dict[str, _Facts]) -> Iterator[Problem]:
+    file = item.images[0] if item.images else item.id
+    try:
+        with open_item(item, dataset.bands) as reader:
+            facts[item.id] = _Facts(dtype=reader.dtype)
+            raster = reader.read()
+            broken = ~np.isfinite(reader.digital()[0]).all(axis=0)
+    except DataError as error:
+        yield _problem(file, error)
+        return
+    if not raster.valid.any():
+        yield Problem(
+            file=file,
+            problem="no pixel is valid: all are nodata, NaN or saturated; expected at least one",
+            remedy="leave the image out, or correct 'nodata' in its card; packing quarantines it",
+        )
+    elif broken.any():
+        yield Problem(
+            file=file,
+            problem=f"{int(broken.sum())} of {broken.size} pixels are NaN or infinite; expected numbers",
+            remedy="nothing, if they mean nodata: such pixels are never used",
+            severity="warning",
+        )
+
+
+def _label_problems(item: Item, dataset: Dataset, facts: dict[str, _Facts]) -> Iterator[Problem]:
+    if item.card.label_kind in ("path", "json"):
+        try:
+            read_targets(item)
+        except DataError as error:
+            yield _problem(item.label or item.images[0], error)
+        return
+    if item.card.label_kind != "mask" or (item.label is None and item.label_expected is None):
+        return
+    try:
+        with open_item(item) as reader:
+            shape = (reader.height, reader.width)
+            place = reader.georeference
+    except DataError:
+        shape, place = None, None
+    try:
+        label = read_label(item, shape)
+        known = facts.get(item.id, _Facts())
+        facts[item.id] = _Facts(dtype=known.dtype, class_pixels=class_counts(label, len(dataset.classes)))
+        with opened(str(item.label)) as handle:
+            other = georeference_of(handle)
+        if place and other and place.crs != other.crs:
+            raise GridError(f"{item.label} is in {other.crs} but its image is in {place.crs}; expected one system")
+    except DataError as error:
+        yield _problem(item.label or item.images[0], error)
+
+
+def _whole_problems(dataset: Dataset, facts: dict[str, _Facts]) -> Iterator[Problem]:
+    for source in dataset.sources:
+        items = [item for item in dataset.items if item.source == source]
+        counts = Counter(facts[item.id].dtype for item in items if item.id in facts and facts[item.id].dtype)
+        if len(counts) > 1:
+            usual = counts.most_common(1)[0][0]
+            odd = next(item for item in items if facts.get(item.id, _Facts()).dtype not in ("", usual))
+            listed = ", ".join(f"{count} of {dtype}" for dtype, count in counts.most_common())
+            yield Problem(
+                file=odd.images[0],
+                problem=f"images of '{source}' have different data types: {listed}; expected one",
+                remedy="write all images with the same type and scale",
+            )
+    totals = [known.class_pixels for known in facts.values() if known.class_pixels]
+    if totals:
+        present = np.flatnonzero(np.sum(totals, axis=0))
+        if len(present) < 2:
+            found = ", ".join(dataset.classes[value] for value in present) or "none"
+            yield Problem(
+                file=dataset.sources[0],
+                problem=f"the labels of {len(totals)} images hold one class only ({found}); expected at least two",
+                remedy="add images of the other classes, or correct 'label_map'",
+            )
+
+
+def _problem(file: str, error: DataError) -> Problem:
+    remedy = next((text for kind, text in _REMEDIES if isinstance(error, kind)), _OTHER_REMEDY)
+    return Problem(file=file, problem=str(error), remedy=remedy)
