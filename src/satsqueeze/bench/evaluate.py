@@ -1,0 +1,201 @@
+"""Scoring a flight package on any data set, image by image, as it flies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from satsqueeze.core.errors import DataError, LabelError, SettingsError
+from satsqueeze.core.labels import IGNORE
+from satsqueeze.core.metrics import CalibrationError, SegmentationMetrics
+from satsqueeze.data.dataset import Dataset, Item
+from satsqueeze.data.reader import read_sample
+from satsqueeze.flight.runtime import FlightModel, Prediction, open_package
+
+BINARY = ("background", "foreground")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassScheme:
+    """How the classes of a package and of a data set are compared.
+
+    Equal class lists are compared class by class; different ones are both reduced to foreground against the rest.
+    """
+
+    classes: tuple[str, ...]
+    """Compared classes."""
+    foreground: tuple[int, ...]
+    """Positive in the headline score."""
+    truth: NDArray[np.uint8]
+    """(256,) lookup from label values to compared classes; 255 stays 255."""
+    predicted: NDArray[np.uint8]
+    """(256,) lookup from the package's class values."""
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether both sides were reduced to foreground against the rest."""
+        return self.classes == BINARY
+
+
+def compare_classes(model: FlightModel, dataset: Dataset) -> ClassScheme:
+    """The scheme in which a package can be scored on a data set.
+
+    Raises:
+        LabelError: one of them has no foreground to reduce to.
+    """
+    same = np.arange(256, dtype=np.uint8)
+    if model.classes == dataset.classes and model.foreground == dataset.foreground:
+        return ClassScheme(classes=model.classes, foreground=model.foreground, truth=same, predicted=same)
+    if not model.foreground or not dataset.foreground:
+        raise LabelError(
+            f"the package has the classes {', '.join(model.classes)} and the data set {', '.join(dataset.classes)}: "
+            "they can only be compared as foreground against the rest, but one of them states no foreground. State "
+            "'foreground' in the card"
+        )
+    return ClassScheme(
+        classes=BINARY, foreground=(1,), truth=_reduce(dataset.foreground), predicted=_reduce(model.foreground)
+    )
+
+
+def evaluate(
+    package: Path | str,
+    dataset: Dataset,
+    *,
+    precision: Literal["auto", "fp32", "int8"] = "auto",
+    limit: int | None = None,
+    threads: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Score a flight package on the labelled images of a data set.
+
+    Images are read, predicted and counted one after another, so memory does not grow with their number. One that
+    cannot be read or does not fit is left out and listed, and the job goes on. Sources of role ``train`` are left out.
+
+    Args:
+        package: folder of a flight package.
+        dataset: see :func:`satsqueeze.data.dataset.open_dataset`.
+        precision: which graph.
+        limit: score the first ``limit`` images only.
+        threads: of one prediction; None leaves it to the engine.
+        on_progress: called with (done, all) after each image.
+
+    Returns:
+        JSON-ready record: global scores flat (``jaccard`` the headline, then ``precision``, ``recall``,
+        ``specificity``, ``f1``, ``accuracy`` as fractions, ``pixels``), ``jaccard_per_image_mean``,
+        ``jaccard_per_group_mean``, ``calibration_error`` of the foreground, ``classes``, ``jaccard_per_class``,
+        ``groups`` and ``sources`` with their own scores, ``quarantined`` with file and reason, ``package``, ``graph``,
+        ``graph_precision``, ``engine``, ``cards``, ``notes`` and ``protocol`` in words (``precision`` is the score).
+        Undefined scores are None.
+
+    Raises:
+        PackageError: the package cannot be trusted or opened.
+        LabelError: the classes cannot be compared.
+        DataError: no labelled image, or none that could be scored.
+        SettingsError: a limit below 1.
+    """
+    if limit is not None and limit < 1:
+        raise SettingsError(f"limit must be at least 1, got {limit}")
+    model = open_package(package, precision=precision, threads=threads)
+    items = _scored_items(dataset)[:limit]
+    tally = _Tally(compare_classes(model, dataset))
+    for done, item in enumerate(items, start=1):
+        tally.add(item, model)
+        if on_progress is not None:
+            on_progress(done, len(items))
+    if not tally.sources:
+        first = tally.quarantined[0]
+        raise DataError(f"none of {len(items)} images could be scored; the first, {first['file']}: {first['reason']}")
+    return {
+        **tally.to_dict(),
+        "package": model.manifest.name,
+        "graph": model.graph.file,
+        "graph_precision": model.graph.precision,
+        "engine": model.engine.name,
+        "cards": sorted({item.card.name for item in items}),
+        "notes": list(model.notes),
+        "protocol": _protocol(model, tally, items),
+    }
+
+
+@dataclass
+class _Tally:
+    scheme: ClassScheme
+    sources: dict[str, SegmentationMetrics] = field(default_factory=dict)
+    quarantined: list[dict[str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.metrics = self._empty()
+        self.calibration = CalibrationError()
+
+    def add(self, item: Item, model: FlightModel) -> None:
+        """Read, predict and count one image; what goes wrong with it is listed."""
+        try:
+            sample = read_sample(item, model.bands)
+            raster = sample.raster
+            found = model.predict(raster.values, raster.bands, probabilities=True, valid=raster.valid)
+            self._count(item, sample.label, found, model.foreground)
+        except (DataError, OSError, MemoryError) as error:
+            reason = str(error) or type(error).__name__
+            self.quarantined.append({"file": item.images[0], "item": item.id, "reason": reason})
+
+    def to_dict(self) -> dict[str, Any]:
+        record = self.metrics.to_dict()
+        error = self.calibration.value()
+        sources = {name: metrics.to_dict() for name, metrics in sorted(self.sources.items())}
+        return {
+            **record,
+            "classes": list(self.scheme.classes),
+            "calibration_error": None if np.isnan(error) else error,
+            "sources": {name: {k: v for k, v in found.items() if k != "groups"} for name, found in sources.items()},
+            "quarantined": self.quarantined,
+        }
+
+    def _count(self, item: Item, label: NDArray[np.uint8], found: Prediction, foreground: Sequence[int]) -> None:
+        truth, predicted = self.scheme.truth[label], self.scheme.predicted[found.mask]
+        group = " + ".join(item.groups) or item.source
+        # The source first: it refuses what does not fit before anything is counted.
+        self.sources.setdefault(item.source, self._empty()).update(truth, predicted, image=item.id, group=group)
+        self.metrics.update(truth, predicted, image=item.id, group=group)
+        positive = found.probabilities[list(foreground)].sum(axis=0)
+        binary = np.where(truth == IGNORE, IGNORE, np.isin(truth, self.scheme.foreground)).astype(np.uint8)
+        binary[found.mask == IGNORE] = IGNORE
+        self.calibration.update(binary, np.stack([1 - positive, positive]))
+
+    def _empty(self) -> SegmentationMetrics:
+        return SegmentationMetrics(len(self.scheme.classes), self.scheme.foreground)
+
+
+def _reduce(foreground: Sequence[int]) -> NDArray[np.uint8]:
+    table = np.isin(np.arange(256), list(foreground)).astype(np.uint8)
+    table[IGNORE] = IGNORE
+    return table
+
+
+def _scored_items(dataset: Dataset) -> list[Item]:
+    items = [item for item in dataset.items if item.role == "evaluate" and (item.labelled or item.label_expected)]
+    if not items:
+        raise DataError(
+            f"the data set has no labelled image to score among its {len(dataset)}; add masks, or a card that says "
+            "where they are"
+        )
+    return items
+
+
+def _protocol(model: FlightModel, tally: _Tally, items: Sequence[Item]) -> str:
+    scheme = tally.scheme
+    positive = " + ".join(model.classes[value] for value in model.foreground)
+    counted = len(items) - len(tally.quarantined)
+    sources = ", ".join(sorted(tally.sources))
+    tiles = f"whole images, tiled above {model.tiling.window} px"
+    reduced = "" if scheme.is_binary else f"; {len(scheme.classes)} classes"
+    left_out = f"; {len(tally.quarantined)} left out" if tally.quarantined else ""
+    return (
+        f"global Jaccard of {positive} against the rest over {counted} images of {sources}{left_out}{reduced}; pixels "
+        f"without label or data do not count; {model.graph.precision} graph on {model.engine.name}, {tiles}, arg-max, "
+        "no test-time augmentation"
+    )

@@ -1,0 +1,167 @@
+"""How long a prediction takes, per million pixels."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from satsqueeze.bench.machine import load_average
+from satsqueeze.core.errors import GridError, SettingsError
+from satsqueeze.flight.runtime import FlightModel, open_package
+
+Predict = Callable[[NDArray[np.float32]], object]
+"""Takes float32 reflectance (C, H, W)."""
+Scope = Literal["predict", "network"]
+_BRIGHTEST = 0.6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """Wall-clock time of one image, divided by its size."""
+
+    p50_s_per_mpixel: float
+    """Median, in seconds per million pixels of input."""
+    p95_s_per_mpixel: float
+    """95th percentile, likewise."""
+    scope: Scope
+    """``network``: the graph on a ready batch of one. ``predict``: reflectance to mask, checks and tiling included."""
+    engine: str
+    threads: int | None
+    """Threads of one prediction; None where the engine chose."""
+    height: int
+    """Of the image, in pixels."""
+    width: int
+    channels: int
+    repeats: int
+    """Timed predictions, one image each."""
+    load_average: float
+    """Of the machine before the measurement; far above ``threads`` means that others used it too."""
+
+    @property
+    def mpixels_per_second(self) -> float:
+        """Throughput at the median."""
+        return 1 / self.p50_s_per_mpixel
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return asdict(self)
+
+
+def measure_latency(
+    model: FlightModel | Predict,
+    *,
+    height: int,
+    width: int,
+    channels: int | None = None,
+    threads: int | None = None,
+    repeats: int = 20,
+    warmup: int = 3,
+    scope: Scope = "predict",
+    engine: str = "",
+    clock: Callable[[], float] = time.perf_counter,
+) -> Latency:
+    """Time predictions of one seeded random image.
+
+    Args:
+        model: an opened flight package, or any function of an image (C, H, W).
+        height: of the image, in pixels.
+        width: of the image, in pixels.
+        channels: of the image; by default as many as the package has bands.
+        threads: that the model was opened with, for the record; this function cannot change them.
+        repeats: timed predictions.
+        warmup: predictions before these, not timed.
+        scope: ``network`` times the bare graph of a flight package; a function is always timed whole.
+        engine: for the record; by default the package's.
+        clock: seconds; for tests.
+
+    Raises:
+        SettingsError: sizes or counts that cannot be, or ``channels`` not given for a function.
+        GridError: ``network`` with a size that the graph does not take.
+    """
+    if isinstance(model, FlightModel):
+        channels = channels or len(model.bands)
+        engine = engine or model.engine.name
+    if channels is None or min(height, width, channels, repeats) < 1 or warmup < 0:
+        raise SettingsError(
+            f"latency needs a size, channels and repeats of at least 1, got {height} x {width} px, {channels} "
+            f"channels, {repeats} repeats and {warmup} to warm up"
+        )
+    image = np.random.default_rng(0).random((channels, height, width), dtype=np.float32) * np.float32(_BRIGHTEST)
+    work = _work(model, image, scope)
+    load = load_average()
+    for _ in range(warmup):
+        work()
+    times = np.array([_timed(work, clock) for _ in range(repeats)]) / (height * width / 1e6)
+    return Latency(
+        p50_s_per_mpixel=float(np.percentile(times, 50)),
+        p95_s_per_mpixel=float(np.percentile(times, 95)),
+        scope=scope if isinstance(model, FlightModel) else "predict",
+        engine=engine or "python",
+        threads=threads,
+        height=height,
+        width=width,
+        channels=channels,
+        repeats=repeats,
+        load_average=load,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatencySettings:
+    """How packages are timed, the same for all that are compared."""
+
+    height: int = 512
+    width: int = 512
+    threads: int | None = 1
+    repeats: int = 20
+    warmup: int = 3
+    engine: Literal["auto", "onnx", "openvino"] = "auto"
+
+
+def measure_package(
+    path: Path, settings: LatencySettings, *, precision: Literal["auto", "fp32", "int8"] = "auto"
+) -> tuple[Latency, Latency]:
+    """Time the bare network and the whole prediction of a flight package.
+
+    Raises:
+        PackageError: the package cannot be trusted or opened.
+        GridError: a size that the graph does not take.
+    """
+    model = open_package(path, engine=settings.engine, precision=precision, threads=settings.threads)
+    network, predict = (
+        measure_latency(
+            model,
+            height=settings.height,
+            width=settings.width,
+            threads=settings.threads,
+            repeats=settings.repeats,
+            warmup=settings.warmup,
+            scope=scope,
+        )
+        for scope in ("network", "predict")
+    )
+    return network, predict
+
+
+def _work(model: FlightModel | Predict, image: NDArray[np.float32], scope: Scope) -> Callable[[], object]:
+    if not isinstance(model, FlightModel):
+        return lambda: model(image)
+    if scope == "predict":
+        return lambda: model.predict(image, model.bands)
+    multiple = model.manifest.size_multiple
+    if any(size % multiple for size in image.shape[1:]):
+        raise GridError(f"the graph takes sizes that are multiples of {multiple} px, got {image.shape[1:]}")
+    batch = image[None]
+    return lambda: model.engine.run(batch, probabilities=False)
+
+
+def _timed(work: Callable[[], object], clock: Callable[[], float]) -> float:
+    start = clock()
+    work()
+    return clock() - start
