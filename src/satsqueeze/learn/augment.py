@@ -1,0 +1,214 @@
+"""Augmentation of whole batches, by nnU-Net's 2-D recipe, on reflectance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.labels import IGNORE
+from satsqueeze.learn import geometry, intensity
+from satsqueeze.learn.batch import TrainBatch
+from satsqueeze.learn.draws import Draws
+
+_CHANNEL_SHARE = 0.5  # share of the bands that blur and coarsening touch
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentSettings:
+    """Probabilities per patch, and ranges. The defaults are those of nnU-Net v2 for near-square 2-D patches."""
+
+    rotation: float = 0.2
+    """Probability of turning by up to ``rotation_degrees`` either way."""
+    rotation_degrees: float = 180.0
+    scaling: float = 0.2
+    """Probability of magnifying by a factor within ``scaling_range``."""
+    scaling_range: tuple[float, float] = (0.7, 1.4)
+    noise: float = 0.1
+    """Probability of Gaussian noise with a standard deviation within ``noise_range``."""
+    noise_range: tuple[float, float] = (0.0, 0.1)
+    """In standard deviations of the band over the data set."""
+    blur: float = 0.2
+    """Probability of blurring each band, with probability 0.5, by a sigma within ``blur_range``."""
+    blur_range: tuple[float, float] = (0.5, 1.0)
+    """Pixels."""
+    brightness: float = 0.15
+    """Probability of multiplying each band by its own factor within ``brightness_range``."""
+    brightness_range: tuple[float, float] = (0.75, 1.25)
+    contrast: float = 0.15
+    """Probability of stretching each band about its mean by its own factor, within the range it had."""
+    contrast_range: tuple[float, float] = (0.75, 1.25)
+    low_resolution: float = 0.25
+    """Probability of coarsening each band, with probability 0.5, to a share within ``low_resolution_range``."""
+    low_resolution_range: tuple[float, float] = (0.5, 1.0)
+    gamma: float = 0.3
+    """Probability of a power law on each band that keeps its mean and standard deviation."""
+    gamma_inverted: float = 0.1
+    """Probability of the same on the negative image."""
+    gamma_range: tuple[float, float] = (0.7, 1.5)
+    mirror: float = 0.5
+    """Probability of flipping, for either axis."""
+    transpose: float = 0.5
+    """Probability of swapping rows and columns of a square patch; nnU-Net has no such step, 0 leaves it out."""
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if isinstance(value, tuple) and not 0 <= value[0] <= value[1]:
+                raise SettingsError(f"augmentation '{entry.name}' needs 0 <= low <= high, got {value}")
+            if entry.name in _PROBABILITIES and not 0 <= value <= 1:
+                raise SettingsError(f"augmentation '{entry.name}' is a probability in [0, 1], got {value}")
+        for name in ("scaling_range", "blur_range", "low_resolution_range", "gamma_range"):
+            if getattr(self, name)[0] <= 0:
+                raise SettingsError(f"augmentation '{name}' must be positive, got {getattr(self, name)}")
+
+    @classmethod
+    def none(cls) -> AugmentSettings:
+        """No augmentation at all."""
+        return cls().without(*_PROBABILITIES)
+
+    @classmethod
+    def geometric(cls) -> AugmentSettings:
+        """Turns, flips and scales only: reflectance is left as it is."""
+        kept = ("rotation", "scaling", "mirror", "transpose")
+        return cls().without(*(name for name in _PROBABILITIES if name not in kept))
+
+    def without(self, *names: str) -> AugmentSettings:
+        """The same settings with the probabilities of these steps at 0.
+
+        Raises:
+            SettingsError: no such step.
+        """
+        unknown = sorted(set(names) - set(_PROBABILITIES))
+        if unknown:
+            raise SettingsError(
+                f"no augmentation is called {', '.join(unknown)}; there are {', '.join(_PROBABILITIES)}"
+            )
+        changes: dict[str, Any] = dict.fromkeys(names, 0.0)
+        return replace(self, **changes)
+
+
+_PROBABILITIES = (
+    "rotation",
+    "scaling",
+    "noise",
+    "blur",
+    "brightness",
+    "contrast",
+    "low_resolution",
+    "gamma",
+    "gamma_inverted",
+    "mirror",
+    "transpose",
+)
+
+
+class Augmenter:
+    """Augments batches; what it does depends on nothing but the seed and the number of the step.
+
+    Args:
+        settings: probabilities and ranges.
+        band_std: standard deviation of reflectance of every band, the unit of the noise.
+        seed: non-negative.
+    """
+
+    def __init__(self, settings: AugmentSettings, *, band_std: Sequence[float], seed: int) -> None:
+        self._settings = settings
+        self._band_std = torch.tensor(list(band_std), dtype=torch.float32)[:, None, None]
+        self._seed = seed
+
+    def __call__(self, batch: TrainBatch) -> TrainBatch:
+        """Augment a batch in place. Invalid pixels (reflectance 0 in every band) stay invalid.
+
+        Geometry is the same for images, labels and soft targets; intensities change in images only.
+        """
+        draws = Draws(self._seed, batch.step)
+        batch = self._warp(batch, draws)
+        valid = (batch.images != 0).any(dim=1, keepdim=True)
+        self._noise(batch.images, draws)
+        self._blur(batch.images, valid, draws)
+        self._brightness(batch.images, draws)
+        self._contrast(batch.images, valid, draws)
+        self._coarsen(batch.images, draws)
+        self._gamma(batch.images, valid, draws)
+        batch.images.masked_fill_(~valid, 0.0)
+        return self._flip(batch, draws)
+
+    def _warp(self, batch: TrainBatch, draws: Draws) -> TrainBatch:
+        s, count = self._settings, len(batch.images)
+        turned, scaled = draws.chosen(s.rotation, count), draws.chosen(s.scaling, count)
+        degrees = draws.uniform(-s.rotation_degrees, s.rotation_degrees, count) * turned
+        factors = torch.where(scaled, draws.factor(*s.scaling_range, count), 1.0)
+        chosen = (turned | scaled).nonzero().flatten()
+        height, width = batch.images.shape[-2:]
+        matrices = geometry.sampling_matrices(degrees[chosen], factors[chosen], height=height, width=width)
+        return geometry.warped(batch, chosen, matrices)
+
+    def _flip(self, batch: TrainBatch, draws: Draws) -> TrainBatch:
+        s, count = self._settings, len(batch.images)
+        for axis in (-2, -1):
+            batch = geometry.mirrored(batch, draws.indices(s.mirror, count), axis)
+        chosen = draws.indices(s.transpose, count)
+        square = batch.images.shape[-2] == batch.images.shape[-1]
+        return geometry.transposed(batch, chosen) if square else batch
+
+    def _noise(self, images: Tensor, draws: Draws) -> None:
+        chosen = draws.indices(self._settings.noise, len(images))
+        if len(chosen):
+            std = draws.uniform(*self._settings.noise_range, len(chosen), 1, 1, 1) * self._band_std
+            noise = draws.normal(len(chosen), *images.shape[1:]) * std
+            images[chosen.to(images.device)] += noise.to(images.device)
+
+    def _brightness(self, images: Tensor, draws: Draws) -> None:
+        chosen = draws.indices(self._settings.brightness, len(images))
+        if len(chosen):
+            factor = draws.factor(*self._settings.brightness_range, len(chosen), images.shape[1], 1, 1)
+            images[chosen.to(images.device)] *= factor.to(images.device)
+
+    def _contrast(self, images: Tensor, valid: Tensor, draws: Draws) -> None:
+        chosen = draws.indices(self._settings.contrast, len(images))
+        if len(chosen):
+            factor = draws.factor(*self._settings.contrast_range, len(chosen), images.shape[1], 1, 1)
+            at = chosen.to(images.device)
+            images[at] = intensity.contrasted(images[at].masked_fill(~valid[at], 0.0), valid[at], factor)
+
+    def _gamma(self, images: Tensor, valid: Tensor, draws: Draws) -> None:
+        s = self._settings
+        for probability, inverted in ((s.gamma_inverted, True), (s.gamma, False)):
+            chosen = draws.indices(probability, len(images))
+            if len(chosen):
+                gamma = draws.factor(*s.gamma_range, len(chosen), images.shape[1], 1, 1)
+                at = chosen.to(images.device)
+                values = images[at].masked_fill(~valid[at], 0.0)
+                images[at] = intensity.gamma_corrected(values, valid[at], gamma, inverted=inverted)
+
+    def _blur(self, images: Tensor, valid: Tensor, draws: Draws) -> None:
+        patches, bands = self._planes(self._settings.blur, images, draws)
+        if len(patches):
+            sigma = draws.uniform(*self._settings.blur_range, len(patches))
+            mask = valid[patches, 0]
+            planes = images[patches, bands].masked_fill(~mask, 0.0)
+            images[patches, bands] = intensity.blurred(planes, mask.to(images.dtype), sigma)
+
+    def _coarsen(self, images: Tensor, draws: Draws) -> None:
+        patches, bands = self._planes(self._settings.low_resolution, images, draws)
+        scales = draws.uniform(*self._settings.low_resolution_range, len(images)).tolist()
+        for patch in sorted(set(patches.tolist())):
+            touched = bands[patches == patch]
+            images[patch, touched] = intensity.coarsened(images[patch, touched], scales[patch])
+
+    @staticmethod
+    def _planes(probability: float, images: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        count, bands = images.shape[:2]
+        chosen = draws.chosen(probability, count)[:, None] & draws.chosen(_CHANNEL_SHARE, count, bands)
+        patch, band = chosen.nonzero(as_tuple=True)
+        return patch.to(images.device), band.to(images.device)
+
+
+def soft_from_bytes(soft: Tensor) -> Tensor:
+    """Teacher probabilities uint8 (N, K, h, w) in 1/255 to float32, summing to 1 over K, or to 0 without a target."""
+    return geometry.renormalised(soft.to(torch.float32) / IGNORE)

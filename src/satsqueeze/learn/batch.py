@@ -1,0 +1,21 @@
+"""The tensors of one training step."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class TrainBatch(NamedTuple):
+    """Patches with their labels, as a plain tuple so that Lightning can move it between devices."""
+
+    images: Tensor
+    """Float32 reflectance (N, C, h, w), 0 where invalid."""
+    labels: Tensor
+    """Uint8 (N, h, w), 255 = does not count."""
+    soft: Tensor | None
+    """Float32 (N, K, h, w) teacher probabilities, all 0 where there is no target; None without a teacher. As it comes
+    from the sampler, uint8 in 1/255."""
+    step: int
+    """Global number of the step that these patches belong to."""

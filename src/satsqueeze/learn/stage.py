@@ -1,0 +1,40 @@
+"""The training stage: one teacher per fold, which together are the ensemble."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from satsqueeze.data.cache import PackedCache
+from satsqueeze.data.splits import Split
+from satsqueeze.learn.fit import FitResult, fit
+from satsqueeze.learn.settings import FitSettings
+from satsqueeze.nets.card import ModelCard
+from satsqueeze.nets.model import SegmentationModel, build_model, load_model
+
+
+def train_folds(
+    card: ModelCard, cache: PackedCache, folds: Sequence[Split], settings: FitSettings, folder: Path
+) -> list[FitResult]:
+    """Train one model per fold in ``fold_0``, ``fold_1``, ...; finished folds are kept, a killed one resumes.
+
+    Raises:
+        TrainError: see :func:`satsqueeze.learn.fit.fit`.
+    """
+    results = []
+    for number, split in enumerate(folds):
+        seeded = replace(settings, seed=settings.seed + number)
+        named = replace(card, name=f"{card.name}-fold-{number}")
+        model = build_model(named, seed=seeded.seed)
+        results.append(fit(model, cache, split, seeded, folder / f"fold_{number}"))
+    return results
+
+
+def load_folds(folder: Path) -> list[SegmentationModel]:
+    """The trained models of all folds, in order.
+
+    Raises:
+        RunError: a fold is incomplete.
+    """
+    return [load_model(path) for path in sorted(folder.glob("fold_*"))]
