@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from satsqueeze.core.errors import RunError, SettingsError
+from satsqueeze.core.errors import BandError, RunError, SettingsError
 from satsqueeze.core.files import read_json, replacing, sha256, write_json
 from satsqueeze.nets.card import FAMILIES, ModelCard
 
@@ -137,7 +137,7 @@ def _read_card(path: Path) -> tuple[ModelCard, str]:
         )
     try:
         return ModelCard.from_dict(record["card"]), str(record["weights_sha256"])
-    except (KeyError, SettingsError) as error:
+    except (KeyError, SettingsError, BandError) as error:
         raise RunError(f"{path} does not describe a model: {error}. Train or fetch the model again") from error
 
 

@@ -96,17 +96,17 @@ def _before_stride(config: UNetConfig, span: Span, *, kernel: int, stride: int) 
 def _smp_resnet34_span(output: Span) -> Span:
     """ResNet-34: 7x7/2, 3x3/2 pooling, then 3, 4, 6, 3 blocks; decoder: up-sampling by 2, then two convolutions."""
     decoded = output.before_convolution(kernel=3)
-    skips = []
+    at_level = []
     for _ in range(5):
         decoded = decoded.before_convolution(kernel=3).before_convolution(kernel=3)
-        skips.append(decoded)
+        at_level.append(decoded)
         decoded = decoded.before_upsampling(2)
     encoded = decoded
-    for blocks, stride, skip in ((3, 2, 4), (6, 2, 3), (4, 2, 2), (3, 1, None)):
+    for blocks, level in ((3, 4), (6, 3), (4, 2)):
         for _ in range(2 * blocks - 1):
             encoded = encoded.before_convolution(kernel=3)
-        encoded = encoded.before_convolution(kernel=3, stride=stride)
-        if skip is not None:
-            encoded = encoded | skips[skip - 1].before_upsampling(1)
-    encoded = encoded.before_convolution(kernel=3, stride=2) | skips[1]
-    return encoded.before_convolution(kernel=7, stride=2)
+        encoded = encoded.before_convolution(kernel=3, stride=2) | at_level[level]
+    for _ in range(2 * 3):
+        encoded = encoded.before_convolution(kernel=3)
+    pooled = encoded.before_convolution(kernel=3, stride=2)
+    return (pooled | at_level[1]).before_convolution(kernel=7, stride=2)

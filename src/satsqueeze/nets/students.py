@@ -49,7 +49,7 @@ def plain_student(base: int, levels: int, *, in_channels: int = 4, classes: int 
 
 
 def lite_student(base: int, levels: int, *, in_channels: int = 4, classes: int = 2) -> UNetConfig:
-    """Our cheaper design: works at half the resolution and gets single pixels back at the head."""
+    """Our cheaper design: works at half the resolution and reads single pixels off its cells at the end."""
     return UNetConfig(
         in_channels=in_channels,
         classes=classes,
@@ -60,7 +60,6 @@ def lite_student(base: int, levels: int, *, in_channels: int = 4, classes: int =
         norm="batch",
         activation="relu",
         stem=2,
-        detail=4,
         skip="add",
         upsample="nearest",
     )

@@ -15,6 +15,32 @@ from satsqueeze.nets.unet_config import UNetConfig
 __all__ = ["UNet", "UNetConfig"]
 
 
+class CellHead(nn.Module):
+    """From features of stem cells to logits of pixels, which may look at the image itself once more.
+
+    Without detail, one transposed convolution gives every pixel of a cell its own linear reading of the cell's
+    features. With detail, that reading and a 3x3 convolution of the image meet before a ReLU, so that what a cell is
+    decides what its pixels' values mean.
+    """
+
+    def __init__(self, config: UNetConfig, flavour: Flavour) -> None:
+        super().__init__()
+        cell = (config.stem, config.stem)
+        outputs = config.detail or config.classes
+        self.upsample = Upsample(config.features[0], outputs, stride=cell, kind="transposed")
+        self.detail = ConvUnit(config.in_channels, config.detail, flavour, active=False) if config.detail else None
+        self.activation = flavour.make_activation() if config.detail else nn.Identity()
+        self.head = nn.Conv2d(config.detail, config.classes, 1) if config.detail else nn.Identity()
+
+    def forward(self, cells: Tensor, image: Tensor) -> Tensor:
+        """(N, F, H / stem, W / stem) and (N, C, H, W) -> logits (N, K, H, W)."""
+        pixels: Tensor = self.upsample(cells)
+        if self.detail is None:
+            return pixels
+        logits: Tensor = self.head(self.activation(pixels + self.detail(image)))
+        return logits
+
+
 class UNet(nn.Module):
     """Encoder, decoder and one or several segmentation heads.
 
@@ -43,12 +69,9 @@ class UNet(nn.Module):
             _decoder_stage(config, index, count, body)
             for index, count in zip(coarser, config.convs_decoder, strict=True)
         )
-        self.detail = ConvUnit(config.in_channels, config.detail, flavour) if config.detail else None
-        self.head_upsample = _head_upsample(config)
-        self.heads = nn.ModuleList(
-            nn.Conv2d(_head_inputs(config, index), config.classes, 1)
-            for index in (coarser if config.deep_supervision else (0,))
-        )
+        self.cells_to_pixels = CellHead(config, flavour) if config.stem > 1 else None
+        head_stages = () if config.stem > 1 else coarser if config.deep_supervision else (0,)
+        self.heads = nn.ModuleList(nn.Conv2d(config.features[index], config.classes, 1) for index in head_stages)
         initialise(self)
 
     @property
@@ -83,10 +106,10 @@ class UNet(nn.Module):
             decoded.append(decoder(self._join(upsample(decoded[-1]), skips.pop())))
         if self.config.deep_supervision and self.training:
             return [head(features) for head, features in zip(self.heads, decoded[1:], strict=True)][::-1]
-        finest = self.head_upsample(decoded[-1])
-        if self.detail is not None:
-            finest = torch.cat([finest, self.detail(x)], dim=1)
-        logits: Tensor = self.heads[-1](finest)
+        if self.cells_to_pixels is not None:
+            logits: Tensor = self.cells_to_pixels(decoded[-1], x)
+        else:
+            logits = self.heads[-1](decoded[-1])
         return logits
 
     def _join(self, coarse: Tensor, skip: Tensor) -> Tensor:
@@ -149,14 +172,3 @@ def _decoder_stage(config: UNetConfig, index: int, count: int, body: Flavour) ->
         return ConvUnit(inputs if first else outputs, outputs, body, kernel=config.kernel_pairs[index])
 
     return nn.Sequential(*stack(count, conv))
-
-
-def _head_upsample(config: UNetConfig) -> nn.Module:
-    if config.stem == 1:
-        return nn.Identity()
-    outputs = config.detail or config.features[0]
-    return Upsample(config.features[0], outputs, stride=(config.stem, config.stem), kind="transposed")
-
-
-def _head_inputs(config: UNetConfig, index: int) -> int:
-    return 2 * config.detail if config.detail else config.features[index]

@@ -64,7 +64,7 @@ class UNetConfig:
     stem: int = 1
     """Pixels along each side of a stem cell: 2 and 4 work at 1/2 and 1/4 of the resolution and up-sample the result."""
     detail: int = 0
-    """Full-resolution channels that by-pass a stem of 2 or 4, so that the head sees single pixels again."""
+    """Full-resolution channels that by-pass a stem of 2 or 4 to the head; 0 for none."""
     separable: bool = False
     """Depthwise-separable instead of full convolutions, but for the first."""
     deep_supervision: bool = False

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from satsqueeze.core.errors import BudgetError, SettingsError
+from satsqueeze.nets.cost import cost
+from satsqueeze.nets.cost import count_parameters as count_of_module
+from satsqueeze.nets.students import (
+    STUDENTS,
+    count_parameters,
+    lite_student,
+    plain_student,
+    student_card,
+    student_for,
+    student_for_ratio,
+)
+from satsqueeze.nets.unet import UNet
+
+# papers.md 1.4: widths, parameters for 4 bands and 1 class, GMAC at 512 x 512.
+LADDER = [
+    ("unet-2", (2, 4, 8, 16), 7_865, 0.16),
+    ("unet-4", (4, 8, 16, 32), 30_753, 0.61),
+    ("unet-6", (6, 12, 24, 48), 68_665, 1.35),
+    ("unet-16x3", (16, 32, 64), 117_825, 6.46),
+    ("unet-8", (8, 16, 32, 64), 121_601, 2.37),
+    ("unet-4x5", (4, 8, 16, 32, 64), 122_497, 0.79),
+    ("unet-9", (9, 18, 36, 72), 153_703, 2.99),
+    ("unet-10", (10, 20, 40, 80), 189_561, 3.68),
+    ("unet-8x5", (8, 16, 32, 64, 128), 487_361, 3.08),
+    ("unet-16", (16, 32, 64, 128), 483_585, 9.32),
+    ("unet-16x5", (16, 32, 64, 128, 256), 1_944_193, 12.2),
+]
+
+
+@pytest.mark.parametrize(("name", "features", "parameters", "gmacs"), LADDER)
+def test_the_ladder_is_that_of_the_paper(model_of, name, features, parameters, gmacs):
+    config = student_card(name).fitted(in_channels=4, classes=1)
+    assert config.features == features
+    assert count_parameters(config) == parameters
+    assert cost(model_of(config), height=512, width=512).macs / 1e9 == pytest.approx(gmacs, abs=0.01 + 0.005 * gmacs)
+
+
+def test_every_plain_rung_is_in_the_ladder_of_the_paper():
+    assert {name for name in STUDENTS if name.startswith("unet-")} == {row[0] for row in LADDER}
+
+
+@pytest.mark.parametrize("name", STUDENTS)
+def test_students_do_not_look_at_the_whole_window(name):
+    config = STUDENTS[name].config
+    assert config.norm == "batch"
+    assert (config.in_channels, config.classes) == (4, 2)
+
+
+def test_counting_allocates_nothing_and_agrees_with_the_network():
+    config = lite_student(8, 4)
+    assert count_parameters(config) == count_of_module(UNet(config))
+    with torch.device("meta"):
+        assert all(p.is_meta for p in UNet(config).parameters())
+
+
+@pytest.mark.parametrize(("family", "make"), [("unet", plain_student), ("lite", lite_student)])
+def test_the_student_for_a_size_is_the_largest_that_fits(family, make):
+    sizes = sorted(count_parameters(make(base, levels)) for base in range(2, 33) for levels in (4, 5))
+    for target in (sizes[0], 46_325_422 // 280, sizes[20] - 1, sizes[20], sizes[-1], 10**9):
+        card = student_for(target, in_channels=4, classes=2, family=family)
+        assert count_parameters(card.config) == max(size for size in sizes if size <= target)
+        assert card.name.startswith(family)
+
+
+def test_the_student_for_a_size_has_the_names_of_the_ladder():
+    assert student_for(121_610, in_channels=4, classes=2) == STUDENTS["unet-8"]
+    assert student_for(122_502, in_channels=4, classes=2) == STUDENTS["unet-4x5"]
+
+
+def test_a_ratio_is_at_least_met():
+    card = student_for_ratio(46_325_422, 280, in_channels=4, classes=2)
+    assert card.name == "unet-9"
+    assert 280 <= 46_325_422 / count_parameters(card.config) < 310
+
+
+def test_a_size_below_the_smallest_is_refused():
+    with pytest.raises(BudgetError, match="at most 100 parameters: the smallest has"):
+        student_for(100, in_channels=4, classes=2)
+
+
+def test_unknown_names_and_impossible_ratios_are_refused():
+    with pytest.raises(SettingsError, match="unknown student 'tiny'; known: unet-2"):
+        student_card("tiny")
+    with pytest.raises(SettingsError, match="unknown student family 'dense'"):
+        student_for(10_000, in_channels=4, classes=2, family="dense")
+    with pytest.raises(SettingsError, match=r"compression: got 0.5"):
+        student_for_ratio(1000, 0.5, in_channels=4, classes=2)
