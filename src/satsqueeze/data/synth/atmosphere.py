@@ -17,7 +17,7 @@ BANDS = tuple(SENTINEL2)
 # bands (water vapour at 945 and 1375 nm) hardly see the ground.
 _PATH = (0.105, 0.074, 0.043, 0.022, 0.018, 0.014, 0.011, 0.009, 0.008, 0.004, 0.001, 0.002, 0.001)
 # Share of the light at the ground that comes from the sky, hence what is left in a cloud's shadow.
-_DIFFUSE = (0.46, 0.41, 0.33, 0.27, 0.25, 0.23, 0.22, 0.21, 0.20, 0.20, 0.20, 0.14, 0.12)
+_DIFFUSE = (0.48, 0.43, 0.36, 0.31, 0.29, 0.27, 0.26, 0.25, 0.24, 0.24, 0.24, 0.17, 0.14)
 
 
 def band_index(bands: Sequence[str]) -> list[int]:

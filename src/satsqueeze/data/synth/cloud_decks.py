@@ -53,6 +53,8 @@ class _Style:
     relief: float
     """Strength of light and dark sides."""
     brightness: float
+    darkness: float
+    """Share of direct sunlight that the densest cloud takes; the rest comes through its sides and gaps."""
     height_m: float
     high: bool
     """Ice cloud."""
@@ -132,7 +134,7 @@ def _deck(
     return Deck(
         albedo=albedo.astype(np.float32),
         shade=shade,
-        blocked=(1 - np.exp(-6 * depth)).astype(np.float32),
+        blocked=(np.float32(style.darkness) * (1 - np.exp(-5 * depth))).astype(np.float32),
         colour=colour,
         height_m=style.height_m,
     )
@@ -140,7 +142,7 @@ def _deck(
 
 def _shade(tops: Field, sun: Sun, strength: float) -> Field:
     """Light on the sunny side, dark on the other, 1 on the flat; float32 (H, W)."""
-    tops = soften(tops)
+    tops = soften(tops, 2)
     rows = np.roll(tops, 1, 0) - np.roll(tops, -1, 0)
     cols = np.roll(tops, 1, 1) - np.roll(tops, -1, 1)
     slope = rows * np.float32(sun.rows) + cols * np.float32(sun.cols)
@@ -159,22 +161,24 @@ def _between(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 def _cumulus(rng: np.random.Generator, shape: tuple[int, int], gsd: float) -> _Style:
-    outer = _pixels(_between(rng, max(600.0, 20 * gsd), 9000), gsd, shape)
-    rough = float(rng.uniform(1.8, 2.2))
+    outer = _pixels(_between(rng, max(900.0, 35 * gsd), 10000), gsd, shape)
+    rough = float(rng.uniform(1.9, 2.3))
     base = power_noise(rng, *shape, Spectrum(exponent=rough, outer=outer))
     groups = power_noise(rng, *shape, Spectrum(exponent=2.5, outer=_pixels(5 * outer * gsd, gsd, shape)))
     size = max(outer / float(rng.uniform(2, 5)), 6.0)
-    lumps = np.abs(power_noise(rng, *shape, Spectrum(exponent=float(rng.uniform(1.75, 2.2)), outer=size)))
+    lumps = np.abs(power_noise(rng, *shape, Spectrum(exponent=float(rng.uniform(1.9, 2.4)), outer=size)))
     signal = base + np.float32(rng.uniform(0, 1.0)) * groups
-    signal += np.float32(rng.uniform(0.05, 0.3)) * lumps
+    wisps = power_noise(rng, *shape, Spectrum(exponent=1.5, outer=max(400 / gsd, 8.0)))
+    signal += np.float32(rng.uniform(0.05, 0.3)) * lumps + np.float32(rng.uniform(0.02, 0.14)) * wisps
     return _Style(
         signal=signal,
         puffs=lumps,
         core=float(rng.uniform(0.4, 0.82)),
-        power=float(rng.uniform(0.75, 1.7)),
+        power=float(rng.uniform(0.9, 2.0)),
         fringe=float(rng.uniform(0.05, 0.3)),
-        relief=float(rng.uniform(0.08, 0.19)),
+        relief=float(rng.uniform(0.06, 0.17)),
         brightness=float(rng.uniform(0.9, 1.08)),
+        darkness=float(rng.uniform(0.6, 1.0)),
         height_m=float(rng.uniform(600, 3000)),
         high=False,
     )
@@ -183,18 +187,19 @@ def _cumulus(rng: np.random.Generator, shape: tuple[int, int], gsd: float) -> _S
 def _stratocumulus(rng: np.random.Generator, shape: tuple[int, int], gsd: float) -> _Style:
     cell = max(_pixels(_between(rng, 500, 3000), gsd, shape), 9.0)
     angle, stretch = float(rng.uniform(0, np.pi)), float(rng.uniform(1, 2.2))
-    cells = Spectrum(exponent=2.6, outer=cell, highpass=1.5 * cell, stretch=stretch, angle=angle)
+    cells = Spectrum(exponent=2.9, outer=cell, highpass=1.5 * cell, stretch=stretch, angle=angle)
     pattern = np.abs(power_noise(rng, *shape, cells)) ** np.float32(0.7)
     groups = power_noise(rng, *shape, Spectrum(exponent=2.3, outer=_pixels(8 * cell * gsd, gsd, shape)))
-    fine = power_noise(rng, *shape, Spectrum(exponent=1.6, outer=cell / 2))
+    fine = power_noise(rng, *shape, Spectrum(exponent=1.8, outer=cell / 1.5))
     return _Style(
-        signal=1.2 * pattern + np.float32(rng.uniform(0.2, 0.9)) * groups + np.float32(0.15) * fine,
+        signal=1.2 * pattern + np.float32(rng.uniform(0.2, 0.9)) * groups + np.float32(rng.uniform(0.15, 0.35)) * fine,
         puffs=np.float32(0.5) + np.float32(0.5) * np.abs(fine),
         core=float(rng.uniform(0.3, 0.75)),
-        power=float(rng.uniform(0.8, 1.4)),
+        power=float(rng.uniform(1.0, 1.8)),
         fringe=float(rng.uniform(0.15, 0.5)),
         relief=float(rng.uniform(0.05, 0.12)),
         brightness=float(rng.uniform(0.88, 1.05)),
+        darkness=float(rng.uniform(0.6, 1.0)),
         height_m=float(rng.uniform(700, 2800)),
         high=False,
     )
@@ -203,17 +208,18 @@ def _stratocumulus(rng: np.random.Generator, shape: tuple[int, int], gsd: float)
 def _overcast(rng: np.random.Generator, shape: tuple[int, int], gsd: float) -> _Style:
     angle, stretch = float(rng.uniform(0, np.pi)), float(rng.uniform(1, 3.5))
     outer = _pixels(_between(rng, 3000, 20000), gsd, shape)
-    base = power_noise(rng, *shape, Spectrum(exponent=float(rng.uniform(1.9, 2.5)), outer=outer))
-    streaks = Spectrum(exponent=float(rng.uniform(1.6, 2.0)), outer=outer / 4, stretch=stretch, angle=angle)
+    base = power_noise(rng, *shape, Spectrum(exponent=float(rng.uniform(2.2, 2.9)), outer=outer))
+    streaks = Spectrum(exponent=float(rng.uniform(1.8, 2.3)), outer=outer / 4, stretch=stretch, angle=angle)
     fine = power_noise(rng, *shape, streaks)
     return _Style(
         signal=base + np.float32(rng.uniform(0.05, 0.5)) * fine,
         puffs=np.clip(1 + np.float32(rng.uniform(0.05, 0.4)) * fine, 0, None),
         core=float(rng.uniform(0.4, 0.9)),
-        power=float(rng.uniform(0.5, 1.3)),
+        power=float(rng.uniform(0.7, 1.8)),
         fringe=float(rng.uniform(0.2, 0.8)),
         relief=float(rng.uniform(0.01, 0.07)),
         brightness=float(rng.uniform(0.9, 1.1)),
+        darkness=float(rng.uniform(0.6, 1.0)),
         height_m=float(rng.uniform(1200, 5000)),
         high=bool(rng.uniform() < 0.4),
     )
@@ -223,18 +229,19 @@ def _cirrus(rng: np.random.Generator, shape: tuple[int, int], gsd: float) -> _St
     angle = float(rng.uniform(0, np.pi))
     outer = _pixels(_between(rng, 2500, 15000), gsd, shape)
     strands = Spectrum(
-        exponent=1.9, outer=outer, inner=float(rng.uniform(0.5, 1.5)), stretch=float(rng.uniform(2, 8)), angle=angle
+        exponent=2.1, outer=outer, inner=float(rng.uniform(0.5, 1.5)), stretch=float(rng.uniform(2, 8)), angle=angle
     )
     broad = power_noise(rng, *shape, Spectrum(exponent=3.0, outer=outer))
     base = _curled(power_noise(rng, *shape, strands), broad, 0.028 * min(shape) * float(rng.uniform(0, 1)))
     return _Style(
         signal=base + np.float32(rng.uniform(0.3, 1.2)) * broad,
         puffs=np.ones(shape, dtype=np.float32),
-        core=float(rng.uniform(0.09, 0.26)),
+        core=float(rng.uniform(0.08, 0.2)),
         power=float(rng.uniform(0.8, 1.4)),
         fringe=float(rng.uniform(0.3, 0.8)),
         relief=0.0,
         brightness=float(rng.uniform(0.95, 1.1)),
+        darkness=float(rng.uniform(0.6, 1.0)),
         height_m=float(rng.uniform(6500, 11000)),
         high=True,
     )
@@ -251,8 +258,8 @@ def _curled(field: Field, bend: Field, amount: float) -> Field:
 
 def _veil(rng: np.random.Generator, shape: tuple[int, int], gsd: float) -> _Style:
     outer = _pixels(_between(rng, 1500, 12000), gsd, shape)
-    base = power_noise(rng, *shape, Spectrum(exponent=float(rng.uniform(1.9, 2.7)), outer=outer))
-    fine = power_noise(rng, *shape, Spectrum(exponent=1.5, outer=outer / 4))
+    base = power_noise(rng, *shape, Spectrum(exponent=float(rng.uniform(2.2, 3.0)), outer=outer))
+    fine = power_noise(rng, *shape, Spectrum(exponent=1.9, outer=outer / 4))
     return _Style(
         signal=base + np.float32(rng.uniform(0.02, 0.25)) * fine,
         puffs=np.clip(1 + np.float32(0.2) * fine, 0, None),
@@ -261,6 +268,7 @@ def _veil(rng: np.random.Generator, shape: tuple[int, int], gsd: float) -> _Styl
         fringe=float(rng.uniform(0.3, 0.9)),
         relief=float(rng.uniform(0, 0.03)),
         brightness=float(rng.uniform(0.92, 1.06)),
+        darkness=float(rng.uniform(0.6, 1.0)),
         height_m=float(rng.uniform(2000, 6000)),
         high=bool(rng.uniform() < 0.5),
     )

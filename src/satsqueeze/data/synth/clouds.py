@@ -39,7 +39,7 @@ class CloudSettings:
     """None draws one."""
     thin_opacity: float = 0.12
     """Opacity from which a pixel is labelled thin cloud."""
-    thick_opacity: float = 0.5
+    thick_opacity: float = 0.42
     """Opacity from which a pixel is labelled thick cloud."""
     shadow_loss: float = 0.35
     """Share of direct sunlight lost from which a pixel is labelled shadow."""

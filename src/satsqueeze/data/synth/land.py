@@ -51,7 +51,7 @@ def paint_patches(canvas: Canvas, cover: str, share: float, *, size_m: float = 2
     """A natural cover on ``share`` of the land, with a border between crisp and very gradual."""
     if share <= 0.005:
         return
-    field = canvas.noise(size_m, float(canvas.rng.uniform(1.5, 2.1))) + np.float32(0.25) * canvas.grain[0]
+    field = canvas.noise(size_m, float(canvas.rng.uniform(1.7, 2.4))) + np.float32(0.12) * canvas.grain[0]
     middle, half = quantile_of(field, 1 - share), float(np.exp(canvas.rng.uniform(np.log(0.05), np.log(0.9))))
     canvas.blend(cover, smoothstep(field, middle - half, middle + half))
 

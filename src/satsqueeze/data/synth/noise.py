@@ -39,10 +39,10 @@ class Spectrum:
 
 @lru_cache(maxsize=64)
 def _amplitude(height: int, width: int, spectrum: Spectrum) -> Field:
-    fy = np.fft.fftfreq(height)[:, None]
-    fx = np.fft.rfftfreq(width)[None, :]
-    along = fx * np.cos(spectrum.angle) + fy * np.sin(spectrum.angle)
-    across = -fx * np.sin(spectrum.angle) + fy * np.cos(spectrum.angle)
+    fy = np.fft.fftfreq(height).astype(np.float32)[:, None]
+    fx = np.fft.rfftfreq(width).astype(np.float32)[None, :]
+    cos, sin = np.float32(np.cos(spectrum.angle)), np.float32(np.sin(spectrum.angle))
+    along, across = fx * cos + fy * sin, fy * cos - fx * sin
     k2 = (along * spectrum.stretch) ** 2 + across**2
     amplitude = (k2 + spectrum.outer**-2) ** (-spectrum.exponent / 2)
     if spectrum.inner:

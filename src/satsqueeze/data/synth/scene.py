@@ -47,7 +47,7 @@ class SceneSettings:
     """Noise strength; 0 switches it off."""
     thin_opacity: float = 0.12
     """Opacity from which a pixel is labelled thin cloud."""
-    thick_opacity: float = 0.5
+    thick_opacity: float = 0.42
     """Opacity from which a pixel is labelled thick cloud."""
 
     def __post_init__(self) -> None:

@@ -29,7 +29,8 @@ class Canvas:
         self.place = np.zeros((FACTORS, height, width), dtype=np.float32)
         self.place[:2] = [0.5 * self.noise(1500, 1.8), 0.6 * self.noise(900, 1.6)]
         self.place += np.clip(rng.normal(0, 0.85, FACTORS), -1.7, 1.7).astype(np.float32)[:, None, None]
-        self.grain = np.stack([self.noise(120, 1.25), self.noise(60, 1.0), self.noise(30, 0.6)])
+        self.grain = np.stack([self.noise(150, 1.4), self.noise(80, 1.1), self.noise(40, 0.7)])
+        self.grain *= np.float32(0.85 * min(10.0 / gsd, 1.0) ** 0.5)  # coarser pixels average the texture out
         self.blends: list[tuple[int, Field]] = []
         self.glow = np.zeros((height, width), dtype=np.float32)
         self.heights = np.zeros((height, width), dtype=np.float32)
