@@ -5,11 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pydantic
 import pytest
 
 from satsqueeze.core.errors import RunError
 from satsqueeze.core.files import write_json
 from satsqueeze.core.run import FORMAT_VERSION, RunFolder, fingerprint_of, plain
+
+
+class Model(pydantic.BaseModel):
+    size: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,7 @@ def test_plain_makes_json_of_what_settings_hold():
         "e": float("nan"),
         "f": [np.float32("inf"), -float("inf")],
         "g": (Path("x") / "y",),
+        "h": Model(size=(1, 2)),
     }
     made = plain(value)
     assert json.loads(json.dumps(made, allow_nan=False)) == {
@@ -95,6 +101,7 @@ def test_plain_makes_json_of_what_settings_hold():
         "e": None,
         "f": [None, None],
         "g": ["x/y"],
+        "h": {"size": [1, 2]},
     }
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydantic
 
 from satsqueeze.core.errors import RunError
 from satsqueeze.core.files import read_json, write_json
@@ -90,15 +91,15 @@ def _is_foreign(path: Path) -> bool:
 
 
 def plain(value: object) -> Any:
-    """JSON-ready form of settings: dataclasses, paths, tuples, mappings and arrays; NaN and infinities become None.
+    """JSON-ready form of settings: dataclasses, models, paths, sequences, mappings, arrays; NaN and inf become None.
 
     Raises:
         RunError: a type that has no JSON form.
     """
     if is_dataclass(value) and not isinstance(value, type):
         return plain(asdict(value))
-    if isinstance(value, np.ndarray | np.generic):
-        return plain(value.tolist())
+    if isinstance(value, pydantic.BaseModel | np.ndarray | np.generic):
+        return plain(value.model_dump() if isinstance(value, pydantic.BaseModel) else value.tolist())
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

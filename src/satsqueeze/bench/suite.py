@@ -1,0 +1,216 @@
+"""Measuring models alike, one after another; a killed suite goes on where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from satsqueeze.bench.energy import Energy, Meter, NotMeasured, find_meter, measure_energy
+from satsqueeze.bench.latency import LatencySettings, measure_package
+from satsqueeze.bench.machine import this_machine
+from satsqueeze.bench.row import ALL_SOURCES, BenchRow, Kind, Score, read_rows, record_row
+from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.files import sha256
+from satsqueeze.core.package import MANIFEST, FlightManifest, read_manifest
+from satsqueeze.core.run import fingerprint_of
+from satsqueeze.flight.runtime import open_package
+
+_METRICS = ("precision", "recall", "specificity", "f1", "accuracy", "jaccard_per_image_mean", "calibration_error")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One row to be made."""
+
+    name: str
+    precision: str
+    settings: object
+    """What decides the row; anything that has a JSON form (see :func:`satsqueeze.core.run.plain`)."""
+    make: Callable[[], BenchRow]
+
+
+def run_suite(
+    jobs: Sequence[Job], path: Path, *, on_progress: Callable[[int, int, str], None] | None = None
+) -> tuple[BenchRow, ...]:
+    """Make the rows that are absent from ``path`` or were made from other settings, each written as it is made.
+
+    Args:
+        jobs: one per name and precision.
+        path: JSON-lines file; rows of other models in it are kept.
+        on_progress: called with (done, all, name) before each job.
+
+    Raises:
+        SettingsError: two jobs make the same row.
+        RunError: the file cannot be read or written.
+    """
+    keys = [(job.name, job.precision) for job in jobs]
+    if len(set(keys)) < len(keys):
+        raise SettingsError(f"each name and precision may be measured once, got {sorted(keys)}")
+    for done, job in enumerate(jobs):
+        fingerprint = fingerprint_of(job.settings)
+        if any(row.key == (job.name, job.precision) and row.fingerprint == fingerprint for row in read_rows(path)):
+            continue
+        if on_progress is not None:
+            on_progress(done, len(jobs), job.name)
+        row = job.make()
+        record_row(
+            path,
+            row.model_copy(update={"name": job.name, "precision": job.precision, "fingerprint": fingerprint}),
+        )
+    return read_rows(path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackageFacts:
+    """What a package does not say about itself."""
+
+    kind: Kind = "student"
+    scores: tuple[Score, ...] = ()
+    peak_activation_bytes: int | None = None
+    train_minutes: float | None = None
+    seeds: int = 1
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackageBench:
+    """How flight packages are measured, the same for all that are compared."""
+
+    latency: LatencySettings = field(default_factory=LatencySettings)
+    energy_repeats: int = 20
+    """Predictions for one energy figure."""
+
+
+def package_jobs(
+    package: Path, facts: PackageFacts, settings: PackageBench, *, name: str = "", meter: Meter | None = None
+) -> list[Job]:
+    """One job for each precision that a package has.
+
+    Args:
+        package: folder of a flight package.
+        facts: what the package does not say.
+        settings: of the measurement.
+        name: of the rows; by default the package's.
+        meter: of energy; by default the best this machine has.
+    """
+    manifest = read_manifest(package)
+    key = {"package": sha256(package / MANIFEST), "facts": facts, "settings": settings}
+    chosen = meter or find_meter()
+    return [
+        Job(
+            name=name or manifest.name,
+            precision=precision,
+            settings={**key, "precision": precision},
+            make=_Measurement(package, facts, settings, precision, chosen),
+        )
+        for precision in _precisions(manifest)
+    ]
+
+
+def scores_of(result: Mapping[str, Any], protocol: str) -> tuple[Score, ...]:
+    """The record of :func:`satsqueeze.bench.evaluate.evaluate` as scores: all sources, then each."""
+    parts = {ALL_SOURCES: result, **(result["sources"] if len(result["sources"]) > 1 else {})}
+    return tuple(
+        Score(
+            protocol=protocol,
+            source=source,
+            jaccard=part["jaccard"],
+            images=part["images"],
+            further={name: part[name] for name in _METRICS if name in part},
+        )
+        for source, part in parts.items()
+    )
+
+
+def over_seeds(runs: Sequence[Sequence[Score]]) -> tuple[Score, ...]:
+    """Scores of several trainings of one model as means with their standard deviation (of the sample).
+
+    Raises:
+        SettingsError: no training, or trainings that were scored differently.
+    """
+    keys = [[(score.protocol, score.source) for score in run] for run in runs]
+    if not runs or any(key != keys[0] for key in keys):
+        raise SettingsError(f"scores of several seeds must be of the same protocols and sources, got {keys}")
+    return tuple(_over_seeds(scores) for scores in zip(*runs, strict=True))
+
+
+def _over_seeds(scores: Sequence[Score]) -> Score:
+    values = [score.jaccard for score in scores if score.jaccard is not None]
+    names = scores[0].further
+    return scores[0].model_copy(
+        update={
+            "jaccard": float(np.mean(values)) if values else None,
+            "spread": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+            "seeds": len(scores),
+            "further": {name: _mean([score.further.get(name) for score in scores]) for name in names},
+        }
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    defined = [value for value in values if value is not None]
+    return float(np.mean(defined)) if defined else None
+
+
+def _precisions(manifest: FlightManifest) -> list[Literal["fp32", "int8"]]:
+    return [p for p in ("fp32", "int8") if any(graph.precision == p for graph in manifest.graphs)]
+
+
+@dataclass(frozen=True)
+class _Measurement:
+    package: Path
+    facts: PackageFacts
+    settings: PackageBench
+    precision: Literal["fp32", "int8"]
+    meter: Meter
+
+    def __call__(self) -> BenchRow:
+        manifest = read_manifest(self.package)
+        network, predict = measure_package(self.package, self.settings.latency, precision=self.precision)
+        return BenchRow(
+            name=manifest.name,
+            kind=self.facts.kind,
+            precision=self.precision,
+            scores=self.facts.scores,
+            parameters=manifest.parameters,
+            macs_per_pixel=manifest.macs_per_pixel,
+            macs_input=manifest.macs_input,
+            fp32_bytes=_bytes(manifest, "fp32"),
+            int8_bytes=_bytes(manifest, "int8"),
+            peak_activation_bytes=self.facts.peak_activation_bytes,
+            latency=predict,
+            network_latency=network,
+            energy=self._energy(),
+            train_minutes=self.facts.train_minutes,
+            seeds=self.facts.seeds,
+            machine=this_machine(),
+            notes=self.facts.notes,
+        )
+
+    def _energy(self) -> Energy | NotMeasured:
+        timing = self.settings.latency
+        model = open_package(self.package, engine=timing.engine, precision=self.precision, threads=timing.threads)
+        shape = (len(model.bands), timing.height, timing.width)
+        image = np.random.default_rng(0).random(shape, dtype=np.float32)
+        found = measure_energy(
+            lambda: model.predict(image, model.bands), self.meter, repeats=self.settings.energy_repeats
+        )
+        if isinstance(found, NotMeasured):
+            return found
+        mpixels = timing.height * timing.width / 1e6
+        return Energy(
+            joules=found.joules / mpixels, seconds=found.seconds / mpixels, domain=found.domain, method=found.method
+        )
+
+
+def _bytes(manifest: FlightManifest, precision: str) -> int | None:
+    sizes = [
+        manifest.files[graph.file].bytes
+        for graph in manifest.graphs
+        if graph.precision == precision and graph.engine == "onnx" and graph.file in manifest.files
+    ]
+    return min(sizes, default=None)

@@ -1,0 +1,158 @@
+"""Tables of documents, made from committed result files between two markers.
+
+``<!-- table:NAME -->`` and ``<!-- /table -->`` enclose a table that ``docs/results/tables.yaml`` describes under NAME:
+the result file beside it (JSON lines, or JSON with a list, reached by ``rows``), and the columns.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from satsqueeze.core.errors import RunError, SettingsError
+
+_BLOCK = re.compile(r"(<!-- table:([\w.-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
+_OPENING = re.compile(r"<!-- table:([\w.-]+) -->")
+_PART = re.compile(r"\[([^\]]*)\]|([^.\[\]]+)")
+ABSENT = "\N{EN DASH}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column of a table."""
+
+    title: str
+    value: str
+    """Where the value stands in a row: keys and positions joined by dots, such as ``latency.p50_s_per_mpixel``; a part
+    such as ``scores[source=all].jaccard`` takes the first entry of a list with that value."""
+    format: str = ""
+    """Format specification such as ``.3f`` or ``,``; ``bytes``, ``count`` and ``percent`` are written short."""
+
+
+def markdown_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> str:
+    """A Markdown table with one line per row; absent values are a dash. Numbers are aligned right.
+
+    Raises:
+        SettingsError: no column, or a format that does not fit a value.
+    """
+    if not columns:
+        raise SettingsError("a table needs at least one column")
+    found = [[lookup(row, column.value) for column in columns] for row in rows]
+    numeric = [all(isinstance(line[i], int | float | None) for line in found) for i in range(len(columns))]
+    texts = [[format_value(v, column.format) for v, column in zip(line, columns, strict=True)] for line in found]
+    lines = [
+        [column.title for column in columns],
+        ["---:" if right and rows else "---" for right in numeric],
+        *([text.replace("|", "\\|").replace("\n", " ") for text in line] for line in texts),
+    ]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def lookup(record: Any, path: str) -> Any:
+    """The value at a dotted path (see :class:`Column`), None where there is none."""
+    for match in _PART.finditer(path):
+        selector, name = match.groups()
+        if selector is not None:
+            key, _, wanted = selector.partition("=")
+            entries = record if isinstance(record, list | tuple) else ()
+            record = next((e for e in entries if isinstance(e, Mapping) and str(e.get(key)) == wanted), None)
+        elif isinstance(record, list | tuple):
+            record = record[int(name)] if name.lstrip("-").isdigit() and int(name) < len(record) else None
+        else:
+            record = record.get(name) if isinstance(record, Mapping) else None
+    return record
+
+
+def format_value(value: Any, specification: str = "") -> str:
+    """A value as a reader wants it.
+
+    Raises:
+        SettingsError: the specification does not fit the value.
+    """
+    if value is None:
+        return ABSENT
+    if isinstance(value, str | bool | Mapping | list | tuple):
+        return str(value)
+    try:
+        if specification == "bytes":
+            return _scaled(value, ("B", "kB", "MB", "GB"))
+        if specification == "count":
+            return _scaled(value, ("", "k", "M", "G"))
+        if specification == "percent":
+            return f"{100 * value:.1f} %"
+        return format(value, specification)
+    except (ValueError, TypeError) as error:
+        raise SettingsError(f"cannot write {value!r} as {specification!r}: {error}") from error
+
+
+def read_result(path: Path, rows: str = "") -> list[Mapping[str, Any]]:
+    """Rows of a result file: JSON lines, or the list at the dotted path ``rows`` of a JSON file.
+
+    Raises:
+        RunError: absent, malformed, or no list of records there.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        records = (
+            [json.loads(line) for line in text.splitlines() if line.strip()]
+            if path.suffix == ".jsonl"
+            else (lookup(json.loads(text), rows))
+        )
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RunError(f"the result file {path} cannot be read ({error}); make it again with its command") from error
+    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+        raise RunError(f"{path} has no list of records{f' at {rows!r}' if rows else ''}; state its place as 'rows'")
+    return records
+
+
+def make_tables(specification: Path) -> dict[str, str]:
+    """All tables that a ``tables.yaml`` describes, by name.
+
+    Raises:
+        SettingsError: malformed.
+        RunError: a result file cannot be read.
+    """
+    try:
+        entries = yaml.safe_load(specification.read_text(encoding="utf-8")) or {}
+        return {
+            name: markdown_table(
+                read_result(specification.parent / entry["file"], entry.get("rows", "")),
+                [Column(**column) for column in entry["columns"]],
+            )
+            for name, entry in entries.items()
+        }
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+        raise SettingsError(
+            f"{specification}: expected NAME: {{file, columns: [{{title, value, format}}], rows}}, got {error!r}"
+        ) from error
+
+
+def fill_tables(text: str, tables: Mapping[str, str]) -> str:
+    """A document with the content between its markers replaced.
+
+    Raises:
+        SettingsError: a marker without its end, or of a table that nobody describes.
+    """
+    opened = _OPENING.findall(text)
+    closed = [match.group(2) for match in _BLOCK.finditer(text)]
+    unknown = sorted(set(opened) - set(tables))
+    if opened != closed or unknown:
+        raise SettingsError(
+            f"the document has the table markers {', '.join(opened)}; closed are {', '.join(closed) or 'none'}, not "
+            f"described in tables.yaml {', '.join(unknown) or 'none'}"
+        )
+    return _BLOCK.sub(lambda match: f"{match.group(1)}{tables[match.group(2)]}{match.group(3)}", text)
+
+
+def _scaled(value: float, units: Sequence[str]) -> str:
+    steps = 0
+    while abs(value) / 1000**steps >= 999.5 and steps < len(units) - 1:
+        steps += 1
+    scaled = value / 1000**steps
+    return f"{f'{scaled:.3g}' if abs(scaled) < 999.5 else f'{scaled:.0f}'} {units[steps]}".strip()
