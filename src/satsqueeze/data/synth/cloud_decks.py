@@ -60,35 +60,45 @@ class _Style:
     """Ice cloud."""
 
 
-def draw_decks(
-    rng: np.random.Generator,
-    shape: tuple[int, int],
-    *,
-    kind: str,
-    gsd: float,
-    sun: Sun,
-    fraction: float,
-    thin_albedo: float,
-) -> list[Deck]:
-    """Decks from the lowest to the highest, together covering ``fraction`` of the image.
+@dataclass(frozen=True, kw_only=True)
+class DeckSettings:
+    """What decks are wanted."""
+
+    kind: str
+    """One of ``CLOUD_KINDS``."""
+    gsd: float
+    """Pixel size, metres."""
+    sun: Sun
+    """For light and dark sides of the tops."""
+    fraction: float
+    """Share of pixels whose albedo reaches ``thin_albedo``, above 0 and up to 1."""
+    thin_albedo: float
+    """Albedo at the visible rim."""
+
+
+def draw_decks(rng: np.random.Generator, shape: tuple[int, int], settings: DeckSettings) -> list[Deck]:
+    """Decks from the lowest to the highest, together covering the share wanted.
 
     Args:
         rng: source of randomness.
         shape: rows and columns.
-        kind: one of ``CLOUD_KINDS``.
-        gsd: pixel size, metres.
-        sun: for light and dark sides of the tops.
-        fraction: share of pixels whose albedo reaches ``thin_albedo``.
-        thin_albedo: albedo at the visible rim.
+        settings: what is wanted.
     """
     pair = [str(rng.choice(["cumulus", "stratocumulus"])), str(rng.choice(["cirrus", "veil"]))]
-    parts = pair if kind == "mixed" else [kind]
-    styles = [_STYLES[part](rng, shape, gsd) for part in parts]
+    parts = pair if settings.kind == "mixed" else [settings.kind]
+    styles = [_STYLES[part](rng, shape, settings.gsd) for part in parts]
     weights = [1.0] if len(styles) == 1 else [1.0, float(rng.uniform(0.2, 1.0))]
-    thresholds = _thresholds([style.signal for style in styles], weights, fraction)
+    thresholds = _thresholds([style.signal for style in styles], weights, settings.fraction)
     jitter = [rng.normal(0, 0.005, len(BANDS)).astype(np.float32) for _ in styles]
     return [
-        _deck(style, threshold, sun=sun, thin_albedo=thin_albedo, jitter=noise, rims=1 / len(styles) ** 2)
+        _deck(
+            style,
+            threshold,
+            sun=settings.sun,
+            thin_albedo=settings.thin_albedo,
+            jitter=noise,
+            rims=1 / len(styles) ** 2,
+        )
         for style, threshold, noise in zip(styles, thresholds, jitter, strict=True)
     ]
 

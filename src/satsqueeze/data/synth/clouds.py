@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from satsqueeze.core.errors import GridError, SettingsError
 from satsqueeze.data.synth.atmosphere import band_index, diffuse_share, path_reflectance
-from satsqueeze.data.synth.cloud_decks import CLOUD_KINDS, CloudKind, Deck, draw_decks
+from satsqueeze.data.synth.cloud_decks import CLOUD_KINDS, CloudKind, Deck, DeckSettings, draw_decks
 from satsqueeze.data.synth.noise import Field, soften
 from satsqueeze.data.synth.sun import Sun
 
@@ -97,9 +97,8 @@ def generate_clouds(rng: np.random.Generator, height: int, width: int, settings:
     layer = _nothing(height, width, settings.bands)
     if fraction <= 0:
         return layer
-    for deck in draw_decks(
-        rng, (height, width), kind=kind, gsd=settings.gsd, sun=sun, fraction=fraction, thin_albedo=thin_albedo
-    ):
+    wanted = DeckSettings(kind=kind, gsd=settings.gsd, sun=sun, fraction=fraction, thin_albedo=thin_albedo)
+    for deck in draw_decks(rng, (height, width), wanted):
         layer = _stack(layer, deck, index, sun=sun, gsd=settings.gsd)
     return _labelled(layer, settings)
 

@@ -37,7 +37,7 @@ class Spectrum:
     """Direction of the long axis, radians from the column axis."""
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _amplitude(height: int, width: int, spectrum: Spectrum) -> Field:
     fy = np.fft.fftfreq(height).astype(np.float32)[:, None]
     fx = np.fft.rfftfreq(width).astype(np.float32)[None, :]
