@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from satsqueeze.core.errors import RunError
 from satsqueeze.core.files import sha256
 from satsqueeze.nets.model import load_model, save_model
+from satsqueeze.nets.receptive import receptive_field
 from satsqueeze.nets.students import lite_student, plain_student
 
 
@@ -52,13 +53,12 @@ def test_window_invariance(model_of, planned, config, normalisation, invariant):
     model = model_of(config, normalisation=normalisation).eval()
     assert model.window_invariant is invariant
     scene = torch.rand(1, 4, 64, 160) * torch.linspace(0.2, 1, 160)
+    reach = receptive_field(model)
+    assert reach <= 24
     with torch.no_grad():
-        left, right = model(scene[..., :96]), model(scene[..., 64:])
-    middle = (left[..., 24:40, 80:82], right[..., 24:40, 16:18])
-    reach = 24
-    left, right = model(scene[..., :112]), model(scene[..., 32:])
-    middle = (left[..., reach : 64 - reach, 60:84], right[..., reach : 64 - reach, 28:52])
-    assert torch.allclose(*middle, atol=1e-5) is invariant
+        left, right = model(scene[..., :112]), model(scene[..., 32:])
+    inner = slice(32 + 24, 112 - 24)
+    assert torch.allclose(left[..., inner], right[..., inner.start - 32 : inner.stop - 32], atol=1e-5) is invariant
 
 
 def test_the_scaling_lives_in_the_card_only(model_of):
@@ -157,3 +157,14 @@ def test_export_takes_any_batch_and_size(model_of, config):
     image = torch.rand(1, 4, 5 * step, 4 * step)
     with torch.no_grad():
         torch.testing.assert_close(program.module()(image), model(image))
+
+
+@pytest.mark.parametrize("normalisation", ["dataset", "image"])
+@pytest.mark.parametrize("config", [lite_student(2, 2), plain_student(2, 2)], ids=["lite", "unet"])
+def test_compilers_see_one_graph(model_of, config, normalisation):
+    """Traced whole and run as it is: no code generation, which takes a compiler and its time."""
+    model = model_of(config, normalisation=normalisation).eval()
+    compiled = torch.compile(model, fullgraph=True, backend="eager")
+    image = torch.rand(1, 4, 16, 16)
+    with torch.no_grad():
+        assert torch.equal(compiled(image), model(image))
