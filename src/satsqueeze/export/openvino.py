@@ -10,10 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from satsqueeze.core.errors import MissingDependencyError
+from satsqueeze.export.onnx import is_layer_of_network
 from satsqueeze.export.silence import quiet
-
-_SCALING = ("Clip", "Sub", "Div")
-"""Operations before the first layer; they stay in float."""
 
 
 def has_nncf() -> bool:
@@ -43,7 +41,7 @@ def write_openvino_int8(
 
         model = openvino.Core().read_model(fp32)
         names = [op.friendly_name for op in model.get_ops()]
-        ignored = [name for name in names if name in float_layers or name.rsplit("/", 1)[-1] in _SCALING]
+        ignored = [name for name in names if name in float_layers or not is_layer_of_network(name)]
         quantised = nncf.quantize(
             model,
             nncf.Dataset([window[None] for window in windows]),

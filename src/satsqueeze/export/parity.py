@@ -66,7 +66,9 @@ class ParityReport:
     sensitivity: dict[str, dict[str, float]]
     """Per int8 graph, the harm of each layer, where a search was needed."""
     calibration: str
-    """Method that set the ranges of activations, and what the others gave."""
+    """Method that set the ranges of int8 activations."""
+    drifts: dict[str, float]
+    """Root mean square difference of probabilities from the float graph, per method tried."""
     left_out: dict[str, str]
     """Optional graphs that were not shipped, with the reason."""
 
@@ -206,10 +208,10 @@ def _margin(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _with_logits(path: Path) -> bytes:
-    """The graph with its logits, the input of the softmax, as a further output."""
+    """The graph with its logits, on which it decides, as a further output."""
     proto = onnx.load(path)
-    softmax = next(node for node in proto.graph.node if node.op_type == "Softmax")
-    proto.graph.node.append(onnx.helper.make_node("Identity", [softmax.input[0]], [LOGITS]))
+    decision = next(node for node in proto.graph.node if node.op_type == "ArgMax")
+    proto.graph.node.append(onnx.helper.make_node("Identity", [decision.input[0]], [LOGITS]))
     proto.graph.output.append(onnx.helper.make_tensor_value_info(LOGITS, onnx.TensorProto.FLOAT, None))
     serialised: bytes = proto.SerializeToString()
     return serialised

@@ -16,6 +16,7 @@ from onnxruntime.quantization.calibrate import CalibrationDataReader, TensorsDat
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
 from satsqueeze.core.files import replacing
+from satsqueeze.export.onnx import is_layer_of_network
 from satsqueeze.export.silence import quiet
 from satsqueeze.flight.engine import INPUT, open_engine
 
@@ -34,7 +35,7 @@ _METHODS: dict[str, tuple[CalibrationMethod, dict[str, Any]]] = {
 class Quantiser:
     """Quantises one float graph again and again, with different layers left in float.
 
-    Scaling stays in float: it is cheap, and its input range is wide. Activations are unsigned, weights signed
+    Scaling and decision stay in float: cheap, and sensitive. Activations are unsigned, weights signed
     (u8s8): signed activations are up to three times slower on processors with VNNI.
 
     Args:
@@ -49,6 +50,10 @@ class Quantiser:
     def layers(self) -> tuple[str, ...]:
         """Names of the layers with weights, in order of execution."""
         return tuple(node.name for node in self._model.graph.node if node.op_type in LAYERS)
+
+    @property
+    def _always_float(self) -> list[str]:
+        return [node.name for node in self._model.graph.node if not is_layer_of_network(node.name)]
 
     def calibrate(self, windows: Sequence[NDArray[np.float32]], method: Calibration) -> TensorsData:
         """Ranges of all activations over calibration windows.
@@ -82,7 +87,7 @@ class Quantiser:
                 activation_qType=QuantType.QUInt8,
                 tensors_range=ranges,
                 nodes_to_quantize=[],
-                nodes_to_exclude=list(float_layers),
+                nodes_to_exclude=[*self._always_float, *float_layers],
                 op_types_to_quantize=[*LAYERS, *_CARRIERS],
                 extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
             )

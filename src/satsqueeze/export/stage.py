@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from satsqueeze.core.bands import SENSORS
-from satsqueeze.core.errors import ParityError
 from satsqueeze.core.files import write_json
 from satsqueeze.core.package import (
     FlightManifest,
@@ -26,11 +25,10 @@ from satsqueeze.core.package import (
 )
 from satsqueeze.core.run import plain
 from satsqueeze.export.deepness import deepness_metadata
-from satsqueeze.export.fallback import Found, Search, quantise_within
+from satsqueeze.export.integer import INT8, IntegerBench, IntegerGraphs, integer_graphs
 from satsqueeze.export.onnx import export_fp32, flight_graph
-from satsqueeze.export.openvino import has_nncf, write_openvino_int8
 from satsqueeze.export.parity import ParityReport, check_float, check_sizes
-from satsqueeze.export.quantise import Calibration, Drift, Quantiser
+from satsqueeze.export.quantise import Drift
 from satsqueeze.export.samples import ImageCache, Samples
 from satsqueeze.export.settings import ExportSettings
 from satsqueeze.export.stac import model_item, write_item
@@ -41,8 +39,6 @@ from satsqueeze.nets.cost import cost, receptive_field
 from satsqueeze.nets.model import SegmentationModel
 
 FP32 = "fp32.onnx"
-INT8 = "int8.onnx"
-OPENVINO = "int8.xml"
 VECTORS = "vectors.npz"
 ITEM = "item.json"
 PARITY = "parity.json"
@@ -151,65 +147,36 @@ class _Export:
         images = [*generated, *self._windows(self.validation, self.settings.ranking_windows)]
         fp32 = check_float(graph, folder / FP32, images, tolerance=self.settings.tolerance)
         sizes = check_sizes(graph, draft, folder / FP32, generated[0], tolerance=self.settings.tolerance)
-        found, calibration, left_out = self._int8(folder, draft) if self.settings.int8 else ({}, "", {})
+        integer = self._int8(folder, draft) if self.settings.int8 else IntegerGraphs()
         report = ParityReport(
             fp32=fp32,
             sizes=sizes,
-            int8={file: entry.verdict for file, entry in found.items()},
+            int8={file: entry.verdict for file, entry in integer.found.items()},
             allowed_loss=self.settings.jaccard_loss,
-            sensitivity={file: entry.sensitivity for file, entry in found.items()},
-            calibration=calibration,
-            left_out=left_out,
+            sensitivity={file: entry.sensitivity for file, entry in integer.found.items()},
+            calibration=integer.calibration,
+            drifts=integer.drifts,
+            left_out=integer.left_out,
         )
         default = INT8 if self.settings.default == "int8" else FP32
-        every = (*draft.graphs, *(entry.graph for entry in found.values()))
+        every = (*draft.graphs, *(entry.graph for entry in integer.found.values()))
         return draft.model_copy(update={"graphs": every, "default_graph": default}), report
 
-    def _int8(self, folder: Path, draft: FlightManifest) -> tuple[dict[str, Found], str, dict[str, str]]:
-        """Int8 graphs by file, the calibration taken, and optional graphs left out with the reason."""
+    def _int8(self, folder: Path, draft: FlightManifest) -> IntegerGraphs:
+        """Int8 graphs, proven."""
         settings = self.settings
-        windows = self._windows(self.calibration, settings.calibration_windows)
-        drift = Drift(folder / FP32, self._windows(self.validation, settings.ranking_windows), threads=settings.threads)
-        validator = Validator(self.validation, draft, folder, threads=settings.threads)
-        quantiser = Quantiser(folder / FP32)
-        ranges, drifts = {}, {}
-        for method in settings.calibrations:
-            ranges[method] = quantiser.calibrate(windows, method)
-            quantiser.write(folder / INT8, ranges[method])
-            drifts[method] = drift.of(folder / INT8)
-        best: Calibration = min(drifts, key=lambda method: drifts[method])
-
-        def build(float_layers: Sequence[str]) -> Graph:
-            quantiser.write(folder / INT8, ranges[best], float_layers)
-            return Graph(file=INT8, precision="int8", engine="onnx", float_layers=tuple(float_layers))
-
-        def build_openvino(float_layers: Sequence[str]) -> Graph:
-            write_openvino_int8(folder / FP32, folder / OPENVINO, windows, float_layers=float_layers)
-            return Graph(file=OPENVINO, precision="int8", engine="openvino", float_layers=tuple(float_layers))
-
-        def search(builder: Any) -> Search:
-            return Search(
-                layers=quantiser.layers,
-                build=builder,
-                drift=lambda graph: drift.of(folder / graph.file),
-                judge=lambda graph: validator.judge(graph, folder),
-                allowed_loss=settings.jaccard_loss,
-                allowed_share=settings.float_share,
-            )
-
-        found = {INT8: quantise_within(search(build))}
-        left_out = {}
-        if settings.openvino == "auto" and has_nncf():
-            try:
-                found[OPENVINO] = quantise_within(search(build_openvino))
-            except ParityError as error:
-                left_out[OPENVINO] = str(error)
-                for suffix in (".xml", ".bin"):
-                    (folder / OPENVINO).with_suffix(suffix).unlink(missing_ok=True)
-        else:
-            left_out[OPENVINO] = "switched off" if settings.openvino == "off" else "openvino or nncf is not installed"
-        drifts_text = ", ".join(f"{method} {value:.3g}" for method, value in drifts.items())
-        return found, f"{best} (drift of probabilities: {drifts_text})", left_out
+        bench = IntegerBench(
+            folder=folder,
+            fp32=FP32,
+            calibration=self._windows(self.calibration, settings.calibration_windows),
+            drift=Drift(
+                folder / FP32, self._windows(self.validation, settings.ranking_windows), threads=settings.threads
+            ),
+            validator=Validator(self.validation, draft, folder, threads=settings.threads),
+            allowed_loss=settings.jaccard_loss,
+            allowed_share=settings.float_share,
+        )
+        return integer_graphs(bench, methods=settings.calibrations, openvino=settings.openvino == "auto")
 
     def _windows(self, samples: Samples, count: int) -> list[NDArray[np.float32]]:
         return samples.windows(

@@ -52,7 +52,7 @@ class TestVectors:
             PackageError: not a file of test vectors.
         """
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
             count = sum(name.startswith("image.") for name in arrays)
             files = sorted({name.split(".", 2)[2] for name in arrays if name.startswith("mask.")})
@@ -63,7 +63,7 @@ class TestVectors:
                     for file in files
                 },
             )
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise PackageError(f"{path} holds no test vectors ({error}); fetch or export the package again") from error
 
 

@@ -1,0 +1,120 @@
+"""The int8 graphs of a package: calibrated, searched, judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from onnxruntime.quantization.calibrate import TensorsData
+
+from satsqueeze.core.errors import ParityError
+from satsqueeze.core.package import Graph
+from satsqueeze.export.fallback import Builder, Found, Search, quantise_within
+from satsqueeze.export.openvino import has_nncf, write_openvino_int8
+from satsqueeze.export.quantise import Calibration, Drift, Quantiser
+from satsqueeze.export.validation import Validator
+
+INT8 = "int8.onnx"
+OPENVINO = "int8.xml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntegerBench:
+    """What quantising and judging takes."""
+
+    folder: Path
+    """Where graphs lie."""
+    fp32: str
+    """File of the float graph."""
+    calibration: Sequence[NDArray[np.float32]]
+    """Windows, float32 reflectance (C, h, w) each."""
+    drift: Drift
+    validator: Validator
+    allowed_loss: float
+    """Of Jaccard."""
+    allowed_share: float
+    """Of layers in float."""
+
+    def find(self, layers: Sequence[str], build: Builder) -> Found:
+        """The int8 graph with the fewest layers in float that keeps within the allowed loss.
+
+        Raises:
+            ParityError: there is none.
+        """
+        return quantise_within(
+            Search(
+                layers=tuple(layers),
+                build=build,
+                drift=lambda graph: self.drift.of(self.folder / graph.file),
+                judge=lambda graph: self.validator.judge(graph, self.folder),
+                allowed_loss=self.allowed_loss,
+                allowed_share=self.allowed_share,
+            )
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntegerGraphs:
+    """Int8 graphs that passed, and how they came about."""
+
+    found: dict[str, Found] = field(default_factory=dict)
+    """By file."""
+    calibration: str = ""
+    drifts: dict[str, float] = field(default_factory=dict)
+    """Per calibration method."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Optional graphs that were not made or did not pass, with the reason."""
+
+
+def integer_graphs(bench: IntegerBench, *, methods: Sequence[Calibration], openvino: bool) -> IntegerGraphs:
+    """Write the int8 graphs for onnxruntime and, where installed, for OpenVINO.
+
+    Args:
+        bench: see there.
+        methods: calibrations to try for onnxruntime; the one with the least drift is taken.
+        openvino: whether to try OpenVINO. Its graph is optional: where it fails the gate it is not shipped.
+
+    Raises:
+        ParityError: onnxruntime's graph loses too much; names the layers.
+    """
+    quantiser = Quantiser(bench.folder / bench.fp32)
+    ranges: dict[Calibration, TensorsData] = {}
+    drifts: dict[str, float] = {}
+    for method in methods:
+        ranges[method] = quantiser.calibrate(bench.calibration, method)
+        quantiser.write(bench.folder / INT8, ranges[method])
+        drifts[method] = bench.drift.of(bench.folder / INT8)
+    best = min(methods, key=lambda method: drifts[method])
+
+    def build(float_layers: Sequence[str]) -> Graph:
+        quantiser.write(bench.folder / INT8, ranges[best], float_layers)
+        return Graph(file=INT8, precision="int8", engine="onnx", float_layers=tuple(float_layers))
+
+    found = {INT8: bench.find(quantiser.layers, build)}
+    left_out = {}
+    if openvino and has_nncf():
+        try:
+            found[OPENVINO] = _openvino_graph(bench, quantiser.layers)
+        except ParityError as error:
+            left_out[OPENVINO] = str(error)
+    else:
+        left_out[OPENVINO] = "openvino or nncf is not installed" if openvino else "switched off"
+    return IntegerGraphs(found=found, calibration=best, drifts=drifts, left_out=left_out)
+
+
+def _openvino_graph(bench: IntegerBench, layers: Sequence[str]) -> Found:
+    path = bench.folder / OPENVINO
+
+    def build(float_layers: Sequence[str]) -> Graph:
+        write_openvino_int8(bench.folder / bench.fp32, path, bench.calibration, float_layers=float_layers)
+        return Graph(file=OPENVINO, precision="int8", engine="openvino", float_layers=tuple(float_layers))
+
+    try:
+        return bench.find(layers, build)
+    except ParityError:
+        for suffix in (".xml", ".bin"):
+            path.with_suffix(suffix).unlink(missing_ok=True)
+        raise

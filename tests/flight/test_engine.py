@@ -1,0 +1,65 @@
+"""Engines take flight graphs and nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from satsqueeze.core.errors import MissingDependencyError, PackageError, SettingsError
+from satsqueeze.flight.engine import has_openvino, open_engine
+
+ENGINES = ["onnx", pytest.param("openvino", marks=pytest.mark.skipif(not has_openvino(), reason="no openvino"))]
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_batch_is_its_images(package, scene, name):
+    engine = open_engine(name, package / "fp32.onnx", threads=1)
+    batch = np.stack([scene(8, 12, seed=i) for i in range(3)])
+    together = engine.run(batch, probabilities=True)
+    assert together.mask.shape == (3, 8, 12)
+    assert together.mask.dtype == np.uint8
+    for i in range(3):
+        alone = engine.run(batch[i : i + 1], probabilities=False)
+        np.testing.assert_array_equal(alone.mask[0], together.mask[i])
+        assert alone.probabilities is None
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_results_outlive_the_next_run(package, scene, name):
+    engine = open_engine(name, package / "fp32.onnx", threads=1)
+    first = engine.run(scene(8, 8)[None], probabilities=True)
+    kept = first.mask.copy(), first.probabilities.copy()
+    engine.run(scene(8, 8, seed=9)[None], probabilities=True)
+    np.testing.assert_array_equal(first.mask, kept[0])
+    np.testing.assert_array_equal(first.probabilities, kept[1])
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_what_is_not_a_graph_is_refused(tmp_path, name):
+    (tmp_path / "graph.onnx").write_bytes(b"no graph")
+    with pytest.raises(PackageError, match="cannot load"):
+        open_engine(name, tmp_path / "graph.onnx")
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_a_graph_with_other_names_is_refused(tmp_path, name):
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["y"])],
+        "other",
+        [value("x", TensorProto.FLOAT, [1, 4])],
+        [value("y", TensorProto.FLOAT, [1, 4])],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), tmp_path / "g.onnx")
+    with pytest.raises(PackageError, match="not a flight graph"):
+        open_engine(name, tmp_path / "g.onnx")
+
+
+def test_an_engine_that_is_not_there(package, monkeypatch):
+    monkeypatch.setattr("satsqueeze.flight.engine.has_openvino", lambda: False)
+    with pytest.raises(MissingDependencyError):
+        open_engine("openvino", package / "fp32.onnx")
+    with pytest.raises(SettingsError, match="unknown engine"):
+        open_engine("tensorrt", package / "fp32.onnx")
