@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def synth(
-    out: Path,
+    out: Path = Path("scenes"),
     scenes: int = 12,
     size: int = 256,
     seed: int = 0,

@@ -1,0 +1,89 @@
+"""The data stage: pack a data set, split it by scene, take its fingerprint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.files import read_json, write_json
+from satsqueeze.core.run import RunFolder
+from satsqueeze.data.cache import PackedCache, pack
+from satsqueeze.data.dataset import open_dataset
+from satsqueeze.data.fingerprint import Fingerprint, fingerprint
+from satsqueeze.data.splits import Split, grouped_folds, holdout, load_splits, save_splits
+
+CACHE, SPLITS, FINGERPRINT = "data/cache", "data/splits.json", "fingerprint.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareSettings:
+    """What to pack and how to split it."""
+
+    data: str
+    """Folder, zip file or YAML list of sources."""
+    card: str | None = None
+    """Name of the dataset card, where the folder has no dataset.yaml."""
+    bands: tuple[str, ...] = ()
+    """Common names in channel order; empty: all bands that the sources share."""
+    folds: int = 3
+    """Folds of the teacher ensemble, by scene."""
+    test_share: float = 0.2
+    """Share of the scenes that nothing is trained or chosen on."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.folds < 2 or not 0 < self.test_share < 1:
+            raise SettingsError(
+                f"at least 2 folds and a test share in (0, 1) are needed, got {self.folds} and {self.test_share}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """Packed data with its splits."""
+
+    cache: PackedCache
+    fingerprint: Fingerprint
+    """Of the training images only."""
+    test: tuple[str, ...]
+    """Items that were set aside."""
+    folds: tuple[Split, ...]
+    """Splits of all other items."""
+
+
+def prepare(
+    settings: PrepareSettings, run: RunFolder, on_progress: Callable[[int, int], None] | None = None
+) -> Prepared:
+    """Pack, split and fingerprint; what is done already is read back.
+
+    Raises:
+        DataError: see :func:`satsqueeze.data.dataset.open_dataset` and :func:`satsqueeze.data.cache.pack`.
+        SplitError: too few scenes for the split.
+    """
+    if not run.is_done("data", settings):
+        dataset = open_dataset(settings.data, card=settings.card)
+        cache = pack(dataset, run / CACHE, bands=settings.bands or None, on_progress=on_progress)
+        aside = holdout(cache.entries, share=settings.test_share, seed=settings.seed)
+        rest = [entry for entry in cache.entries if entry.id in set(aside.train)]
+        folds = grouped_folds(rest, folds=settings.folds, seed=settings.seed)
+        save_splits(run / SPLITS, (aside, *folds))
+        write_json(run / FINGERPRINT, fingerprint(cache, aside.train).to_dict())
+        result = {"items": len(cache.entries), "quarantined": len(cache.quarantine), "test": len(aside.validation)}
+        run.finish("data", settings, result, seconds=0.0)
+    return load_prepared(run)
+
+
+def load_prepared(run: RunFolder) -> Prepared:
+    """Read back what :func:`prepare` made.
+
+    Raises:
+        RunError: the stage has not finished.
+    """
+    aside, *folds = load_splits(run / SPLITS)
+    return Prepared(
+        cache=PackedCache.open(run / CACHE),
+        fingerprint=Fingerprint.from_dict(read_json(run / FINGERPRINT)),
+        test=aside.validation,
+        folds=tuple(folds),
+    )
