@@ -86,7 +86,9 @@ def test_deep_supervision_is_the_weighted_mean_of_its_outputs():
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(0, 2, (2, 16, 16), generator=generator)
     outputs = [torch.randn(2, 2, size, size, generator=generator) for size in (16, 8, 4)]
-    single = [DiceCE()(out, labels[:, s // 2 :: s, s // 2 :: s])["loss"] for out, s in zip(outputs, (1, 2, 4))]
+    single = [
+        DiceCE()(out, labels[:, s // 2 :: s, s // 2 :: s])["loss"] for out, s in zip(outputs, (1, 2, 4), strict=True)
+    ]
     expected = 2 / 3 * single[0] + 1 / 3 * single[1]
     assert DiceCE()(outputs, labels)["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
 
