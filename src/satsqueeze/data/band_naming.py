@@ -66,7 +66,7 @@ def sensor_in(path: str) -> str | None:
 
 def common_name(text: str) -> str | None:
     """The common name that words such as ``Blue``, ``SWIR 1`` or ``red edge 1 (705 nm)`` mean; None for others."""
-    words = [word for word in re.split(r"[^a-z0-9]+", re.sub(r"\([^)]*\)", " ", text.lower())) if word]
+    words = [word for word in re.split(r"[^a-z0-9]+", text.lower()) if word]
     for length in range(len(words), 0, -1):
         for start in range(len(words) - length + 1):
             found = _BY_WORD.get("".join(words[start : start + length]))

@@ -10,9 +10,11 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,12 +88,11 @@ def pack(
         (folder / MANIFEST).unlink()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        writer = _Writer(folder, key, channels=len(bands))
-        for item, outcome in _read_all(dataset, bands, writer.finished):
-            writer.add(item, outcome)
-            if on_progress:
-                on_progress(len(writer.finished), len(dataset.items))
-        writer.close()
+        with _Writer(folder, key, channels=len(bands)) as writer:
+            for item, outcome in _read_all(dataset, bands, writer.finished):
+                writer.add(item, outcome)
+                if on_progress:
+                    on_progress(len(writer.finished), len(dataset.items))
     except OSError as error:
         raise _write_error(folder, error) from error
     if not writer.entries:
@@ -137,12 +138,18 @@ class _Writer:
         self.entries.append(entry)
         self._record({"entry": entry.to_dict()})
 
-    def close(self) -> None:
-        """Bring everything to disk."""
-        for handle in (*self._files, self._journal):
-            handle.flush()
-            os.fsync(handle.fileno())
-            handle.close()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with ExitStack() as stack:
+            for handle in (*self._files, self._journal):
+                stack.enter_context(handle)
+                if kind is None:
+                    handle.flush()
+                    os.fsync(handle.fileno())
 
     def _record(self, line: dict[str, Any]) -> None:
         self._journal.write(json.dumps(line) + "\n")

@@ -111,6 +111,8 @@ class DatasetCard(_Model):
     @classmethod
     def _named_bands(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
         table = SENSORS.get(str(info.data.get("sensor", "sentinel-2")), SENTINEL2)
+        if not isinstance(value, list | tuple | None):
+            raise ValueError("expected a list of band names")
         return [_card_band(entry, table) if isinstance(entry, str) else entry for entry in value or ()]
 
     @pydantic.field_validator("labels", mode="before")

@@ -123,10 +123,10 @@ def read_targets(item: Item) -> tuple[int, ...]:
     if item.card.label_kind != "json" or item.label is None:
         raise LabelError(f"{item.id} has no class list; expected {item.label_expected or 'a classification card'}")
     try:
-        names = json.loads(read_bytes(item.label))["labels"]
+        names = [str(name) for name in json.loads(read_bytes(item.label))["labels"]]
     except (ValueError, KeyError, TypeError) as error:
         raise LabelError(f"{item.label} holds no list 'labels' ({error}); fetch the file again") from error
-    return _classes_of([str(name) for name in names], item)
+    return _classes_of(names, item)
 
 
 def map_labels(raw: NDArray[Any], card: DatasetCard, *, where: str) -> NDArray[np.uint8]:

@@ -195,9 +195,8 @@ class SceneReader:
                 expected = " or ".join(f"{len(order)} ({', '.join(order)})" for order in self._rule.orders)
                 raise BandError(f"{self._files[0]} has {count} channels; expected {expected}. {REMEDY}")
             return stated
-        single = len(self._sets) > 1
         labels = [
-            text or (Path(path).stem if single and dataset.count == 1 else "")
+            text or (Path(path).stem if dataset.count == 1 else "")
             for path, dataset in zip(self._files, self._sets, strict=True)
             for text in dataset.descriptions
         ]

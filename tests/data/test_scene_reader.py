@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from satsqueeze.core.errors import BandError, GridError, RadiometryError, RasterError
+from satsqueeze.core.window import Window
+from satsqueeze.data.reader import open_scene
+
+FOUR = ("blue", "green", "red", "nir")
+UTM = "EPSG:32631"
+
+
+def read(paths, **more):
+    with open_scene(paths, **more) as reader:
+        return reader.read()
+
+
+def test_multi_band_file_by_descriptions(write_tiff, reflectance, tmp_path):
+    image = reflectance()
+    path = write_tiff(tmp_path / "a.tif", image, names=("B04", "B03", "B02", "B08"), crs=UTM)
+    with open_scene(path, want=FOUR) as reader:
+        assert reader.bands.names == FOUR
+        assert (reader.height, reader.width, reader.gsd_m) == (24, 20, 10.0)
+        raster = reader.read()
+    np.testing.assert_array_equal(raster.values, image[[2, 1, 0, 3]])
+    assert raster.valid.all()
+    assert raster.georeference.crs == UTM
+    assert raster.provenance == "floating-point values taken as reflectance"
+
+
+def test_single_band_files_by_name_and_the_panchromatic_one_left_out(write_tiff, reflectance, tmp_path):
+    image = reflectance(channels=3)
+    stem = tmp_path / "LC80130312015295LGN00"
+    paths = [write_tiff(stem.with_name(f"{stem.name}_B{n}_toa.tif"), image[n - 3], crs=UTM, gsd=30) for n in (3, 4, 5)]
+    paths.append(write_tiff(stem.with_name(f"{stem.name}_B8_toa.tif"), reflectance(1, 1, 48, 40), crs=UTM, gsd=15))
+    raster = read(paths)
+    assert raster.bands == ("green", "red", "nir")
+    np.testing.assert_array_equal(raster.values, image)
+
+
+def test_stated_bands_name_the_channels(write_tiff, reflectance, tmp_path):
+    image = reflectance()
+    path = write_tiff(tmp_path / "a.tif", image)
+    with pytest.raises(BandError, match="cannot tell the bands of 4 of 4 channels"):
+        open_scene(path)
+    np.testing.assert_array_equal(read(path, bands=FOUR, want=["red"]).values, image[[2]])
+    with pytest.raises(BandError, match=r"has 4 channels; expected 3 \(blue, green, red\)"):
+        open_scene(path, bands=FOUR[:3])
+    with pytest.raises(BandError, match=r"a\.tif: band\(s\) swir16 are needed but the image has blue"):
+        open_scene(path, bands=FOUR, want=["swir16"])
+
+
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(row=st.integers(0, 23), col=st.integers(0, 19), data=st.data())
+def test_a_window_is_a_part_of_the_whole(write_tiff, tmp_path, row, col, data):
+    path = tmp_path / "window.tif"
+    if not path.exists():
+        digital = np.random.default_rng(0).integers(0, 9000, (4, 24, 20)).astype(np.uint16)
+        write_tiff(path, digital, names=FOUR, crs=UTM, nodata=0, scales=(1e-4,) * 4, offsets=(-0.1,) * 4)
+    height, width = data.draw(st.integers(1, 24 - row)), data.draw(st.integers(1, 20 - col))
+    with open_scene(path) as reader:
+        whole, part = reader.read(), reader.read(Window(row=row, col=col, height=height, width=width))
+    window = np.s_[row : row + height, col : col + width]
+    np.testing.assert_array_equal(part.values, whole.values[:, *window])
+    np.testing.assert_array_equal(part.valid, whole.valid[window])
+    assert part.georeference.transform[2] == 300000 + 10 * col
+    assert part.georeference.transform[5] == 5000000 - 10 * row
+
+
+def test_window_outside_is_refused(write_tiff, reflectance, tmp_path):
+    with open_scene(write_tiff(tmp_path / "a.tif", reflectance(), names=FOUR)) as reader:
+        for window in (Window(row=-1, col=0, height=2, width=2), Window(row=23, col=0, height=2, width=2)):
+            with pytest.raises(GridError, match="leaves the image of 24 x 20 px"):
+                reader.read(window)
+
+
+def test_coarser_bands_are_resampled_where_they_lie_on_the_same_place(write_tiff, tmp_path):
+    fine = write_tiff(tmp_path / "x_B02.tif", np.full((8, 8), 0.25, np.float32), crs=UTM)
+    coarse = write_tiff(
+        tmp_path / "x_B11.tif", np.arange(16, dtype=np.float32).reshape(4, 4) / 20 + 0.01, crs=UTM, gsd=20
+    )
+    raster = read([fine, coarse])
+    assert raster.values.shape == (2, 8, 8)
+    assert raster.values[1].mean() == pytest.approx((7.5 / 20) + 0.01, abs=0.01)
+    assert (np.diff(raster.values[1], axis=1) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("crs", "gsd", "origin", "message"),
+    [
+        ("EPSG:32632", 10.0, (300000.0, 5000000.0), "different coordinate systems: EPSG:32631, EPSG:32632"),
+        (UTM, 10.0, (300500.0, 5000000.0), "does not lie on the grid of"),
+        (UTM, 20.0, (300000.0, 5000000.0), "does not lie on the grid of"),
+    ],
+)
+def test_files_that_do_not_fit(write_tiff, tmp_path, crs, gsd, origin, message):
+    values = np.full((8, 8), 0.2, np.float32)
+    one = write_tiff(tmp_path / "x_B02.tif", values, crs=UTM)
+    other = write_tiff(tmp_path / "x_B03.tif", values, crs=crs, gsd=gsd, origin=origin)
+    with pytest.raises(GridError, match=message):
+        open_scene([one, other])
+
+
+def test_unequal_sizes_without_georeference_are_refused(write_tiff, tmp_path):
+    one = write_tiff(tmp_path / "x_B02.tif", np.full((8, 8), 0.2, np.float32))
+    other = write_tiff(tmp_path / "x_B03.tif", np.full((4, 4), 0.2, np.float32))
+    with pytest.raises(GridError, match=r"4 x 4 px.*does not lie on the grid of .*8 x 8 px"):
+        open_scene([one, other])
+
+
+def test_mixed_types_are_refused(write_tiff, tmp_path):
+    one = write_tiff(tmp_path / "S2A_MSIL1C_x_N0205_x_B02.tif", np.full((8, 8), 0.2, np.float32))
+    other = write_tiff(tmp_path / "S2A_MSIL1C_x_N0205_x_B03.tif", np.full((8, 8), 2000, np.uint16))
+    with pytest.raises(GridError, match="different data types: float32, uint16; expected one"):
+        open_scene([one, other])
+
+
+def test_what_is_not_valid(write_tiff, tmp_path):
+    values = np.full((2, 3, 4), 0.2, np.float32)
+    values[0, 0, 0] = np.nan
+    values[1, 0, 1] = np.inf
+    values[:, 0, 2] = 0
+    values[0, 0, 3] = 0
+    values[1, 1, 0] = -9999
+    raster = read(write_tiff(tmp_path / "a.tif", values, names=("red", "nir"), nodata=-9999))
+    assert raster.valid[0].tolist() == [False, False, False, True]
+    assert not raster.valid[1, 0]
+    assert raster.valid.sum() == 8
+    assert (raster.values[:, ~raster.valid] == 0).all()
+
+
+def test_nodata_that_is_nan_needs_no_warning(write_tiff, tmp_path):
+    values = np.full((1, 2, 2), 0.2, np.float32)
+    values[0, 0, 0] = np.nan
+    raster = read(write_tiff(tmp_path / "a.tif", values, names=("red",), nodata=np.nan))
+    assert raster.valid.tolist() == [[False, True], [True, True]]
+
+
+def test_thermal_bands_stay_out_unless_asked_for(write_tiff, reflectance, tmp_path):
+    path = write_tiff(tmp_path / "a.tif", np.concatenate([reflectance(channels=1), reflectance(channels=1) + 280]))
+    assert read(path, bands=("red", "lwir11")).bands == ("red",)
+    with pytest.raises(BandError, match="has no reflective band, only lwir11"):
+        read(write_tiff(tmp_path / "b.tif", reflectance(channels=1)), bands=("lwir11",))
+
+
+@pytest.mark.parametrize("content", [b"", b"II*\x00nonsense", None])
+def test_unreadable_file(tmp_path, content):
+    path = tmp_path / "a.tif"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(RasterError, match=r"a\.tif cannot be read as a raster: .*; fetch or write the file again"):
+        open_scene(path)
+
+
+def test_truncated_file(write_tiff, reflectance, tmp_path):
+    path = write_tiff(tmp_path / "a.tif", reflectance(height=200, width=200), names=FOUR)
+    path.write_bytes(path.read_bytes()[:-40000])
+    with pytest.raises(RasterError, match=r"a\.tif cannot be read as a raster: .*; fetch or write the file again"):
+        open_scene(path)
+
+
+def test_damaged_pixels(write_tiff, reflectance, tmp_path):
+    smooth = np.round(reflectance(height=200, width=200), 1)
+    path = write_tiff(tmp_path / "a.tif", smooth, names=FOUR, compress="deflate")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 5000] = b"\xff" * 5000
+    path.write_bytes(content)
+    with open_scene(path) as reader, pytest.raises(RasterError, match=r"damaged or cut short .*; fetch or write"):
+        reader.read()
+
+
+def test_no_file_at_all():
+    with pytest.raises(BandError, match="at least one file, got none"):
+        open_scene([])
+
+
+@pytest.mark.parametrize("factor", [1e4, 100.0])
+def test_floats_that_are_no_reflectance(write_tiff, reflectance, tmp_path, factor):
+    path = write_tiff(tmp_path / "a.tif", reflectance() * np.float32(factor), names=FOUR)
+    with open_scene(path) as reader, pytest.raises(RadiometryError, match=r"cannot be reflectance.*scale:1e-4"):
+        reader.read()
+    assert read(path, radiometry=f"scale:{1 / factor}").values.max() < 0.61
+
+
+def test_floats_scaled_twice(write_tiff, reflectance, tmp_path):
+    path = write_tiff(tmp_path / "a.tif", reflectance(), names=FOUR)
+    with open_scene(path, radiometry="scale:1e-4") as reader, pytest.raises(RadiometryError, match="already"):
+        reader.read()
