@@ -66,8 +66,25 @@ def test_summaries_are_sorted():
 
 
 def test_band_names_get_their_wavelengths():
-    card = card_from({"bands": ["Blue", "nir", "mystery"]}, where="here")
-    assert [band.wavelength_nm for band in card.bands] == [492.4, 832.8, 0.0]
+    card = card_from({"bands": ["Blue", "NIR1", "mystery"]}, where="here")
+    assert [(band.name, band.wavelength_nm) for band in card.bands] == [
+        ("blue", 492.4),
+        ("nir", 832.8),
+        ("mystery", 0.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sensor", "numbers"),
+    [
+        ("sentinel-2", ["B02", "B3", "B04", "B8"]),
+        ("landsat-8", ["B2", "B3", "B4", "B5"]),
+        ("landsat-tm", ["B1", "B2", "B3", "B4"]),
+    ],
+)
+def test_band_numbers_mean_what_the_sensor_says(sensor, numbers):
+    card = card_from({"sensor": sensor, "bands": numbers}, where="here")
+    assert card.band_names == ("blue", "green", "red", "nir")
 
 
 def test_card_file(tmp_path):

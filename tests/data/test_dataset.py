@@ -11,6 +11,7 @@ from satsqueeze.core.errors import BandError, CardError, DataError, LabelError, 
 from satsqueeze.core.labels import CLOUD_CLASSES
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.reader import read_label, read_sample
+from satsqueeze.data.synth.writer import DatasetSettings, write_dataset
 
 FOUR = ("blue", "green", "red", "nir")
 
@@ -120,6 +121,13 @@ def test_mix(make_folder, tmp_path):
         found.item("third/x")
 
 
+def test_card_files_are_relative_to_the_mix(make_folder, tmp_path):
+    make_folder(tmp_path / "one")
+    write_yaml(tmp_path / "lists" / "mine.yaml", {"name": "mine", "group": "all"})
+    spec = write_yaml(tmp_path / "lists" / "mix.yaml", {"sources": [{"path": "../one", "card": "mine.yaml"}]})
+    assert {item.groups for item in open_dataset(spec).items} == {("mine/all",)}
+
+
 def test_constant_label_makes_clear_surfaces_of_a_classification_set(make_folder, tmp_path):
     make_folder(tmp_path / "set")
     spec = write_yaml(
@@ -145,6 +153,7 @@ def test_constant_label_makes_clear_surfaces_of_a_classification_set(make_folder
         ({"sources": [{"path": "one", "name": "a/b"}]}, "cannot hold '/'"),
         ({"sources": [{"path": "one"}, {"path": "one"}]}, "several sources are called folder"),
         ({"sources": [{"path": "one", "card": "nope"}]}, "unknown card 'nope'"),
+        ({"sources": [{"path": "one", "card": "nope.yaml"}]}, "cannot read .*lists/nope.yaml|cannot read"),
         ({"sources": [{"path": "one", "overrides": {"colour": 1}}]}, "colour"),
         (
             {"sources": [{"path": "one"}, {"path": "one", "name": "b", "overrides": {"classes": ["no", "yes", "x"]}}]},
@@ -164,6 +173,18 @@ def test_mix_without_a_common_band(make_folder, tmp_path, write_tiff):
     spec = write_yaml(tmp_path / "mix.yaml", {"sources": [{"path": "one"}, {"path": "two", "name": "b"}]})
     with pytest.raises(BandError, match=r"no band in common \(folder: blue.*b: swir16"):
         open_dataset(spec)
+
+
+def test_generated_data_set_brings_its_own_card(tmp_path):
+    names = write_dataset(DatasetSettings(seed=0, scenes=2, size=64, patches_per_scene=2), tmp_path)
+    found = open_dataset(tmp_path)
+    assert len(found) == len(names) == 4
+    assert len({item.groups for item in found.items}) == 2
+    assert found.bands == FOUR
+    for item in found.items:
+        sample = read_sample(item, FOUR)
+        assert 0 < sample.raster.values[:, sample.raster.valid].mean() < 1
+        assert sample.gsd_m == 10
 
 
 def test_nothing_there(tmp_path):

@@ -12,9 +12,10 @@ from typing import Any, Literal
 import pydantic
 import yaml
 
-from satsqueeze.core.bands import SENSORS, SENTINEL2, Band
+from satsqueeze.core.bands import Band
 from satsqueeze.core.errors import CardError, DataError
 from satsqueeze.core.labels import CLOUD_CLASSES, CLOUD_FOREGROUND, IGNORE
+from satsqueeze.data.band_naming import TABLES, common_name, known_band
 from satsqueeze.data.pattern import PathPattern, anywhere
 from satsqueeze.data.radiometric_statement import parse_radiometry
 
@@ -110,10 +111,10 @@ class DatasetCard(_Model):
     @pydantic.field_validator("bands", mode="before")
     @classmethod
     def _named_bands(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
-        table = SENSORS.get(str(info.data.get("sensor", "sentinel-2")), SENTINEL2)
+        sensor = str(info.data.get("sensor", "sentinel-2"))
         if not isinstance(value, list | tuple | None):
             raise ValueError("expected a list of band names")
-        return [_card_band(entry, table) if isinstance(entry, str) else entry for entry in value or ()]
+        return [_card_band(entry, sensor) if isinstance(entry, str) else entry for entry in value or ()]
 
     @pydantic.field_validator("labels", mode="before")
     @classmethod
@@ -170,12 +171,10 @@ class DatasetCard(_Model):
         return tuple(PathPattern(anywhere(text)) for text in self.labels)
 
 
-def _card_band(name: str, table: Mapping[str, Band]) -> dict[str, Any]:
-    key = name.strip().lower()
-    known = table.get(key) or next((bands[key] for bands in SENSORS.values() if key in bands), None)
-    if known is None:
-        return {"name": key}
-    return {"name": key, "wavelength_nm": known.wavelength_nm, "gsd_m": known.gsd_m}
+def _card_band(text: str, sensor: str) -> dict[str, Any]:
+    numbered = TABLES.get(sensor, {}).get(text.strip().upper())
+    band = known_band(numbered or common_name(text) or text.strip().lower(), sensor=sensor)
+    return {"name": band.name, "wavelength_nm": band.wavelength_nm, "gsd_m": band.gsd_m}
 
 
 def card_names() -> tuple[str, ...]:
@@ -209,9 +208,17 @@ def card_from(record: Mapping[str, Any], *, where: str) -> DatasetCard:
     base = str(fields.pop("card", "folder"))
     if base not in card_names():
         raise CardError(f"{where}: unknown card {base!r}; expected one of {', '.join(card_names())}")
-    merged = {**_shipped(base).model_dump(exclude_defaults=True), **fields}
+    return override(_shipped(base), fields, where=where)
+
+
+def override(card: DatasetCard, fields: Mapping[str, Any], *, where: str) -> DatasetCard:
+    """The card with other values for some fields.
+
+    Raises:
+        CardError: unknown or malformed fields.
+    """
     try:
-        return DatasetCard.model_validate(merged)
+        return DatasetCard.model_validate({**card.model_dump(exclude_defaults=True), **fields})
     except (pydantic.ValidationError, DataError) as error:
         raise CardError(
             f"{where}: {_reasons(error)}. Fields of a card: {', '.join(DatasetCard.model_fields)}"

@@ -14,7 +14,7 @@ import numpy as np
 
 from satsqueeze.core.errors import BandError, CardError, DataError, LabelError
 from satsqueeze.core.labels import IGNORE
-from satsqueeze.data.card import DatasetCard, card_from, load_card, parse_yaml, read_yaml
+from satsqueeze.data.card import DatasetCard, card_from, load_card, override, parse_yaml, read_yaml
 from satsqueeze.data.filetree import FileTree, archives_in, list_files, read_bytes
 from satsqueeze.data.indexing import index_items
 from satsqueeze.data.item import Item, Role
@@ -73,7 +73,7 @@ def open_dataset(spec: str | Path, *, card: str | None = None) -> Dataset:
     Args:
         spec: a folder or zip archive (with ``card``, or holding ``dataset.yaml``, or laid out as the card ``folder``
             expects), or a YAML file with ``sources:``, a list of ``{card, path, role, name, weight, overrides}`` whose
-            paths are relative to it.
+            paths, also of card files, are relative to it.
         card: name of a card or path of a card file.
 
     Raises:
@@ -102,9 +102,9 @@ class _Source:
     weight: float | None = None
 
 
-def _card_for(path: Path, card: str | None) -> DatasetCard:
+def _card_for(path: Path, card: Any) -> DatasetCard:
     if card not in (None, "folder"):
-        return load_card(card)
+        return load_card(str(card))
     tree = list_files(path)
     own = min((file for file in tree.files if PurePosixPath(file).name == CARD_FILE), key=len, default=None)
     if own is None:
@@ -134,9 +134,10 @@ def _source(entry: Any, where: str, folder: Path) -> _Source:
     if weight is not None and not (isinstance(weight, int | float) and weight > 0):
         raise CardError(f"{where}: weight must be a positive number, got {weight!r}")
     path = folder / Path(str(entry["path"])).expanduser()
-    card = _card_for(path, entry.get("card"))
-    if entry.get("overrides"):
-        card = card_from({**card.model_dump(exclude_defaults=True), **entry["overrides"]}, where=where)
+    named = entry.get("card")
+    is_file = isinstance(named, str) and named.endswith((".yaml", ".yml"))
+    card = _card_for(path, str(folder / str(named)) if is_file else named)
+    card = override(card, entry.get("overrides") or {}, where=where)
     name = str(entry.get("name", card.name))
     if "/" in name:
         raise CardError(f"{where}: a source name cannot hold '/', got {name!r}")

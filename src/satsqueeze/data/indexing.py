@@ -163,7 +163,7 @@ def _item(card: DatasetCard, item_id: str, entry: _Found, labels: _Labels, group
         class_name=captured.get("label", ""),
         groups=(f"{card.group_space or card.name}/{groups.get(own, own)}",),
         stratum=_derived(card.stratum, captured) if card.stratum else "",
-        part=captured.get("split", ""),
+        part=captured.get("split", "").strip("_"),
     )
 
 

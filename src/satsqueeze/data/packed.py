@@ -198,7 +198,8 @@ def quantise(values: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[n
 
 def dequantise(stored: NDArray[np.int16], out: NDArray[np.float32]) -> None:
     """Write stored int16 (C, h, w) as float32 reflectance into ``out``, 0 where invalid."""
-    np.multiply(stored, np.float32(STEP), out=out, dtype=np.float32)
+    out[...] = stored  # converting and scaling in two passes is twice as fast as one mixed-type multiplication
+    out *= np.float32(STEP)
     invalid = stored[0] == INVALID
     if invalid.any():
         out[:, invalid] = 0

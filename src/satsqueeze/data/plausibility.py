@@ -39,12 +39,12 @@ def require_plausible(
         look: for the message.
 
     Raises:
-        RadiometryError: a mean magnitude above 2.5.
+        RadiometryError: the magnitude of a band's mean is above 2.5.
     """
     count = int(valid.sum())
     if not count or not channels:
         return
-    means = np.abs(values[list(channels)]).sum(axis=(1, 2), dtype=np.float64) / count
+    means = np.abs(values.sum(axis=(1, 2), dtype=np.float64)[list(channels)]) / count
     if means.max() > BRIGHTEST_MEAN:
         band = look.bands[channels[int(means.argmax())]]
         raise RadiometryError(

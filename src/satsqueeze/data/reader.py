@@ -138,7 +138,7 @@ def map_labels(raw: NDArray[Any], card: DatasetCard, *, where: str) -> NDArray[n
     if np.issubdtype(raw.dtype, np.floating):
         raw = _integral(raw, card.ignore, where)
     table = label_table(card)
-    values, inverse = _unique(raw)
+    values, places, inverse = _indexed(raw)
     unknown = [int(value) for value in values if int(value) not in table]
     if unknown:
         raise LabelError(
@@ -146,8 +146,10 @@ def map_labels(raw: NDArray[Any], card: DatasetCard, *, where: str) -> NDArray[n
             f"with 'label_map' in dataset.yaml, such as label_map: {{{unknown[0]}: {_example(card, unknown[0])}}} "
             f"(classes: {_classes_text(card)}, 255 = ignore)"
         )
-    lookup = np.array([table[int(value)] for value in values], dtype=np.uint8)
-    return lookup[inverse].reshape(raw.shape)
+    lookup = np.zeros(int(places.max(initial=0)) + 1, dtype=np.uint8)
+    lookup[places] = [table[int(value)] for value in values]
+    mapped: NDArray[np.uint8] = lookup[inverse].reshape(raw.shape)
+    return mapped
 
 
 def label_table(card: DatasetCard) -> Mapping[int, int]:
@@ -158,14 +160,13 @@ def label_table(card: DatasetCard) -> Mapping[int, int]:
     return table if card.ignore is None else {**table, card.ignore: IGNORE}
 
 
-def _unique(raw: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
+def _indexed(raw: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Values that occur, their places in a lookup table, and the place of every pixel."""
     if raw.dtype == np.uint8:
-        counts = np.bincount(raw.ravel(), minlength=256)
-        values = np.flatnonzero(counts)
-        positions = np.zeros(256, dtype=np.intp)
-        positions[values] = np.arange(len(values))
-        return values, positions[raw]
-    return np.unique(raw, return_inverse=True)
+        values = np.flatnonzero(np.bincount(raw.ravel(), minlength=256))
+        return values, values, raw
+    values, inverse = np.unique(raw, return_inverse=True)
+    return values, np.arange(len(values)), inverse
 
 
 def _integral(raw: NDArray[Any], ignore: int | None, where: str) -> NDArray[np.int64]:

@@ -288,7 +288,8 @@ def open_scene(
         RasterError, BandError, GridError, RadiometryError: see :class:`SceneReader`.
     """
     files = [paths] if isinstance(paths, str | Path) else list(paths)
-    rule = ReadRule(orders=(tuple(bands),) if bands else (), radiometry=radiometry)
+    stated = tuple(common_name(name) or name.strip().lower() for name in bands or ())
+    rule = ReadRule(orders=(stated,) if stated else (), radiometry=radiometry)
     return SceneReader([_local(path) for path in files], rule, want=want)
 
 
