@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from satsqueeze.core.scaling import Scaling
+from satsqueeze.export.onnx import export_fp32, flight_graph
 from satsqueeze.export.vectors import smooth_image
 from satsqueeze.nets.model import ModelCard, SegmentationModel, build_model
 from satsqueeze.nets.students import lite_student, plain_student
@@ -15,10 +18,9 @@ BANDS = ("blue", "green", "red", "nir")
 CLASSES = ("clear", "thick cloud", "thin cloud", "shadow")
 
 
-def make_model(family="unet", *, seed=0, **changes) -> SegmentationModel:
-    """A small network with lively norms, so that classes vary and folding matters."""
-    from dataclasses import replace
-
+@torch.no_grad()
+def build(family="unet", *, seed=0, **changes) -> SegmentationModel:
+    """A small network with lively norms, balanced classes and clear decisions, as training would give."""
     config = {"unet": plain_student, "lite": lite_student}[family](4, 3, in_channels=4, classes=4)
     scaling = Scaling(bands=BANDS, mean=(0.5, 0.52, 0.55, 0.6), std=(0.2, 0.21, 0.22, 0.25))
     card = ModelCard(
@@ -36,26 +38,27 @@ def make_model(family="unet", *, seed=0, **changes) -> SegmentationModel:
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.uniform_(-0.2, 0.2, generator=generator)
             module.running_var.uniform_(0.5, 2, generator=generator)
+    image = smooth_image(channels=4, height=64, width=64, generator=np.random.default_rng(seed))
+    head, logits = _last_convolution(model, torch.from_numpy(image[None]))
+    spread, transposed = logits.std(dim=(0, 2, 3)), isinstance(head, torch.nn.ConvTranspose2d)
+    head.bias.sub_(logits.mean(dim=(0, 2, 3))).div_(spread).mul_(4)
+    head.weight.div_(spread[:, None, None] if transposed else spread[:, None, None, None]).mul_(4)
     return model
 
 
-def brightness_classes(image):
-    """Classes by mean reflectance, so that a tiny network can learn them: uint8 (H, W)."""
-    return np.digitize(image.mean(axis=0), (0.45, 0.6, 0.75)).astype(np.uint8)
-
-
-def train(model, *, steps=40, seed=3):
-    """Teach a model the brightness classes; a trained model has margins, which quantisation needs."""
-    generator = np.random.default_rng(seed)
-    images = np.stack([smooth_image(channels=4, height=64, width=64, generator=generator) for _ in range(8)])
-    labels = torch.from_numpy(np.stack([brightness_classes(image) for image in images]).astype(np.int64))
-    optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
-    model.train()
-    for _ in range(steps):
-        optimiser.zero_grad()
-        torch.nn.functional.cross_entropy(model(torch.from_numpy(images)), labels).backward()
-        optimiser.step()
-    return model.eval()
+def _last_convolution(model, image):
+    """The module that makes the logits, and the logits."""
+    executed = []
+    kinds = (torch.nn.Conv2d, torch.nn.ConvTranspose2d)
+    handles = [
+        module.register_forward_hook(lambda module, *_: executed.append(module))
+        for module in model.modules()
+        if isinstance(module, kinds)
+    ]
+    logits = model(image)
+    for handle in handles:
+        handle.remove()
+    return executed[-1], logits
 
 
 class ImagesInMemory:
@@ -63,7 +66,7 @@ class ImagesInMemory:
 
     bands = ("nir", "swir16", "red", "green", "blue")
 
-    def __init__(self, *, count=4, side=70, seed=1) -> None:
+    def __init__(self, *, count=4, side=70, seed=1, labelled=True) -> None:
         generator = np.random.default_rng(seed)
         self.ids = tuple(f"item{i}" for i in range(count))
         images = [smooth_image(channels=5, height=side, width=side, generator=generator) for _ in range(count)]
@@ -71,7 +74,9 @@ class ImagesInMemory:
         self._valid[:3, :5] = False
         self._images = [image * self._valid for image in images]
         channels = [self.bands.index(band) for band in BANDS]
-        self._labels = [np.where(self._valid, brightness_classes(i[channels]), 255).astype(np.uint8) for i in images]
+        mean = [image[channels].mean(axis=0) for image in self._images]
+        label = [np.digitize(m, (0.45, 0.6, 0.75)) for m in mean]
+        self._labels = [np.where(self._valid, one if labelled else 255, 255).astype(np.uint8) for one in label]
 
     def position(self, id_):
         return self.ids.index(id_)
@@ -92,10 +97,33 @@ def _one_thread():
 
 
 @pytest.fixture(scope="session")
-def model():
-    return train(make_model())
+def make_model():
+    """``make_model(family="unet", seed=0, **config changes)``."""
+    return build
 
 
 @pytest.fixture(scope="session")
-def cache():
-    return ImagesInMemory()
+def make_cache():
+    """``make_cache(count=4, side=70, seed=1, labelled=True)``."""
+    return ImagesInMemory
+
+
+@pytest.fixture(scope="session")
+def model():
+    return build()
+
+
+@pytest.fixture(scope="session")
+def exported(model, tmp_path_factory):
+    """A model's flight graph and the ONNX file made of it."""
+    path = tmp_path_factory.mktemp("exported") / "fp32.onnx"
+    graph = flight_graph(model)
+    export_fp32(graph, path, metadata={"key": "value"})
+    return graph, path
+
+
+@pytest.fixture(scope="session")
+def windows():
+    """Float32 reflectance (4, 64, 64) each."""
+    generator = np.random.default_rng(5)
+    return [smooth_image(channels=4, height=64, width=64, generator=generator) for _ in range(4)]

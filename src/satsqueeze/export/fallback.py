@@ -37,14 +37,15 @@ class Found:
     graph: Graph
     verdict: Verdict
     sensitivity: dict[str, float]
-    """Per layer, how much of the drift goes away when it stays in float; empty where no search was needed."""
+    """Per layer, the drift of a graph in which it alone is quantised; empty where no search was needed."""
 
 
 def quantise_within(search: Search) -> Found:
     """Quantise everything; if that loses too much, give layers back to float, the most harmful first.
 
-    Harm is measured once per layer with all others quantised, so the search costs one graph per layer and one full
-    validation per step; steps grow, so few are needed.
+    Harm is the drift of a graph in which one layer alone is quantised. (Leaving one alone in float would not show a
+    tensor that cannot be rounded: both its maker and its taker round it.) The search costs one graph per layer and one
+    full validation per step; steps grow, so few are needed.
 
     Raises:
         ParityError: the loss stays above the limit with the allowed share of layers in float; names the layers.
@@ -53,8 +54,10 @@ def quantise_within(search: Search) -> Found:
     verdict = search.judge(graph)
     if verdict.loss <= search.allowed_loss:
         return Found(graph=graph, verdict=verdict, sensitivity={})
-    drift = search.drift(graph)
-    sensitivity = {layer: drift - search.drift(search.build((layer,))) for layer in search.layers}
+    sensitivity = {
+        layer: search.drift(search.build([other for other in search.layers if other != layer]))
+        for layer in search.layers
+    }
     ranked = sorted(search.layers, key=lambda layer: -sensitivity[layer])
     most = int(len(ranked) * search.allowed_share)
     for count in _steps(most):

@@ -13,6 +13,9 @@ from satsqueeze.core.errors import MissingDependencyError
 from satsqueeze.export.onnx import is_layer_of_network
 from satsqueeze.export.silence import quiet
 
+_SPLIT = "/WithoutBiases"
+"""What OpenVINO adds to a convolution's name when it makes its bias an addition of the old name."""
+
 
 def has_nncf() -> bool:
     """Whether OpenVINO and NNCF are installed."""
@@ -41,7 +44,7 @@ def write_openvino_int8(
 
         model = openvino.Core().read_model(fp32)
         names = [op.friendly_name for op in model.get_ops()]
-        ignored = [name for name in names if name in float_layers or not is_layer_of_network(name)]
+        ignored = [name for name in names if name.removesuffix(_SPLIT) in float_layers or not is_layer_of_network(name)]
         quantised = nncf.quantize(
             model,
             nncf.Dataset([window[None] for window in windows]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from satsqueeze.core.errors import ParityError
 from satsqueeze.core.package import FlightManifest, Graph
+from satsqueeze.core.run import plain
 from satsqueeze.export.onnx import INPUT, MASK, PROBABILITIES, FlightGraph
 from satsqueeze.export.validation import Verdict
 from satsqueeze.flight.engine import open_engine
@@ -73,10 +74,8 @@ class ParityReport:
     """Optional graphs that were not shipped, with the reason."""
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form."""
-        record: dict[str, Any] = asdict(self)
-        for verdict in record["int8"].values():
-            verdict.update({key: None for key in ("jaccard", "reference_jaccard") if np.isnan(verdict[key])})
+        """JSON-ready form; a Jaccard without foreground is None."""
+        record: dict[str, Any] = plain(self)
         return record
 
 

@@ -21,10 +21,10 @@ from satsqueeze.export.silence import quiet
 from satsqueeze.flight.engine import INPUT, open_engine
 
 Calibration = Literal["minmax", "percentile", "entropy"]
-LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-"""Operations with weights: the layers of the search for what stays in float."""
-_CARRIERS = ("Relu", "MaxPool", "AveragePool", "Concat", "Add", "Resize", "LeakyRelu")
-"""Operations that pass integers on, so that engines need not go back to float between layers."""
+LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Concat", "LeakyRelu")
+"""Operations that round what they take and give: the layers of the search for what stays in float."""
+_CARRIERS = ("Relu", "MaxPool", "AveragePool", "Resize")
+"""Operations that pass integers on where they get integers, so that engines need not go back to float."""
 _METHODS: dict[str, tuple[CalibrationMethod, dict[str, Any]]] = {
     "minmax": (CalibrationMethod.MinMax, {}),
     "percentile": (CalibrationMethod.Percentile, {"percentile": 99.99, "num_bins": 2048}),
@@ -48,8 +48,9 @@ class Quantiser:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Names of the layers with weights, in order of execution."""
-        return tuple(node.name for node in self._model.graph.node if node.op_type in LAYERS)
+        """Names of the layers that can be quantised, in order of execution."""
+        nodes = self._model.graph.node
+        return tuple(node.name for node in nodes if node.op_type in LAYERS and is_layer_of_network(node.name))
 
     @property
     def _always_float(self) -> list[str]:
