@@ -14,8 +14,9 @@ def test_folder_and_archive_list_the_same(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
-        for name in ("a/1.txt", "b/2.txt"):
+        for name in ("a/1.txt", "b/2.txt", "a/.4.txt"):
             archive.write(tmp_path / "set" / name, name)
+        archive.write(tmp_path / "set" / "a/1.txt", "__MACOSX/a/1.txt")
     folder, zipped = list_files(tmp_path / "set"), list_files(tmp_path / "set.zip")
     assert list(folder.files) == list(zipped.files)
     assert folder.root == zipped.root

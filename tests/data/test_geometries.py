@@ -193,6 +193,7 @@ def test_bigearthnet_v2(write_tiff, tmp_path):
     found = open_dataset(tmp_path, card="bigearthnet-v2")
     assert found.items[0].groups == (f"bigearthnet-v2/{product}",)
     assert read_sample(found.items[0], ("red",)).label[::30, 0].tolist() == [0, 8, 255, 18]
+    assert read_targets(found.items[0]) == (0, 8, 18)
 
 
 def test_sen12ms_cr_pairs_are_one_group(write_tiff, tmp_path):

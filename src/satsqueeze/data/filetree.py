@@ -89,8 +89,11 @@ def _members(archive: Path) -> dict[str, str]:
             names = sorted(info.filename for info in handle.infolist() if not info.is_dir())
     except (OSError, zipfile.BadZipFile) as error:
         raise RasterError(f"{archive} is not a readable zip archive ({error}); fetch it again") from error
-    hidden = ("__MACOSX/", ".")
-    return {base + name: f"/vsizip/{{{archive.as_posix()}}}/{name}" for name in names if not name.startswith(hidden)}
+    return {base + name: f"/vsizip/{{{archive.as_posix()}}}/{name}" for name in names if not _is_hidden(name)}
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
 
 
 def _folder(path: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -29,11 +29,19 @@ def open_raster(path: str) -> Any:
         RasterError: missing, empty, truncated, or no raster at all.
     """
     try:
-        with _OPENING, warnings.catch_warnings():
+        with _OPENING, warnings.catch_warnings(), _quick_in_archives(path):
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             return rasterio.open(path)
     except (RasterioError, OSError) as error:
         raise RasterError(f"{path} cannot be read as a raster: {error}; fetch or write the file again") from error
+
+
+def _quick_in_archives(path: str) -> AbstractContextManager[Any]:
+    """Looking for files beside each member of a large archive takes six times longer than reading it."""
+    if path.startswith("/vsizip/"):
+        quick: AbstractContextManager[Any] = rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR")
+        return quick
+    return nullcontext()
 
 
 @contextmanager

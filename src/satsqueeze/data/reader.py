@@ -115,11 +115,15 @@ def read_sample(item: Item, bands: Sequence[str]) -> Sample:
 def read_targets(item: Item) -> tuple[int, ...]:
     """Classes of a whole image, for classification and multi-label cards; sorted, without ignored ones.
 
+    A multi-label card with masks, such as BigEarthNet v2 with its reference maps, has the classes that occur.
+
     Raises:
         LabelError: no label, or names outside the card.
     """
     if item.card.label_kind == "path":
         return _classes_of([item.class_name], item)
+    if item.card.label_kind == "mask" and item.card.task == "multi-label":
+        return tuple(int(value) for value in np.unique(read_label(item)) if value != IGNORE)
     if item.card.label_kind != "json" or item.label is None:
         raise LabelError(f"{item.id} has no class list; expected {item.label_expected or 'a classification card'}")
     try:
