@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -32,6 +33,9 @@ def test_an_untouched_package_passes(package):
     assert [test.graph for test in report.tests] == ["fp32.onnx", "int8.onnx"]
     assert all(test.passed and test.mask_differences == 0 for test in report.tests)
     assert report.skipped == ()
+    record = json.loads(json.dumps(report.to_dict()))
+    assert (record["name"], record["verified"], len(record["tests"])) == ("hand-made", True, 2)
+    assert "int8.onnx: 0 of 1316 classes differ" in report.summary()
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -1,7 +1,6 @@
 """Flying a package: opening, verifying, predicting, writing masks. Sees the core only, never torch."""
 
-from satsqueeze.flight.mask import write_mask
-from satsqueeze.flight.quicklook import quicklook
+from satsqueeze.flight.mask import quicklook, write_mask
 from satsqueeze.flight.runtime import FlightModel, Prediction, open_package
 from satsqueeze.flight.verify import VerifyReport, verify_package
 

@@ -1,4 +1,4 @@
-"""Writing masks as cloud-optimised GeoTIFFs."""
+"""Writing masks: cloud-optimised GeoTIFFs for software, pictures for the eye."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from satsqueeze.core.files import replacing
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.raster import Georeference
 from satsqueeze.flight.palette import NODATA_COLOUR, Colour, class_colours
+from satsqueeze.flight.quicklook import quicklook
+
+__all__ = ["quicklook", "write_mask"]
 
 BLOCK = 512
 """Side of a compressed block, in pixels."""

@@ -29,8 +29,8 @@ def quicklook(
     mask: NDArray[np.uint8],
     path: Path | str,
     *,
-    bands: Sequence[str],
     classes: Sequence[str],
+    bands: Sequence[str] = ("red", "green", "blue"),
 ) -> None:
     """Write a PNG: the image in true colour, beside it the mask laid over it, below bars of the classes' shares.
 
@@ -38,8 +38,8 @@ def quicklook(
         image: float32 reflectance (C, H, W).
         mask: uint8 (H, W), class values, 255 = nodata; class 0 is left transparent.
         path: ``.png`` file to write, whole or not at all.
-        bands: names of the C channels; without red, green and blue the first three (or one) are shown.
         classes: name of each class value.
+        bands: names of the C channels; without red, green and blue the first three (or one) are shown.
 
     Raises:
         GridError: image and mask differ in size.

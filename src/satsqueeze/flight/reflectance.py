@@ -11,7 +11,7 @@ from satsqueeze.core.errors import RadiometryError
 
 HIGHEST_MEDIAN = 5.0
 """Reflectance above which the median of an image cannot lie; the brightest snow and cloud stay near 1."""
-SAMPLES = 256
+SAMPLES = 64
 """Rows and columns looked at, at most."""
 
 

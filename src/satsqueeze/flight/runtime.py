@@ -146,9 +146,12 @@ class FlightModel:
                 slice(rows.start - tile.read.row, rows.stop - tile.read.row),
                 slice(cols.start - tile.read.col, cols.stop - tile.read.col),
             )
-            mask[rows, cols] = np.where(missing[inner], IGNORE, result.mask[0][inner])
+            mask[rows, cols] = result.mask[0][inner]
+            if missing.any():
+                mask[rows, cols][missing[inner]] = IGNORE
             if chances is not None and result.probabilities is not None:
-                chances[:, rows, cols] = np.where(missing[inner], 0, result.probabilities[0][:, *inner])
+                chances[:, rows, cols] = result.probabilities[0][:, *inner]
+                chances[:, rows, cols][:, missing[inner]] = 0
         return mask, chances
 
     def _run_blended(
@@ -196,11 +199,14 @@ class _Source:
     def read(self, window: Window) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Values (C, h, w), 0 where missing, and (h, w) with True = missing."""
         values = Mirror(self.image).read(window, self.channels)
-        missing = np.logical_not(np.isfinite(values).all(axis=0))
+        with np.errstate(over="ignore", invalid="ignore"):
+            # One addition per value finds out whether any needs a closer look.
+            finite = bool(np.isfinite(values.sum()))
+        missing = np.zeros(values.shape[1:], np.bool_) if finite else np.logical_not(np.isfinite(values).all(axis=0))
         if self.valid is not None:
             missing |= Mirror(~self.valid[None]).read(window, [0])[0] > 0
         if missing.any():
-            values[:, missing] = 0
+            values = np.where(missing, np.float32(0), values)
         return values, missing
 
 

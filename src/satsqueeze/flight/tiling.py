@@ -84,11 +84,13 @@ class Mirror:
     """(C, H, W)."""
 
     def read(self, window: Window, channels: list[int]) -> NDArray[np.float32]:
-        """Float32 (len(channels), height, width); a side of one pixel is repeated."""
+        """Float32 (len(channels), height, width), perhaps a view of the image; a side of one pixel is repeated."""
         _, height, width = self.image.shape
         if window.stop_row <= height and window.stop_col <= width:
             rows, cols = window.slices
-            part = self.image[:, rows, cols][channels]
+            part = self.image[:, rows, cols]
+            if channels != list(range(len(part))):
+                part = part[channels]
         else:
             rows_read = _reflected(window.row, window.stop_row, height)
             cols_read = _reflected(window.col, window.stop_col, width)

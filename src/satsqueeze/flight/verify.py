@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from satsqueeze.core.errors import PackageError
 from satsqueeze.core.package import FlightManifest, verify
@@ -23,6 +24,27 @@ class VerifyReport:
     """One per graph that an installed engine can run."""
     skipped: tuple[str, ...]
     """Graphs without an installed engine, with the reason."""
+
+    def summary(self) -> str:
+        """One sentence for people, a line per graph."""
+        name, count = self.manifest.name, self.files
+        lines = [f"{name}: {count} files are as they were exported, and this machine reproduces the test vectors."]
+        lines += [
+            f"  {test.graph}: {test.mask_differences} of {test.pixels} classes differ, probabilities by "
+            f"{test.max_difference:.2g} at most"
+            for test in self.tests
+        ]
+        return "\n".join([*lines, *(f"  {reason} (not run)" for reason in self.skipped)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return {
+            "name": self.manifest.name,
+            "verified": True,
+            "files": self.files,
+            "tests": [asdict(test) for test in self.tests],
+            "skipped": list(self.skipped),
+        }
 
 
 def verify_package(path: Path | str, *, threads: int | None = None) -> VerifyReport:
