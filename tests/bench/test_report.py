@@ -116,7 +116,7 @@ FULL = ReportInputs(
 class Page(HTMLParser):
     """Collects identifiers, references and open tags."""
 
-    VOID = {"meta", "img", "hr", "br", "link", "path", "use", "rect"}
+    VOID = frozenset({"meta", "img", "hr", "br", "link", "path", "use", "rect"})
 
     def __init__(self, text):
         super().__init__()
