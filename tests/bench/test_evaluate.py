@@ -114,6 +114,7 @@ def test_bad_files_are_listed_and_the_job_goes_on(folder, tiny_package, write_sc
     write_scene(folder, "bad-label", image=image, label=np.full(cloud.shape, 7))
     write_scene(folder, "bad-size", image=image, label=cloud[:5])
     write_scene(folder, "no-label", image=image)
+    write_scene(folder, "all-ignored", image=image, label=np.full(cloud.shape, 255))
     write_scene(folder, "truncated", image=image, label=cloud)
     broken = folder / "images" / "truncated.tif"
     broken.write_bytes(broken.read_bytes()[:200])
@@ -122,10 +123,11 @@ def test_bad_files_are_listed_and_the_job_goes_on(folder, tiny_package, write_sc
     assert found["jaccard"] == 1
     assert found["images"] == 2
     files = [entry["file"] for entry in found["quarantined"]]
-    assert [name.rsplit("/", 1)[-1] for name in files] == ["bad-label.tif", "bad-size.tif", "no-label.tif", broken.name]
+    names = [name.rsplit("/", 1)[-1] for name in files]
+    assert names == ["all-ignored.tif", "bad-label.tif", "bad-size.tif", "no-label.tif", "truncated.tif"]
     assert all(entry["reason"] for entry in found["quarantined"])
-    assert "4 left out" in found["protocol"]
-    assert seen[-1] == (6, 6)
+    assert "5 left out" in found["protocol"]
+    assert seen[-1] == (7, 7)
 
 
 def test_when_nothing_can_be_scored_the_first_reason_is_told(folder, tiny_package, write_scene):

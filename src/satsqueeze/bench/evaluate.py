@@ -137,6 +137,11 @@ class _Tally:
         try:
             sample = read_sample(item, model.bands)
             raster = sample.raster
+            if (sample.label == IGNORE).all():
+                raise LabelError(
+                    "no pixel has both data and a label (all are nodata, NaN, saturated or ignored); expected at least "
+                    "one. Leave the image out, or correct 'nodata' in its card"
+                )
             found = model.predict(raster.values, raster.bands, probabilities=True, valid=raster.valid)
             self._count(item, sample.label, found, model.foreground)
         except (DataError, OSError, MemoryError) as error:
