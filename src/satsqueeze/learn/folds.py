@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from satsqueeze.core.errors import RunError, SplitError
@@ -56,7 +56,7 @@ def fit_folds(
         build: a fresh model for a fold.
         cache: images and labels.
         splits: one per fold; no two validate with the same image.
-        settings: the same for all folds.
+        settings: the same for all folds, but for the seed, to which the number of the fold is added.
         folder: fold k is trained in ``fold_<k>``.
         objective: see :func:`~satsqueeze.learn.fit.fit`.
         soft: see :func:`~satsqueeze.learn.fit.fit`.
@@ -74,8 +74,8 @@ def fit_folds(
     results: list[FitResult] = []
     pooled: Evaluation | None = None
     for fold, split in enumerate(splits):
-        model = build(fold)
-        results.append(fit(model, cache, split, settings, folder / f"fold_{fold}", objective=objective, soft=soft))
+        model, seeded = build(fold), replace(settings, seed=settings.seed + fold)
+        results.append(fit(model, cache, split, seeded, folder / f"fold_{fold}", objective=objective, soft=soft))
         pooled = pooled or empty_evaluation(model, cache)
         _add(pooled, model, cache, split, settings)
     if pooled is None:
