@@ -5,10 +5,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import docstring_parser
-from jsonargparse import ArgumentParser, set_parsing_settings
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
+
+from satsqueeze.core.errors import SettingsError
+
+Settings = TypeVar("Settings")
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
@@ -42,3 +47,19 @@ def parse(function: Callable[..., Any], arguments: Sequence[str], *, prog: str) 
 def _help(function: Callable[..., Any], name: str) -> str:
     documented = docstring_parser.parse(inspect.getdoc(function) or "").params
     return next((p.description or "" for p in documented if p.arg_name == name), "")
+
+
+def read_settings(kind: type[Settings], path: Path) -> Settings:
+    """Read a settings dataclass from a YAML file; anchors and merges are allowed.
+
+    Raises:
+        SettingsError: the file is absent, malformed, or names what the settings do not have.
+    """
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--settings", type=kind)
+    try:
+        record = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found: Settings = parser.instantiate(parser.parse_object({"settings": record}))["settings"]
+    except (OSError, yaml.YAMLError, ArgumentError) as error:
+        raise SettingsError(f"{path} does not hold {kind.__name__}: {error}") from error
+    return found

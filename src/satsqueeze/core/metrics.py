@@ -117,9 +117,17 @@ class SegmentationMetrics:
             image: identifier for the per-image mean.
             group: identifier of the scene or location, or of the source, for the per-group scores.
         """
-        counts = confusion(truth, predicted, self.classes)
+        self.add(confusion(truth, predicted, self.classes), image=image, group=group)
+
+    def add(self, counts: NDArray[np.int64], *, image: str, group: str = "") -> None:
+        """Add confusion counts (K, K) of one image, or of a further part of it."""
         self._images[image] = self._images.get(image, 0) + counts
         self._groups[image] = group
+
+    @property
+    def images(self) -> dict[str, NDArray[np.int64]]:
+        """Confusion counts (K, K) of every image."""
+        return dict(self._images)
 
     @property
     def matrix(self) -> NDArray[np.int64]:

@@ -22,7 +22,7 @@ class FitSettings:
     """Pixels (h, w)."""
     learning_rate: float = 1e-2
     optimiser: OptimiserName = "sgd"
-    """``sgd`` has Nesterov momentum 0.99."""
+    """``sgd`` has Nesterov momentum 0.99; ``muon`` suits small networks and short runs."""
     schedule: ScheduleName = "poly"
     weight_decay: float = 3e-5
     clip_norm: float = 12.0
@@ -67,7 +67,7 @@ class FitSettings:
                 raise SettingsError(f"fit setting '{name}' must lie in [0, 1], got {value}")
         if self.keep not in ("best", "last"):
             raise SettingsError(f"fit setting 'keep' must be best or last, got {self.keep!r}")
-        if self.optimiser not in ("sgd", "adamw") or self.precision not in ("auto", "bf16", "fp32"):
+        if self.optimiser not in ("sgd", "adamw", "muon") or self.precision not in ("auto", "bf16", "fp32"):
             raise SettingsError(f"unknown optimiser {self.optimiser!r} or precision {self.precision!r}")
         self.learning_rate_at(0)
 

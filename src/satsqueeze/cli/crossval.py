@@ -1,0 +1,31 @@
+"""``satsqueeze crossval``: cross-validate a recipe, and ship its best student."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from satsqueeze.bench.crossval import Crossval, CrossvalSettings
+from satsqueeze.cli.flags import read_settings
+from satsqueeze.core.run import RunFolder
+
+
+def crossval(
+    recipe: Path, out: Path = Path("runs/crossval"), ship: Path | None = None, student: str = ""
+) -> int:
+    """Cross-validate threshold, baselines, teachers and students by scene; resumable at every training.
+
+    Args:
+        recipe: YAML file with the data, the folds and the networks.
+        out: run folder; created if absent.
+        ship: also train a student on all scenes and write it as a flight package to this folder.
+        student: name of the student to ship.
+    """
+    work = Crossval(read_settings(CrossvalSettings, recipe), RunFolder(out))
+    for row in work.execute():
+        found = row.scores[0]
+        spread = "" if found.spread is None else f" +- {found.spread:.3f}"
+        print(f"{row.name:<24} {row.precision:<5} Jaccard {found.jaccard:.3f}{spread}  ({found.images} images)")
+    if ship is not None:
+        work.ship(student, ship)
+        print(f"shipped {ship}")
+    return 0

@@ -1,0 +1,142 @@
+"""Makes a training set of composites and generated scenes, written like any other data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from satsqueeze.core.errors import DataError, SettingsError
+from satsqueeze.core.files import write_text
+from satsqueeze.data.compose.clouds import Labelled, paste, procedural_cloud
+from satsqueeze.data.compose.surfaces import bright_objects, recolour, snowy_mountains
+from satsqueeze.data.dataset import Dataset
+from satsqueeze.data.reader import read_image
+from satsqueeze.data.synth import DatasetSettings, SceneSettings, SynthScene, card_dict, generate_scene, write_scene
+from satsqueeze.data.synth.biomes import Biome
+
+BANDS = ("blue", "green", "red", "nir")
+_BIOMES: tuple[Biome, ...] = (
+    "farmland", "forest", "urban", "coast", "wetland", "desert", "snow", "mountain", "savanna",
+)  # fmt: skip
+_BIOME_SHARES = (0.08, 0.08, 0.08, 0.10, 0.08, 0.20, 0.20, 0.10, 0.08)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComposeSettings:
+    """How many images, and of what kind."""
+
+    composites: int = 1000
+    """Images of real ground under procedural cloud."""
+    scenes: int = 600
+    """Wholly generated scenes, every third without a cloud."""
+    size: int = 192
+    """Height and width in pixels."""
+    clear_share: float = 0.4
+    """Share of composites without a cloud, so that a bright surface does not predict one."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.composites, self.scenes) < 0 or self.size < 32 or not 0 <= self.clear_share <= 1:
+            raise SettingsError(
+                f"composites and scenes must not be negative, size >= 32 and clear_share in [0, 1]; got "
+                f"{self.composites}, {self.scenes}, {self.size}, {self.clear_share}"
+            )
+
+
+def compose(
+    grounds: Dataset, settings: ComposeSettings, folder: Path, on_progress: Callable[[int, int], None] | None = None
+) -> int:
+    """Write composites and scenes with their card; images that exist are kept, so a killed run continues.
+
+    Args:
+        grounds: images of clear ground with blue, green, red and nir.
+        settings: see there.
+        folder: gets images/, labels/, landcover/ and dataset.yaml.
+        on_progress: called with (done, total).
+
+    Returns:
+        Number of images.
+
+    Raises:
+        DataError: composites are asked for, but there is no wholly valid image of clear ground.
+    """
+    images = [image for item in grounds.items if (image := _clear(item)) is not None] if settings.composites else []
+    if settings.composites and not images:
+        raise DataError("no image of clear ground without nodata; composites need at least one")
+    total = settings.composites + settings.scenes
+    for number in range(total):
+        name = f"composite{number:05d}" if number < settings.composites else f"scene{number:05d}"
+        if not (folder / "landcover" / f"{name}.tif").exists():
+            rng = np.random.Generator(np.random.Philox(key=[settings.seed, number]))
+            made = _composite(images, settings, rng) if number < settings.composites else _scene(settings, number, rng)
+            write_scene(made, folder, name)
+        if on_progress:
+            on_progress(number + 1, total)
+    card = {**card_dict(DatasetSettings(seed=settings.seed, bands=BANDS)), "name": "composed"}
+    write_text(folder / "dataset.yaml", yaml.safe_dump(card, sort_keys=False))
+    return total
+
+
+def _clear(item: object) -> NDArray[np.float32] | None:
+    raster = read_image(item, BANDS)  # type: ignore[arg-type]
+    return raster.values if raster.valid.all() else None
+
+
+def _composite(
+    images: Sequence[NDArray[np.float32]], settings: ComposeSettings, rng: np.random.Generator
+) -> SynthScene:
+    ground = _crop(images[rng.integers(len(images))], settings.size, rng)
+    kind = rng.random()
+    if kind < 0.40:
+        ground = recolour(ground, rng)
+    elif kind < 0.55:
+        ground = snowy_mountains(ground, rng)
+    elif kind < 0.67:
+        ground = bright_objects(ground, rng)
+    if rng.random() < settings.clear_share:
+        return _as_scene(Labelled(image=ground, label=np.zeros(ground.shape[1:], np.uint8)))
+    return _as_scene(paste(ground, procedural_cloud(settings.size, rng), rng))
+
+
+def _scene(settings: ComposeSettings, number: int, rng: np.random.Generator) -> SynthScene:
+    return generate_scene(
+        SceneSettings(
+            seed=int(rng.integers(2**31)),
+            height=settings.size,
+            width=settings.size,
+            gsd=float(rng.choice([10, 20, 30])),
+            biome=_BIOMES[rng.choice(len(_BIOMES), p=_BIOME_SHARES)],
+            nodata_probability=0.03,
+            thin_opacity=0.1,
+            cloud_fraction=0.0 if number % 3 == 0 else None,
+        )
+    )
+
+
+def _crop(image: NDArray[np.float32], size: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """A random window, mirrored onwards where the image is smaller, under a random flip or transposition."""
+    short = [max(0, size - edge) for edge in image.shape[1:]]
+    padded = np.pad(image, ((0, 0), (0, short[0]), (0, short[1])), mode="symmetric")
+    row, col = (int(rng.integers(0, edge - size + 1)) for edge in padded.shape[1:])
+    window = padded[:, row : row + size, col : col + size]
+    window = window[:, :: rng.choice([1, -1]), :: rng.choice([1, -1])]
+    return np.ascontiguousarray(window.transpose(0, 2, 1) if rng.random() < 0.5 else window)
+
+
+def _as_scene(made: Labelled) -> SynthScene:
+    return SynthScene(
+        reflectance=made.image,
+        labels=made.label,
+        land_cover=np.full(made.label.shape, 255, np.uint8),
+        valid=np.ones(made.label.shape, bool),
+        bands=BANDS,
+        gsd=10.0,
+        sun_zenith_deg=0.0,
+        sun_azimuth_deg=0.0,
+        biome="farmland",
+    )
