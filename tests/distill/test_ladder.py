@@ -42,7 +42,7 @@ def test_limits_exclude_larger_rungs(budget, name):
     assert choose(LADDER, budget).name == name
 
 
-def test_compression_is_met_within_three_percent():
+def test_compression_is_nearly_met():
     assert choose(LADDER, Budget(), compression=10.2).name == "middle"
     assert choose(LADDER, Budget(), compression=11).name == "small"
 

@@ -26,7 +26,7 @@ class Command:
 
 
 COMMANDS = (
-    Command(("demo",), "squeeze", "demo", "the whole job on generated data, in minutes"),
+    Command(("demo",), "demo", "demo", "the whole job on generated data, in minutes"),
     Command(("squeeze",), "squeeze", "squeeze", "data set in, flight package and report out; resumable"),
     Command(("predict",), "predict", "predict", "mask an image with a flight package"),
     Command(("evaluate",), "evaluate", "evaluate", "score a flight package on a labelled data set"),
@@ -36,13 +36,14 @@ COMMANDS = (
     Command(("data", "describe"), "data", "describe", "one data set: bands, classes, licence, how to get it"),
     Command(("data", "check"), "data", "check", "read every file and report every problem"),
     Command(("synth",), "synth", "synth", "generate labelled scenes"),
-    Command(("fingerprint",), "stages", "fingerprint", "pack a data set and take its fingerprint"),
-    Command(("plan",), "stages", "plan", "plan network and training, every decision with its reason"),
-    Command(("train",), "stages", "train", "train the planned teacher, fold by fold"),
-    Command(("distill",), "stages", "distill", "train the ladder of students from the teacher"),
-    Command(("export",), "stages", "export", "export, quantise and prove a student as a flight package"),
-    Command(("bench",), "stages", "bench", "measure every model of a run"),
-    Command(("report",), "stages", "report", "write the HTML report of a run"),
+    Command(("compose",), "compose", "compose", "lay procedural clouds over clear ground, with exact labels"),
+    Command(("fingerprint",), "fingerprint", "fingerprint", "pack a data set and take its fingerprint"),
+    Command(("plan",), "plan", "plan", "plan network and training, every decision with its reason"),
+    Command(("train",), "train", "train", "train the planned teacher, fold by fold"),
+    Command(("distill",), "distill", "distill", "train the ladder of students from the teacher"),
+    Command(("export",), "export", "export", "export, quantise and prove the students as flight packages"),
+    Command(("bench",), "bench", "bench", "measure every model of a run"),
+    Command(("report",), "report", "report", "write the HTML report of a run"),
     Command(("crossval",), "crossval", "crossval", "grouped cross-validation of baselines, teacher and students"),
 )
 

@@ -18,6 +18,7 @@ SHIPPED = "cloud-s2l8-4band"
 
 def predict(
     images: list[Path],
+    *,
     out: Path = Path("mask.tif"),
     package: Path | None = None,
     bands: list[str] | None = None,

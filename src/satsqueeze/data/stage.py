@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.errors import RunError, SettingsError
 from satsqueeze.core.files import read_json, write_json
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.cache import PackedCache, pack
@@ -13,6 +15,7 @@ from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.fingerprint import Fingerprint, fingerprint
 from satsqueeze.data.splits import Split, grouped_folds, holdout, load_splits, save_splits
 
+STAGE = "data"
 CACHE, SPLITS, FINGERPRINT = "data/cache", "data/splits.json", "fingerprint.json"
 
 
@@ -51,6 +54,11 @@ class Prepared:
     folds: tuple[Split, ...]
     """Splits of all other items."""
 
+    @property
+    def key(self) -> dict[str, Any]:
+        """What later stages depend on."""
+        return {"data": self.cache.fingerprint, "test": self.test, "folds": self.folds}
+
 
 def prepare(
     settings: PrepareSettings, run: RunFolder, on_progress: Callable[[int, int], None] | None = None
@@ -60,17 +68,25 @@ def prepare(
     Raises:
         DataError: see :func:`satsqueeze.data.dataset.open_dataset` and :func:`satsqueeze.data.cache.pack`.
         SplitError: too few scenes for the split.
+        RunError: the run folder is about other data, bands or splits.
     """
-    if not run.is_done("data", settings):
+    if not run.is_done(STAGE, settings):
+        if (run / f"stages/{STAGE}.json").exists():
+            raise RunError(
+                f"{run.path} was made from other data or another split than asked for now (its settings stand in "
+                f"stages/{STAGE}.json); choose a new --out folder"
+            )
+        started = time.monotonic()
         dataset = open_dataset(settings.data, card=settings.card)
         cache = pack(dataset, run / CACHE, bands=settings.bands or None, on_progress=on_progress)
         aside = holdout(cache.entries, share=settings.test_share, seed=settings.seed)
         rest = [entry for entry in cache.entries if entry.id in set(aside.train)]
         folds = grouped_folds(rest, folds=settings.folds, seed=settings.seed)
         save_splits(run / SPLITS, (aside, *folds))
-        write_json(run / FINGERPRINT, fingerprint(cache, aside.train).to_dict())
+        found = fingerprint(cache, aside.train).to_dict()
         result = {"items": len(cache.entries), "quarantined": len(cache.quarantine), "test": len(aside.validation)}
-        run.finish("data", settings, result, seconds=0.0)
+        write_json(run / FINGERPRINT, found)
+        run.finish(STAGE, settings, result, time.monotonic() - started)
     return load_prepared(run)
 
 

@@ -9,6 +9,9 @@ from typing import Any
 from satsqueeze.core.errors import BudgetError
 from satsqueeze.plan.budget import FIGURES, Budget
 
+NEARLY = 0.95
+"""Share of a wanted compression that counts as meeting it, since widths come in whole channels."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rung:
@@ -48,13 +51,13 @@ def choose(rungs: Sequence[Rung], budget: Budget, *, compression: float = 0.0) -
     Args:
         rungs: at least one.
         budget: limits on parameters, MACs per pixel and activation bytes.
-        compression: least ratio of teacher to student parameters; 0 for no such limit. A rung within 3 % of it counts
-            as meeting it, since widths come in whole channels.
+        compression: least ratio of teacher to student parameters; 0 for no such limit; ``NEARLY`` of it counts as
+            meeting it.
 
     Raises:
         BudgetError: no rung meets the limits; the message names the nearest.
     """
-    fitting = [r for r in rungs if not r.exceeded(budget) and r.compression >= 0.97 * compression]
+    fitting = [r for r in rungs if not r.exceeded(budget) and r.compression >= NEARLY * compression]
     if fitting:
         return max(fitting, key=lambda rung: (rung.jaccard, -rung.parameters))
     smallest = min(rungs, key=lambda rung: rung.parameters)

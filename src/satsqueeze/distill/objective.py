@@ -60,11 +60,13 @@ class Distillation:
         hard: loss on labels.
         weight: share of the teacher, 0 (labels only) to 1 (teacher only).
         temperature: softening of both distributions, > 0.
+        teachers: who gave the soft targets, for the record.
     """
 
     hard: Objective
     weight: float
     temperature: float
+    teachers: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight <= 1 or self.temperature <= 0:

@@ -9,10 +9,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from satsqueeze.core.bands import band_positions
 from satsqueeze.core.errors import RunError
 from satsqueeze.core.files import read_json, replacing, write_json
+from satsqueeze.core.run import fingerprint_of
 from satsqueeze.core.window import Window
 from satsqueeze.data.cache import PackedCache
+
+RECORD = "soft.json"
 
 
 class Teacher(Protocol):
@@ -21,6 +25,8 @@ class Teacher(Protocol):
     name: str
     bands: tuple[str, ...]
     classes: tuple[str, ...]
+    fingerprint: str
+    """Changes whenever the answers may."""
 
     def probabilities(self, reflectance: NDArray[np.float32]) -> NDArray[np.float32]:
         """Float32 probabilities (K, H, W) of float32 reflectance (C, H, W), bands in the order of ``bands``."""
@@ -39,8 +45,13 @@ class SoftCache:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.record = read_json(folder / "soft.json")
+        self.record = read_json(folder / RECORD)
         self._arrays: dict[str, NDArray[np.uint8]] = {}
+
+    @property
+    def teachers(self) -> str:
+        """Who answered, for the record."""
+        return ", ".join(f"{one['name']} {one['fingerprint'][:12]}" for one in self.record["teachers"])
 
     def window(self, id: str, window: Window) -> NDArray[np.uint8]:  # noqa: A002 - the sampler's protocol
         """Probabilities times 255, uint8 (K, h, w); 0 outside of the image and where the image is invalid.
@@ -78,24 +89,31 @@ def teach(
         teachers: at least one; the mean of their probabilities is kept.
         cache: the images.
         ids: items to ask about; they need no labels.
-        folder: where the answers are kept.
+        folder: each set of teachers, images and items gets a folder of its own in it.
         on_progress: called with (done, total).
 
     Raises:
-        RunError: teachers whose classes differ from the data's, or no teacher.
+        RunError: teachers whose classes differ from the data's, or no teacher; a full disk.
+        BandError: a teacher needs a band that the data lacks.
     """
     _check(teachers, cache)
     files = {item: f"{i:06d}.npy" for i, item in enumerate(sorted(ids))}
-    record = {"teachers": [teacher.name for teacher in teachers], "classes": list(cache.classes), "files": files}
-    if (folder / "soft.json").exists() and read_json(folder / "soft.json") == record:
-        return SoftCache(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    record = {
+        "teachers": [{"name": teacher.name, "fingerprint": teacher.fingerprint} for teacher in teachers],
+        "data": cache.fingerprint,
+        "classes": list(cache.classes),
+        "files": files,
+    }
+    folder = folder / fingerprint_of(record)[:12]
     for done, (item, name) in enumerate(files.items()):
         if on_progress:
             on_progress(done, len(files))
         if not (folder / name).exists():
             _save(folder / name, _answer(teachers, cache, item))
-    write_json(folder / "soft.json", record)
+    if on_progress:
+        on_progress(len(files), len(files))
+    if not (folder / RECORD).exists():
+        write_json(folder / RECORD, record)
     return SoftCache(folder)
 
 
@@ -104,8 +122,8 @@ def _answer(teachers: Sequence[Teacher], cache: PackedCache, item: str) -> NDArr
     image, valid = cache.image(position), cache.valid(position)
     total = np.zeros((len(cache.classes), *valid.shape), np.float32)
     for teacher in teachers:
-        total += teacher.probabilities(image[[cache.bands.index(band) for band in teacher.bands]])
-    quantised = np.rint(total * (255 / len(teachers))).astype(np.uint8)
+        total += teacher.probabilities(image[band_positions(cache.bands, teacher.bands)])
+    quantised = np.rint(np.clip(total / len(teachers), 0, 1) * 255).astype(np.uint8)
     return np.where(valid, quantised, np.uint8(0))
 
 
@@ -121,11 +139,6 @@ def _check(teachers: Sequence[Teacher], cache: PackedCache) -> None:
         if tuple(teacher.classes) != tuple(cache.classes):
             raise RunError(
                 f"teacher '{teacher.name}' knows the classes {', '.join(teacher.classes)}, the data has "
-                f"{', '.join(cache.classes)}; give a class map, or a teacher of the same classes"
+                f"{', '.join(cache.classes)}; map them in its contract, or take a teacher of the same classes"
             )
-        missing = [band for band in teacher.bands if band not in cache.bands]
-        if missing:
-            raise RunError(
-                f"teacher '{teacher.name}' needs the band(s) {', '.join(missing)}, the data has "
-                f"{', '.join(cache.bands)}; pack the data with those bands too"
-            )
+        band_positions(cache.bands, teacher.bands)

@@ -5,24 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.errors import BudgetError, SettingsError
 from satsqueeze.core.files import read_json, write_json
 from satsqueeze.data.cache import PackedCache
 from satsqueeze.data.splits import Split
-from satsqueeze.distill.ladder import Rung
+from satsqueeze.distill.ladder import NEARLY, Rung
 from satsqueeze.distill.objective import Distillation
 from satsqueeze.distill.soft import SoftCache
+from satsqueeze.distill.teachers import Asking
 from satsqueeze.learn.augment import AugmentSettings
 from satsqueeze.learn.fit import fit
 from satsqueeze.learn.losses import DiceCE
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.nets.card import ModelCard
-from satsqueeze.nets.cost import cost
+from satsqueeze.nets.cost import Cost, cost
 from satsqueeze.nets.model import build_model, load_model
-from satsqueeze.nets.students import StudentCard, student_card, student_for_ratio
+from satsqueeze.nets.students import StudentCard, StudentFamily, student_card, student_for
+from satsqueeze.plan.budget import Budget
 
 LADDER = "ladder.json"
+FAMILIES: tuple[StudentFamily, ...] = ("unet", "lite")
 
 
 def _student_fit() -> FitSettings:
@@ -41,12 +45,19 @@ def _student_fit() -> FitSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class DistillSettings:
-    """How students learn."""
+    """Who teaches whom, and how students learn."""
 
+    teachers: tuple[str, ...] = ()
+    """Teachers besides the run's own ensemble: run folders, model folders, or ONNX files with their contracts."""
+    own_teacher: bool = True
+    """Whether the run's own fold ensemble teaches."""
+    asking: Asking = field(default_factory=Asking)
     students: tuple[str, ...] = ()
-    """Names of rungs to train besides the one of the wanted compression, such as unet-8 or lite-16."""
+    """Names of rungs to train besides those of the wanted compression, such as unet-8 or lite-16."""
     compression: float = 280.0
-    """How many times fewer parameters than the teacher network the main student has."""
+    """How many times fewer parameters than one network of the teacher the main students have."""
+    budget: Budget = field(default_factory=Budget)
+    """Limits on the student that is chosen."""
     weight: float = 0.5
     """Share of the teacher in the loss, 0 to 1."""
     temperature: float = 2.0
@@ -54,24 +65,57 @@ class DistillSettings:
     fit: FitSettings = field(default_factory=_student_fit)
 
     def __post_init__(self) -> None:
-        if self.compression < 1:
+        if not self.compression >= 1:
             raise SettingsError(f"compression must be at least 1, got {self.compression}")
+        if not (self.teachers or self.own_teacher):
+            raise SettingsError("distillation needs a teacher; name some in 'teachers' or keep 'own_teacher'")
+        Distillation(hard=DiceCE(), weight=self.weight, temperature=self.temperature)
 
 
-def rungs_for(settings: DistillSettings, teacher: ModelCard, teacher_parameters: int) -> list[StudentCard]:
-    """The students to train: the plain and the lite one of the wanted compression, then those asked for by name.
+def rungs_for(settings: DistillSettings, like: ModelCard, teacher_parameters: int, *, side: int) -> list[StudentCard]:
+    """The students to train: of each family the largest that meets compression and budget, then those asked for.
+
+    Args:
+        settings: see there.
+        like: teacher card whose bands and classes the students take over.
+        teacher_parameters: of one network of the teacher.
+        side: height and width in pixels at which activations are counted.
 
     Raises:
         BudgetError: no student is that small.
         SettingsError: an unknown name.
     """
-    sizes = {"in_channels": len(teacher.bands), "classes": len(teacher.classes)}
-    main = [
-        student_for_ratio(teacher_parameters, 0.97 * settings.compression, **sizes, family=family)
-        for family in ("unet", "lite")
-    ]
-    cards = [*main, *(student_card(name) for name in settings.students)]
+    limit = int(teacher_parameters / (NEARLY * settings.compression))
+    found: list[StudentCard] = []
+    reasons: list[str] = []
+    for family in FAMILIES:
+        try:
+            found.append(_largest(family, limit, settings.budget, like, side=side))
+        except BudgetError as error:
+            reasons.append(str(error))
+    if not found:
+        raise BudgetError(
+            f"no student meets the compression of {settings.compression:g} from {teacher_parameters} parameters and "
+            f"the budget: {'; '.join(reasons)}"
+        )
+    cards = [*found, *(student_card(name) for name in settings.students)]
     return list({card.name: card for card in cards}.values())
+
+
+def _largest(family: StudentFamily, limit: int, budget: Budget, like: ModelCard, *, side: int) -> StudentCard:
+    limit = min(limit, budget.parameters or limit)
+    while True:
+        student = student_for(limit, in_channels=len(like.bands), classes=len(like.classes), family=family)
+        figures = cost(build_model(student_model_card(student, like), seed=0), height=side, width=side)
+        if not rung_of(student.name, figures).exceeded(budget):
+            return student
+        limit = figures.parameters - 1
+
+
+def student_model_card(student: StudentCard, like: ModelCard) -> ModelCard:
+    """The card of a student with the bands, classes and scaling of its teacher."""
+    config = student.fitted(in_channels=len(like.bands), classes=len(like.classes))
+    return replace(like, name=student.name, family="unet", config=config, normalisation="dataset")
 
 
 def train_student(
@@ -79,9 +123,10 @@ def train_student(
     like: ModelCard,
     cache: PackedCache,
     split: Split,
-    soft: SoftCache | None,
+    *,
     settings: DistillSettings,
     folder: Path,
+    soft: SoftCache | None,
 ) -> Path:
     """Train one student; with ``soft`` None, from labels alone.
 
@@ -90,17 +135,32 @@ def train_student(
         like: teacher card whose bands, classes and scaling the student takes over.
         cache: images and labels.
         split: what to train on, and what to choose the best epoch by.
-        soft: teacher outputs for every training item.
         settings: see there.
         folder: where the model goes.
+        soft: teacher outputs for every training item.
+
+    Raises:
+        TrainError: see :func:`satsqueeze.learn.fit.fit`.
     """
-    config = student.fitted(in_channels=len(like.bands), classes=len(like.classes))
-    card = replace(like, name=student.name, family="unet", config=config, normalisation="dataset")
-    model = build_model(card, seed=settings.fit.seed)
-    objective = (
-        DiceCE() if soft is None else Distillation(hard=DiceCE(), weight=settings.weight, temperature=settings.temperature)
-    )
+    model = build_model(student_model_card(student, like), seed=settings.fit.seed)
+    objective: DiceCE | Distillation = DiceCE()
+    if soft is not None:
+        objective = Distillation(
+            hard=DiceCE(), weight=settings.weight, temperature=settings.temperature, teachers=soft.teachers
+        )
     return fit(model, cache, split, settings.fit, folder, objective=objective, soft=soft).folder
+
+
+def rung_of(name: str, figures: Cost, **measured: Any) -> Rung:
+    """A rung of which only the cost is known, or also what was measured."""
+    unknown: dict[str, Any] = {"folder": "", "jaccard": 0.0, "compression": 0.0, "train_minutes": 0.0}
+    return Rung(
+        name=name,
+        parameters=figures.parameters,
+        macs_per_pixel=figures.macs_per_pixel,
+        activation_bytes=figures.peak_activation_bytes,
+        **{**unknown, **measured},
+    )
 
 
 def measure_rung(student: str, folder: Path, root: Path, *, teacher_parameters: int, side: int) -> Rung:
@@ -115,12 +175,10 @@ def measure_rung(student: str, folder: Path, root: Path, *, teacher_parameters: 
     """
     figures = cost(load_model(folder), height=side, width=side)
     metrics = read_json(folder / "metrics.json")
-    return Rung(
-        name=student,
+    return rung_of(
+        student,
+        figures,
         folder=folder.relative_to(root).as_posix(),
-        parameters=figures.parameters,
-        macs_per_pixel=figures.macs_per_pixel,
-        activation_bytes=figures.peak_activation_bytes,
         jaccard=float(metrics["validation"]["jaccard"] or 0.0),
         compression=teacher_parameters / figures.parameters,
         train_minutes=metrics["seconds"] / 60,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import onnxruntime
@@ -12,40 +14,65 @@ import pydantic
 import yaml
 from numpy.typing import NDArray
 
-from satsqueeze.core.errors import CardError
+from satsqueeze.core.errors import CardError, RunError
+from satsqueeze.core.files import sha256
+from satsqueeze.core.run import fingerprint_of
 from satsqueeze.core.window import cover
-from satsqueeze.learn.sliding import predict_logits
-from satsqueeze.nets.model import SegmentationModel
+from satsqueeze.distill.soft import Teacher
+from satsqueeze.learn.ensemble import Ensemble
+from satsqueeze.learn.segmenter import Precision
+from satsqueeze.learn.sliding import predict_logits, probabilities_of
+from satsqueeze.learn.stage import load_folds
+from satsqueeze.nets.model import SegmentationModel, load_model
+from satsqueeze.plan.stage import TrainPlan
+
+_SUM_TOLERANCE = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asking:
+    """How our own models are asked."""
+
+    mirror: bool = True
+    """Average over the four mirror images."""
+    precision: Precision = "auto"
+    """``auto``: bf16 where it is fast; its error is below the quantum of the cached answers."""
 
 
 class ModelTeacher:
-    """Models of ours whose logits are averaged, asked with overlapping windows and mirrored images.
+    """Models of ours whose logits are averaged, asked in overlapping windows.
 
     Args:
         name: for the record.
-        models: an ensemble of at least one; same bands and classes.
+        models: at least one; same bands and classes.
         window: side of the sliding window in pixels.
-        mirror: average over the four flips as well.
+        asking: see there.
     """
 
-    def __init__(self, name: str, models: Sequence[SegmentationModel], *, window: int, mirror: bool = True) -> None:
+    def __init__(
+        self, name: str, models: Sequence[SegmentationModel], *, window: int, asking: Asking | None = None
+    ) -> None:
         self.name = name
         self.bands = models[0].card.bands
         self.classes = models[0].card.classes
-        self._models = tuple(models)
+        self.ensemble = Ensemble(models)
         self._window = window
-        self._mirror = mirror
+        self._asking = asking or Asking()
+        states = [model.state_dict() for model in models]
+        self.fingerprint = fingerprint_of([window, self._asking, [_digest(state) for state in states]])
 
     def probabilities(self, reflectance: NDArray[np.float32]) -> NDArray[np.float32]:
         """See :class:`satsqueeze.distill.soft.Teacher`."""
-        logits = [
-            predict_logits(model, reflectance, window=self._window, mirror=self._mirror) for model in self._models
-        ]
-        return softmax(np.mean(logits, axis=0))
+        asking = self._asking
+        return probabilities_of(
+            predict_logits(
+                self.ensemble, reflectance, window=self._window, mirror=asking.mirror, precision=asking.precision
+            )
+        )
 
 
 class OnnxContract(pydantic.BaseModel):
-    """What an ONNX teacher expects and returns (a YAML file beside it, or given to ``--contract``)."""
+    """What an ONNX teacher expects and returns: a YAML file beside it, with the same name."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
@@ -57,15 +84,29 @@ class OnnxContract(pydantic.BaseModel):
     scale: float = 1.0
     """The graph sees (reflectance * scale - mean) / std."""
     mean: tuple[float, ...] = (0.0,)
+    """One for each band, or one for all."""
     std: tuple[float, ...] = (1.0,)
+    """Likewise."""
     layout: Literal["NCHW", "NHWC"] = "NCHW"
+    """Of input and output."""
     output: Literal["probabilities", "logits"] = "probabilities"
     classes: tuple[str, ...]
-    """Classes as this project's data names them."""
+    """Classes as the student's data names them."""
     class_map: tuple[int, ...]
     """For each output channel, the position in ``classes``; channels of one class are summed."""
     window: int = 256
     """Side of the window in pixels, the size the graph was trained at."""
+
+    @pydantic.model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        for name in ("mean", "std"):
+            if len(getattr(self, name)) not in (1, len(self.bands)):
+                raise ValueError(f"{name} needs 1 or {len(self.bands)} values, got {len(getattr(self, name))}")
+        if not all(0 <= value < len(self.classes) for value in self.class_map) or not self.class_map:
+            raise ValueError(f"class_map must name classes 0..{len(self.classes) - 1}, got {self.class_map}")
+        if min(self.std) <= 0 or self.window < 1:
+            raise ValueError(f"std must be > 0 and window >= 1, got {self.std} and {self.window}")
+        return self
 
     @classmethod
     def read(cls, path: Path) -> OnnxContract:
@@ -76,8 +117,10 @@ class OnnxContract(pydantic.BaseModel):
         """
         try:
             return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-        except (OSError, yaml.YAMLError, pydantic.ValidationError) as error:
-            raise CardError(f"{path} is not an ONNX teacher contract: {error}") from error
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, pydantic.ValidationError) as error:
+            raise CardError(
+                f"{path} is not the contract of an ONNX teacher: {error}. It states {', '.join(cls.model_fields)}"
+            ) from error
 
 
 class OnnxTeacher:
@@ -88,7 +131,7 @@ class OnnxTeacher:
         contract: what it expects.
 
     Raises:
-        CardError: the file cannot be loaded, or its channels contradict the contract.
+        CardError: the file cannot be loaded.
     """
 
     def __init__(self, path: Path, contract: OnnxContract) -> None:
@@ -97,49 +140,92 @@ class OnnxTeacher:
         self.classes = contract.classes
         self.contract = contract
         try:
+            self.fingerprint = fingerprint_of([sha256(path), contract])
             self._session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         except Exception as error:
             raise CardError(f"{path} cannot be loaded as an ONNX teacher: {error}") from error
         self._input = self._session.get_inputs()[0].name
 
     def probabilities(self, reflectance: NDArray[np.float32]) -> NDArray[np.float32]:
-        """See :class:`satsqueeze.distill.soft.Teacher`."""
+        """See :class:`satsqueeze.distill.soft.Teacher`.
+
+        Raises:
+            CardError: the graph does not keep its contract.
+        """
         side = self.contract.window
         height, width = reflectance.shape[1:]
-        padded = np.pad(
-            reflectance, ((0, 0), (0, max(0, side - height)), (0, max(0, side - width))), mode="edge"
-        )
+        padding = ((0, 0), (0, max(0, side - height)), (0, max(0, side - width)))
+        padded = np.pad(reflectance, padding, mode="edge")
         total = np.zeros((len(self.classes), *padded.shape[1:]), np.float32)
         count = np.zeros(padded.shape[1:], np.float32)
         for window in cover(height=padded.shape[1], width=padded.shape[2], window=side):
             rows, cols = window.slices
-            total[:, rows, cols] += self._ask(padded[:, rows, cols])
+            total[:, rows, cols] += self._classes(self._run(padded[:, rows, cols]))
             count[rows, cols] += 1
-        return (total / count)[:, :height, :width]
+        mean: NDArray[np.float32] = np.divide(total, count, dtype=np.float32)
+        return mean[:, :height, :width]
 
-    def _ask(self, reflectance: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _run(self, reflectance: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Output channels (M, h, w) of one window."""
         contract = self.contract
-        mean = np.asarray(contract.mean, np.float32).reshape(-1, 1, 1)
-        std = np.asarray(contract.std, np.float32).reshape(-1, 1, 1)
+        mean, std = (np.asarray(v, np.float32).reshape(-1, 1, 1) for v in (contract.mean, contract.std))
         seen = ((reflectance * np.float32(contract.scale) - mean) / std)[None]
-        if contract.layout == "NHWC":
-            seen = seen.transpose(0, 2, 3, 1)
-        answer = np.asarray(self._session.run(None, {self._input: np.ascontiguousarray(seen, np.float32)})[0])[0]
-        if contract.layout == "NHWC":
-            answer = answer.transpose(2, 0, 1)
-        if answer.shape[0] != len(contract.class_map):
+        nhwc = contract.layout == "NHWC"
+        seen = np.ascontiguousarray(seen.transpose(0, 2, 3, 1) if nhwc else seen, np.float32)
+        try:
+            answer = np.asarray(self._session.run(None, {self._input: seen})[0], np.float32)
+        except Exception as error:
             raise CardError(
-                f"teacher '{self.name}' returns {answer.shape[0]} channels, its contract maps {len(contract.class_map)}"
+                f"teacher '{self.name}' cannot take {seen.shape} as {contract.layout}: {error}. Correct its contract"
+            ) from error
+        size, channels = reflectance.shape[1:], len(contract.class_map)
+        expected = (1, *size, channels) if nhwc else (1, channels, *size)
+        if answer.shape != expected:
+            raise CardError(
+                f"teacher '{self.name}' returns {answer.shape}, its contract promises {expected}; correct layout or "
+                "class_map"
             )
-        if contract.output == "logits":
-            answer = softmax(answer)
+        channels_first: NDArray[np.float32] = answer[0].transpose(2, 0, 1) if nhwc else answer[0]
+        return channels_first
+
+    def _classes(self, answer: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities (K, h, w) of the data's classes."""
+        if self.contract.output == "logits":
+            answer = probabilities_of(answer)
+        elif not (answer.min() >= -_SUM_TOLERANCE and np.abs(answer.sum(axis=0) - 1).max() <= _SUM_TOLERANCE):
+            raise CardError(
+                f"teacher '{self.name}' returns values from {answer.min():.3g} to {answer.max():.3g} that do not sum "
+                "to 1 over its channels: no probabilities. State 'output: logits' in its contract"
+            )
         out = np.zeros((len(self.classes), *answer.shape[1:]), np.float32)
-        np.add.at(out, np.asarray(contract.class_map), answer)
+        np.add.at(out, np.asarray(self.contract.class_map), answer)
         return out
 
 
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Softmax over the first axis of (K, H, W)."""
-    shifted = np.exp(logits - logits.max(axis=0, keepdims=True))
-    result: NDArray[np.float32] = (shifted / shifted.sum(axis=0, keepdims=True)).astype(np.float32)
-    return result
+def open_teacher(source: Path, asking: Asking) -> Teacher:
+    """A teacher from a run folder (its fold ensemble), a model folder, or an ONNX file with its contract beside it.
+
+    Raises:
+        RunError: nothing of the kind, or an unfinished run.
+        CardError: the ONNX file or its contract is wrong.
+    """
+    if source.suffix == ".onnx":
+        return OnnxTeacher(source, OnnxContract.read(source.with_suffix(".yaml")))
+    if (source / "run.json").is_file():
+        window = max(TrainPlan.read(source / "plan.json").unet.patch_size)
+        models = load_folds(source / "teacher")
+        if not models:
+            raise RunError(f"{source} has no trained teacher; run 'satsqueeze train {source}' first")
+        return ModelTeacher(source.name, models, window=window, asking=asking)
+    if (source / "model.json").is_file():
+        model = load_model(source)
+        return ModelTeacher(model.card.name, [model], window=512, asking=asking)
+    raise RunError(f"{source} is no teacher: expected a run folder, a model folder, or an .onnx file")
+
+
+def _digest(state: dict[str, Any]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
+    return digest.hexdigest()

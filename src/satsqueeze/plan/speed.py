@@ -15,30 +15,30 @@ from satsqueeze.plan.stage import network
 from satsqueeze.plan.unet_plan import UNetPlan
 
 
-def training_macs_per_second(plan: UNetPlan, *, channels: int, labels: int, batch_size: int = 2) -> float:
+def training_macs_per_second(plan: UNetPlan, *, channels: int, labels: int) -> float:
     """Multiply-accumulates per second of a training step, counted as three forward passes.
 
     Args:
-        plan: whose network and patch are timed, two steps after one to warm up.
+        plan: whose network, patch and batch are timed, two steps after one to warm up.
         channels: bands of an image.
         labels: classes.
-        batch_size: patches per timed step.
     """
     keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        net = UNet(network(plan, in_channels=channels, classes=labels)).to(device, memory_format=torch.channels_last)
-        images = torch.randn(batch_size, channels, *plan.patch_size, device=device)
+        net = UNet(network(plan, in_channels=channels, classes=labels)).to(device)
+        net.to(memory_format=torch.channels_last)
+        images = torch.randn(plan.batch_size, channels, *plan.patch_size, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
-    truth = torch.zeros(batch_size, *plan.patch_size, dtype=torch.long, device=device)
+    truth = torch.zeros(plan.batch_size, *plan.patch_size, dtype=torch.long, device=device)
     objective = DiceCE()
     seconds = []
     for _ in range(3):
         started = time.perf_counter()
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=resolved("auto", device) == "bf16"):
             logits = net(images)
-        objective(logits, truth, None)["loss"].backward()
+        torch.autograd.backward(objective(logits, truth, None)["loss"])
         if device.type == "cuda":
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - started)

@@ -1,0 +1,89 @@
+"""``satsqueeze export``: students as proven flight packages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from satsqueeze.cli.scores import TEST, protocol, score_images
+from satsqueeze.cli.stage import PACKAGES, console, open_run, require, run_stage
+from satsqueeze.core.errors import ExportError
+from satsqueeze.core.files import read_json
+from satsqueeze.core.package import Quality
+from satsqueeze.core.run import RunFolder
+from satsqueeze.data.stage import Prepared, load_prepared
+from satsqueeze.distill.ladder import Rung
+from satsqueeze.distill.stage import LADDER, read_ladder
+from satsqueeze.export.settings import ExportSettings
+from satsqueeze.export.stage import FP32, export_package
+from satsqueeze.flight.runtime import DEFAULT_WINDOW
+from satsqueeze.nets.model import load_model
+
+
+def export(
+    run: Path,
+    export: ExportSettings = ExportSettings(),  # noqa: B008 - frozen, and shown as the default
+) -> int:
+    """Export, quantise and prove the students of a run as flight packages.
+
+    The chosen student must pass the parity gate; another one that does not is left out, with the reason.
+
+    Args:
+        run: run folder with a ladder of students.
+        export: settings of the export.
+    """
+    print(export_stage(open_run(run), export))
+    return 0
+
+
+def export_stage(run: RunFolder, settings: ExportSettings) -> Path:
+    """Export every rung, the chosen one first; returns the folder of the chosen one's package.
+
+    Raises:
+        ExportError: the chosen student cannot be exported.
+        ParityError: its graphs differ from it by more than is allowed.
+    """
+    require(run, "distill")
+    prepared = load_prepared(run)
+    rungs, chosen = read_ladder(run / LADDER)
+
+    def work() -> dict[str, Any]:
+        left_out = {}
+        for rung in sorted(rungs, key=lambda rung: rung.name != chosen):
+            try:
+                _export_rung(run, rung, prepared, settings)
+            except ExportError as error:
+                if rung.name == chosen:
+                    raise
+                left_out[rung.name] = str(error)
+                console.print(f"no package of student {rung.name}: {error}", style="yellow", markup=False)
+        return {"package": f"{PACKAGES}/{chosen}", "left_out": left_out}
+
+    run_stage(run, "export", {**prepared.key, "ladder": read_json(run / LADDER), "export": settings}, work)
+    return run / f"{PACKAGES}/{chosen}"
+
+
+def _export_rung(run: RunFolder, rung: Rung, prepared: Prepared, settings: ExportSettings) -> None:
+    """Export one rung, unless a killed run had come that far."""
+    key = {**prepared.key, "rung": rung, "export": settings}
+    if run.is_done(f"export/{rung.name}", key):
+        return
+    console.print(f"exporting student {rung.name}", style="dim")
+    model, split = load_model(run / rung.folder), prepared.folds[0]
+    found = score_images(model, prepared, window=DEFAULT_WINDOW)
+    positive = " + ".join(prepared.cache.classes[value] for value in prepared.cache.foreground)
+    manifest = export_package(
+        model,
+        prepared.cache,
+        split.train,
+        split.validation,
+        settings,
+        run / f"{PACKAGES}/{rung.name}",
+        name=rung.name,
+        description=f"{positive} from {', '.join(model.card.bands)}",
+        quality=[Quality(metric="jaccard", value=float(found["jaccard"]), protocol=protocol(prepared), graph=FP32)]
+        if found["jaccard"] is not None
+        else [],
+        training={"rung": rung.to_dict(), "split": TEST, "data": prepared.fingerprint.to_dict()},
+    )
+    run.finish(f"export/{rung.name}", key, {"graphs": [graph.file for graph in manifest.graphs]}, seconds=0.0)

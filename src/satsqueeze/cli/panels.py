@@ -1,0 +1,53 @@
+"""Pictures of a run: test images with label, teacher and student."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from satsqueeze.bench.pictures import Case, Panel, pick_cases
+from satsqueeze.cli.distill import own_teacher
+from satsqueeze.cli.scores import fly
+from satsqueeze.cli.stage import PACKAGES, PLAN, TEACHER
+from satsqueeze.core.bands import band_positions
+from satsqueeze.core.run import RunFolder
+from satsqueeze.data.stage import Prepared
+from satsqueeze.distill.stage import DistillSettings
+from satsqueeze.distill.teachers import ModelTeacher
+from satsqueeze.flight.quicklook import true_colour
+from satsqueeze.flight.runtime import FlightModel
+from satsqueeze.plan.stage import TrainPlan
+
+_EACH = 2
+
+
+def worst_and_best(run: RunFolder, prepared: Prepared, chosen: str) -> list[Panel]:
+    """The chosen student's worst, typical and best test images, by the Jaccard of its float graph."""
+    scores = run.result(f"score/{chosen}-fp32")["per_image"]
+    names = list(scores)
+    student = fly(run / f"{PACKAGES}/{chosen}", "fp32").model
+    teacher = own_teacher(run, TrainPlan.read(run / PLAN), DistillSettings()) if (run / TEACHER).exists() else None
+    return [
+        _panel(prepared, names[place], student, teacher, score=scores[names[place]], case=case)
+        for place, case in pick_cases([scores[name] for name in names], each=_EACH)
+    ]
+
+
+def _panel(
+    prepared: Prepared, name: str, student: FlightModel, teacher: ModelTeacher | None, *, score: float, case: Case
+) -> Panel:
+    cache = prepared.cache
+    place = cache.position(name)
+    image, label = cache.image(place), cache.label(place)
+    answer = None
+    if teacher is not None:
+        chances = teacher.probabilities(image[band_positions(cache.bands, teacher.bands)])
+        answer = chances.argmax(axis=0).astype(np.uint8)
+    return Panel(
+        image=true_colour(image, cache.bands).astype(np.uint8),
+        label=label,
+        student=student.predict(image, cache.bands, valid=cache.valid(place)),
+        teacher=answer,
+        caption=name,
+        score=score,
+        case=case,
+    )

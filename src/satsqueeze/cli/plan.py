@@ -1,0 +1,76 @@
+"""``satsqueeze plan``: network and training by nnU-Net's rules, every decision with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from satsqueeze.cli.fingerprint import prepare_stage
+from satsqueeze.cli.stage import DEFAULT_RUN, PLAN, TEACHER, run_stage
+from satsqueeze.core.errors import RunError
+from satsqueeze.core.run import RunFolder
+from satsqueeze.data.stage import Prepared, PrepareSettings
+from satsqueeze.plan.budget_file import read_budgets
+from satsqueeze.plan.speed import training_macs_per_second
+from satsqueeze.plan.stage import PlanSettings, TrainPlan, plan_training
+from satsqueeze.plan.unet_plan import UNetPlan
+
+
+def plan(
+    data: str,
+    *,
+    out: Path = DEFAULT_RUN,
+    card: str | None = None,
+    bands: list[str] | None = None,
+    budget: Path | None = None,
+    folds: int = 3,
+    seed: int = 0,
+    plan: PlanSettings = PlanSettings(),  # noqa: B008 - frozen, and shown as the default
+) -> int:
+    """Plan network and training by nnU-Net's rules, shrunk to a budget; every decision with its reason.
+
+    Args:
+        data: folder, zip file or YAML list of sources.
+        out: run folder; created if absent.
+        card: name of the dataset card, where the folder has no dataset.yaml.
+        bands: common names of the bands to use, in channel order; by default all that the sources share.
+        budget: YAML file with limits: parameters, macs_per_pixel, activation_bytes, train_minutes (per fold).
+        folds: folds of the teacher ensemble, by scene.
+        seed: of splits and training.
+        plan: settings of the planner.
+    """
+    run = RunFolder(out)
+    settings = PrepareSettings(data=data, card=card, bands=tuple(bands or ()), folds=folds, seed=seed)
+    limits = read_budgets(budget).teacher if budget else plan.budget
+    prepared = prepare_stage(settings, run)
+    planned = plan_stage(replace(plan, budget=limits, seed=seed), run, prepared)
+    print(f"{out / PLAN}: {planned.parameters:,} parameters per network")
+    for decision in planned.decisions:
+        print(f"  {decision}")
+    return 0
+
+
+def plan_stage(settings: PlanSettings, run: RunFolder, prepared: Prepared) -> TrainPlan:
+    """Plan, or read the finished plan back.
+
+    Raises:
+        RunError: a teacher has been trained by another plan in this folder.
+    """
+
+    def speed(unet: UNetPlan) -> float:
+        found = prepared.fingerprint
+        return training_macs_per_second(unet, channels=len(found.bands), labels=len(found.classes))
+
+    def work() -> dict[str, Any]:
+        if (run / TEACHER).exists():
+            raise RunError(
+                f"{run.path} holds a teacher that was planned with other settings; choose a new --out folder, or "
+                f"remove {run / TEACHER} to train anew"
+            )
+        planned = plan_training(prepared.fingerprint, settings, speed=speed)
+        planned.write(run / PLAN)
+        return {"parameters": planned.parameters}
+
+    run_stage(run, "plan", {**prepared.key, "plan": settings}, work)
+    return TrainPlan.read(run / PLAN)

@@ -1,0 +1,99 @@
+"""``satsqueeze report``: the HTML page of a run."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from satsqueeze.bench.machine import installed_versions
+from satsqueeze.bench.report import ReportInputs, write_report
+from satsqueeze.bench.row import read_rows
+from satsqueeze.cli.panels import worst_and_best
+from satsqueeze.cli.scores import TEST, protocol
+from satsqueeze.cli.stage import COMMAND_OF, PACKAGES, PLAN, REPORT, ROWS, console, open_run, require
+from satsqueeze.core.files import read_json
+from satsqueeze.core.run import RunFolder
+from satsqueeze.data.stage import Prepared, load_prepared
+from satsqueeze.distill.stage import LADDER, read_ladder
+from satsqueeze.learn.progress import HISTORY_FILE
+
+_LISTED = 10
+
+
+def report(run: Path) -> int:
+    """Write the HTML report of a run.
+
+    Args:
+        run: run folder with benchmark rows.
+    """
+    print(report_stage(open_run(run)))
+    return 0
+
+
+def report_stage(run: RunFolder) -> Path:
+    """Write ``report.html``; returns its path."""
+    require(run, "bench")
+    prepared = load_prepared(run)
+    rungs, chosen = read_ladder(run / LADDER)
+    plan = read_json(run / PLAN)
+    rung = next(rung for rung in rungs if rung.name == chosen)
+    inputs = ReportInputs(
+        title=f"{', '.join(sorted({entry.source for entry in prepared.cache.entries}))}, squeezed",
+        subtitle=f"It has {rung.compression:,.0f} times fewer parameters than one network of the teacher.",
+        rows=read_rows(run / ROWS),
+        chosen=chosen,
+        curves=_curves(run.path),
+        panels=worst_and_best(run, prepared, chosen),
+        classes=prepared.cache.classes,
+        foreground=prepared.cache.foreground,
+        decisions=plan["decisions"],
+        parity=read_json(run / f"{PACKAGES}/{chosen}/parity.json"),
+        protocols={TEST: protocol(prepared)},
+        provenance=_provenance(run, prepared, plan),
+        notes=_notes(run, prepared),
+    )
+    path = write_report(inputs, run / REPORT)
+    console.print(f"[bold]{'report':<8}[/] {path}")
+    return path
+
+
+def _curves(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Rows of the history of every trained model."""
+    paths = sorted([*folder.glob(f"teacher/*/{HISTORY_FILE}"), *folder.glob(f"students/*/{HISTORY_FILE}")])
+    return {path.parent.relative_to(folder).as_posix(): _read_history(path) for path in paths}
+
+
+def _read_history(path: Path) -> list[dict[str, Any]]:
+    with path.open(encoding="utf-8", newline="") as handle:
+        return [{k: float(v) if v else None for k, v in row.items()} for row in csv.DictReader(handle)]
+
+
+def _provenance(run: RunFolder, prepared: Prepared, plan: Mapping[str, Any]) -> dict[str, Any]:
+    records = {stage: read_json(run / f"stages/{stage}.json") for stage in COMMAND_OF}
+    return {
+        "data": {
+            **records["data"]["settings"],
+            "images": len(prepared.cache.entries),
+            "kept_for_the_test": len(prepared.test),
+            "folds": [{"train": len(s.train), "validation": len(s.validation)} for s in prepared.folds],
+            "radiometry": sorted({entry.provenance for entry in prepared.cache.entries})[:_LISTED],
+        },
+        "teacher": plan["fit"],
+        "distillation": {
+            **records["distill"]["settings"]["distill"],
+            "taught_by": records["distill"]["result"]["teachers"],
+        },
+        "seconds_by_stage": {stage: record["seconds"] for stage, record in records.items()},
+        "versions": installed_versions(),
+    }
+
+
+def _notes(run: RunFolder, prepared: Prepared) -> Sequence[str]:
+    left_out = prepared.cache.quarantine
+    notes = [f"left out: {entry.id}: {entry.reason}" for entry in left_out[:_LISTED]]
+    if len(left_out) > _LISTED:
+        notes.append(f"{len(left_out) - _LISTED} more images were left out; cache.json lists them")
+    notes += [f"no package of student {name}: {why}" for name, why in require(run, "export")["left_out"].items()]
+    return notes

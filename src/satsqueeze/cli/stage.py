@@ -1,0 +1,72 @@
+"""Stages on a run folder: each is skipped when it finished before with the same settings and inputs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from satsqueeze.core.errors import RunError
+from satsqueeze.core.run import RunFolder
+
+DEFAULT_RUN = Path("runs/latest")
+PLAN, TEACHER, SOFT, STUDENTS, PACKAGES = "plan.json", "teacher", "soft", "students", "packages"
+ROWS, REPORT = "bench.jsonl", "report.html"
+COMMAND_OF = {
+    "data": "fingerprint DATA --out",
+    "plan": "plan DATA --out",
+    "train": "train",
+    "distill": "distill",
+    "export": "export",
+    "bench": "bench",
+}
+"""What makes the record of each stage."""
+
+console = Console(stderr=True, highlight=False)
+"""For progress; results go to standard output."""
+
+
+def open_run(path: Path) -> RunFolder:
+    """A run folder that is there already.
+
+    Raises:
+        RunError: it is not, or another version wrote it.
+    """
+    if not (path / "run.json").is_file():
+        raise RunError(f"{path} is no run folder; make one with 'satsqueeze {COMMAND_OF['data']} {path}'")
+    return RunFolder(path)
+
+
+def require(run: RunFolder, stage: str) -> dict[str, Any]:
+    """The result of a stage that must have finished.
+
+    Raises:
+        RunError: it has not; the message names the command.
+    """
+    if not (run / f"stages/{stage}.json").is_file():
+        raise RunError(
+            f"{run.path}: the stage '{stage}' has not finished; run 'satsqueeze {COMMAND_OF[stage]} {run.path}' first"
+        )
+    return run.result(stage)
+
+
+def run_stage(run: RunFolder, name: str, key: object, work: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    """Do a stage unless it is done; returns its result.
+
+    Args:
+        run: where the stage is recorded.
+        name: of the stage.
+        key: settings and inputs; with another key the stage is done anew.
+        work: does it and returns a JSON-ready result.
+    """
+    if run.is_done(name, key):
+        console.print(f"[bold]{name:<8}[/] done before", style="dim")
+        return run.result(name)
+    started = time.monotonic()
+    result = work()
+    run.finish(name, key, result, time.monotonic() - started)
+    console.print(f"[bold]{name:<8}[/] {run.seconds(name):6.1f} s")
+    return run.result(name)
