@@ -32,7 +32,9 @@ def pool(paths: Sequence[Path]) -> Counts:
     for path in paths:
         for image, matrix in read_json(path).items():
             if image in pooled:
-                raise SplitError(f"{image} was validated on in more than one fold; remove {path.parent} and score again")
+                raise SplitError(
+                    f"{image} was validated on in more than one fold; remove {path.parent} and score again"
+                )
             pooled[image] = np.asarray(matrix, np.int64)
     return pooled
 

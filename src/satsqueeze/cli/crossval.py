@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from satsqueeze.bench.crossval import Crossval, CrossvalSettings
+from satsqueeze.bench.crossval import Crossval
+from satsqueeze.bench.recipe import Recipe
 from satsqueeze.cli.flags import read_settings
 from satsqueeze.core.run import RunFolder
 
 
 def crossval(
-    recipe: Path, out: Path = Path("runs/crossval"), ship: Path | None = None, student: str = ""
+    recipe: Path,
+    out: Path = Path("runs/crossval"),
+    only: list[str] | None = None,
+    ship: Path | None = None,
+    student: str = "",
 ) -> int:
     """Cross-validate threshold, baselines, teachers and students by scene; resumable at every training.
 
     Args:
         recipe: YAML file with the data, the folds and the networks.
         out: run folder; created if absent.
+        only: names of the networks to train and score now; by default all.
         ship: also train a student on all scenes and write it as a flight package to this folder.
         student: name of the student to ship.
     """
-    work = Crossval(read_settings(CrossvalSettings, recipe), RunFolder(out))
-    for row in work.execute():
+    work = Crossval(read_settings(Recipe, recipe), RunFolder(out))
+    for row in work.execute(only or ()):
         found = row.scores[0]
         spread = "" if found.spread is None else f" +- {found.spread:.3f}"
         print(f"{row.name:<24} {row.precision:<5} Jaccard {found.jaccard:.3f}{spread}  ({found.images} images)")

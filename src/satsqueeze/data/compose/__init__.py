@@ -1,4 +1,4 @@
-"""Composites: real clear ground, perhaps recoloured as a confusing surface, under procedural clouds with exact labels."""
+"""Composites: real clear ground, perhaps recoloured, under procedural clouds with exact labels."""
 
 from satsqueeze.data.compose.composer import ComposeSettings, compose
 

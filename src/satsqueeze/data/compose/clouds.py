@@ -87,4 +87,5 @@ def _shaded(ground: Image, opacity: Image, rng: np.random.Generator) -> Image:
     distance, angle, strength = rng.integers(6, 40), rng.uniform(0, 2 * np.pi), rng.uniform(0.3, 0.7)
     shift = (int(distance * np.sin(angle)), int(distance * np.cos(angle)))
     shadow = np.clip(np.roll(opacity, shift, axis=(0, 1)) * 1.2, 0, 1)
-    return (ground * (1 - strength * shadow)).astype(np.float32)
+    darkened: Image = (ground * (1 - strength * shadow)).astype(np.float32)
+    return darkened

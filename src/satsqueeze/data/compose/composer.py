@@ -90,7 +90,7 @@ def _clear(item: object) -> NDArray[np.float32] | None:
 def _composite(
     images: Sequence[NDArray[np.float32]], settings: ComposeSettings, rng: np.random.Generator
 ) -> SynthScene:
-    ground = _crop(images[rng.integers(len(images))], settings.size, rng)
+    ground = _crop(images[int(rng.integers(len(images)))], settings.size, rng)
     kind = rng.random()
     if kind < 0.40:
         ground = recolour(ground, rng)

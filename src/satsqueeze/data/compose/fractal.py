@@ -26,4 +26,5 @@ def fractal(size: int, exponent: float, rng: np.random.Generator, *, stretch: fl
     frequency[0, 0] = np.inf
     noise = rng.normal(size=frequency.shape) + 1j * rng.normal(size=frequency.shape)
     field = np.fft.irfft2(noise * frequency ** (-exponent / 2), s=(size, size))
-    return ((field - field.mean()) / field.std()).astype(np.float32)
+    scaled: NDArray[np.float32] = ((field - field.mean()) / field.std()).astype(np.float32)
+    return scaled

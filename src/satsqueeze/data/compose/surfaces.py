@@ -75,7 +75,8 @@ def recolour(ground: Image, rng: np.random.Generator, surface: str | None = None
     texture = grey * strength + fractal(size, 2.5, rng) * rng.uniform(0, 0.05) * strength
     # Level ground above 1 does not occur, level cloud does.
     top = 1.3 if texture.std() > 0.1 else 0.99
-    return np.clip(spectrum * np.exp(texture), 0.005, top).astype(np.float32)
+    image: Image = np.clip(spectrum * np.exp(texture), 0.005, top).astype(np.float32)
+    return image
 
 
 def snowy_mountains(ground: Image, rng: np.random.Generator) -> Image:
@@ -92,7 +93,8 @@ def snowy_mountains(ground: Image, rng: np.random.Generator) -> Image:
     rock = np.minimum(ground, 0.25) * rng.uniform(0.5, 1.2)
     # Slopes in shadow keep the light of the air itself.
     air = np.array([0.08, 0.05, 0.03, 0.015])[:, None, None] * (light < 0.5)
-    return np.clip((snow * cover + rock * (1 - cover)) * light * 0.9 + air, 0.01, 1.3).astype(np.float32)
+    image: Image = np.clip((snow * cover + rock * (1 - cover)) * light * 0.9 + air, 0.01, 1.3).astype(np.float32)
+    return image
 
 
 def bright_objects(ground: Image, rng: np.random.Generator) -> Image:

@@ -1,0 +1,77 @@
+"""A recipe: the data, the folds and the networks of a cross-validation, as read from YAML."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from satsqueeze.bench.row import Kind
+from satsqueeze.core.errors import SettingsError
+from satsqueeze.export.settings import ExportSettings
+from satsqueeze.learn.settings import FitSettings
+from satsqueeze.nets.onnx_weights import OnnxStart
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSettings:
+    """A network that is trained in every fold."""
+
+    name: str
+    network: str
+    """``planned`` (nnU-Net's plan), ``smp:<encoder>``, ``student:<rung>``, ``compressed:<ratio>`` or
+    ``lite:<ratio>``: the student that many times smaller than the planned network."""
+    kind: Kind
+    fit: FitSettings
+    """Training on a fold, together with everything that no fold touches."""
+    start: FitSettings | None = None
+    """Training before that, on what no fold touches; None for none."""
+    onnx_start: OnnxStart | None = None
+    """Weights of an ONNX file to start from."""
+    onnx_scaling: bool = False
+    """Normalise as the first ONNX teacher does, since the weights were made for it."""
+    teacher_share: float = 0.0
+    """Weight of the teachers in the loss; 0 learns from labels alone."""
+    teaches: bool = False
+    """Whether it is a teacher of the students."""
+    seeds: tuple[int, ...] = (0,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherFile:
+    """A frozen ONNX teacher."""
+
+    path: Path
+    contract: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What is cross-validated."""
+
+    data: str
+    bands: tuple[str, ...] = ("blue", "green", "red", "nir")
+    folds: int = 3
+    seed: int = 0
+    """Of the folds."""
+    exact: tuple[str, ...] = ("composed",)
+    """Sources with exact labels, on which teachers are not asked."""
+    planned_shape: tuple[int, int] = (256, 256)
+    """Height and width in pixels for which nnU-Net's rules plan."""
+    teacher_files: tuple[TeacherFile, ...] = ()
+    networks: tuple[NetworkSettings, ...] = ()
+    """In order; teachers before their students."""
+    temperature: float = 2.0
+    export: ExportSettings = field(default_factory=ExportSettings)
+    int8_seeds: int = 1
+    """Seeds of each student that are also scored in int8."""
+
+    def network(self, name: str) -> NetworkSettings:
+        """The network called ``name``.
+
+        Raises:
+            SettingsError: there is none.
+        """
+        for settings in self.networks:
+            if settings.name == name:
+                return settings
+        raise SettingsError(f"the recipe has no network {name!r}; it has {', '.join(n.name for n in self.networks)}")
