@@ -41,7 +41,7 @@ _COST_SIDE = 256
 _REPEATS = 3  # the teacher and the threshold do not fly: a rough figure is enough
 
 
-def bench(
+def command(
     run: Path,
     bench: PackageBench = PackageBench(),  # noqa: B008 - frozen, and shown as the default
     json: bool = False,

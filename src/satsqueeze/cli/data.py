@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from json import dumps
 
+from satsqueeze.cli.progress import progress
 from satsqueeze.core.run import plain
 
 
@@ -17,15 +18,15 @@ def list_cards(json: bool = False) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from satsqueeze.data.card import card_names, load_card
+    from satsqueeze.data.card import summaries
 
-    cards = [load_card(name) for name in card_names()]
+    cards = summaries()
     if json:
-        print(dumps([{"name": c.name, "task": c.task, "description": c.description} for c in cards], indent=2))
+        print(dumps([asdict(card) for card in cards], indent=2))
         return 0
     table = Table("card", "task", "bands", "classes", "description")
     for card in cards:
-        table.add_row(card.name, card.task, str(len(card.bands)), str(len(card.classes)), card.description)
+        table.add_row(card.name, card.task, str(card.bands or "any"), str(card.classes), card.description)
     Console().print(table)
     return 0
 
@@ -36,14 +37,14 @@ def describe(card: str) -> int:
     Args:
         card: name of a card, or path of a YAML card.
     """
-    from satsqueeze.data.card import load_card
+    from satsqueeze.data.card import describe as describe_card
 
-    print(dumps(load_card(card).model_dump(mode="json"), indent=2))
+    print(dumps(describe_card(card), indent=2))
     return 0
 
 
 def check(data: str, card: str | None = None, json: bool = False) -> int:
-    """Read every file of a data set and report every problem; exit status 1 if there is any.
+    """Read every file of a data set and report every problem; exit status 1 if a file cannot be used.
 
     Args:
         data: folder, zip file or YAML list of sources.
@@ -51,14 +52,16 @@ def check(data: str, card: str | None = None, json: bool = False) -> int:
         json: print JSON instead of lines.
     """
     from satsqueeze.data.check import check as check_dataset
+    from satsqueeze.data.check import failed
     from satsqueeze.data.dataset import open_dataset
 
     dataset = open_dataset(data, card=card)
-    problems = check_dataset(dataset)
+    with progress("reading images") as advance:
+        problems = check_dataset(dataset, on_progress=advance)
     if json:
         print(dumps({"items": len(dataset.items), "problems": [plain(asdict(p)) for p in problems]}, indent=2))
     else:
         for problem in problems:
-            print(f"{problem.file}: {problem.problem}. {problem.remedy}")
+            print(f"{problem.severity}: {problem.file}: {problem.problem}. {problem.remedy}")
         print(f"{len(dataset.items)} items read, {len(problems)} problem(s)")
-    return 1 if problems else 0
+    return 1 if failed(problems) else 0

@@ -6,6 +6,8 @@ from json import dumps
 from pathlib import Path
 from typing import Literal
 
+from satsqueeze.cli.progress import progress
+
 
 def evaluate(
     package: Path,
@@ -26,7 +28,8 @@ def evaluate(
     from satsqueeze.bench.evaluate import evaluate as score
     from satsqueeze.data.dataset import open_dataset
 
-    result = score(package, open_dataset(data, card=card), precision=precision)
+    with progress("scoring") as advance:
+        result = score(package, open_dataset(data, card=card), precision=precision, on_progress=advance)
     if json:
         print(dumps(result, indent=2))
     else:

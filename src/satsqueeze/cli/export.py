@@ -20,7 +20,7 @@ from satsqueeze.flight.runtime import DEFAULT_WINDOW
 from satsqueeze.nets.model import load_model
 
 
-def export(
+def command(
     run: Path,
     export: ExportSettings = ExportSettings(),  # noqa: B008 - frozen, and shown as the default
 ) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -22,8 +22,8 @@ def parse(function: Callable[..., Any], arguments: Sequence[str], *, prog: str) 
     """Keyword arguments for ``function`` from command-line words.
 
     A parameter without a default is positional; one of type ``list[Path]`` takes several words; a ``bool`` is a
-    switch; a settings dataclass becomes dotted flags such as ``--fit.epochs``. ``--config FILE`` reads any of them
-    from YAML.
+    switch; one of type ``list[str]`` takes names joined by commas; a settings dataclass becomes dotted flags such as
+    ``--fit.epochs``. ``--config FILE`` reads any of them from YAML.
 
     Args:
         function: what the command runs.
@@ -38,10 +38,29 @@ def parse(function: Callable[..., Any], arguments: Sequence[str], *, prog: str) 
         parser.add_argument(name, nargs="+", type=str, help=_help(function, name))
     parser.add_function_arguments(function, skip=set(several), as_positional=True)
     switches = {f"--{name}" for name, hint in hints.items() if hint is bool}
-    words = [f"{word}=true" if word in switches else word for word in arguments]
+    lists = {f"--{name}" for name, hint in hints.items() if hint in (list[str], list[str] | None)}
+    words = [f"{word}=true" if word in switches else word for word in _bracketed(arguments, lists)]
     values = dict(parser.instantiate(parser.parse_args(words)).items())
     values.pop("config", None)
     return {key: [Path(word) for word in value] if key in several else value for key, value in values.items()}
+
+
+def _bracketed(arguments: Sequence[str], lists: Container[str]) -> list[str]:
+    """The words with ``blue,green`` after a flag of ``lists`` written as a YAML list."""
+    words: list[str] = []
+    for word in arguments:
+        flag, equals, value = word.partition("=")
+        if equals and flag in lists:
+            words.append(f"{flag}={_as_list(value)}")
+        elif words and words[-1] in lists and not word.startswith("--"):
+            words.append(_as_list(word))
+        else:
+            words.append(word)
+    return words
+
+
+def _as_list(names: str) -> str:
+    return names if names.startswith("[") else f"[{names}]"
 
 
 def _help(function: Callable[..., Any], name: str) -> str:

@@ -38,11 +38,11 @@ COMMANDS = (
     Command(("synth",), "synth", "synth", "generate labelled scenes"),
     Command(("compose",), "compose", "compose", "lay procedural clouds over clear ground, with exact labels"),
     Command(("fingerprint",), "fingerprint", "fingerprint", "pack a data set and take its fingerprint"),
-    Command(("plan",), "plan", "plan", "plan network and training, every decision with its reason"),
+    Command(("plan",), "plan", "command", "plan network and training, every decision with its reason"),
     Command(("train",), "train", "train", "train the planned teacher, fold by fold"),
-    Command(("distill",), "distill", "distill", "train the ladder of students from the teacher"),
-    Command(("export",), "export", "export", "export, quantise and prove the students as flight packages"),
-    Command(("bench",), "bench", "bench", "measure every model of a run"),
+    Command(("distill",), "distill", "command", "train the ladder of students from the teacher"),
+    Command(("export",), "export", "command", "export, quantise and prove the students as flight packages"),
+    Command(("bench",), "bench", "command", "measure every model of a run"),
     Command(("report",), "report", "report", "write the HTML report of a run"),
     Command(("crossval",), "crossval", "crossval", "grouped cross-validation of baselines, teacher and students"),
 )
@@ -67,6 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SatsqueezeError as error:
         print(f"satsqueeze {' '.join(command.words)}: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
+    except SystemExit as stop:  # of the parser, which has said what it has to say
+        return stop.code if isinstance(stop.code, int) else 2
     except KeyboardInterrupt:
         print("stopped; run the same command again to continue", file=sys.stderr)
         return 130

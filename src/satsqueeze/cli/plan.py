@@ -17,7 +17,7 @@ from satsqueeze.plan.stage import PlanSettings, TrainPlan, plan_training
 from satsqueeze.plan.unet_plan import UNetPlan
 
 
-def plan(
+def command(
     data: str,
     *,
     out: Path = DEFAULT_RUN,

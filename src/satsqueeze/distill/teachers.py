@@ -46,29 +46,34 @@ class ModelTeacher:
         name: for the record.
         models: at least one; same bands and classes.
         window: side of the sliding window in pixels.
-        asking: see there.
+        mirror: average over the four mirror images.
+        precision: of the networks; see :class:`Asking`.
     """
 
     def __init__(
-        self, name: str, models: Sequence[SegmentationModel], *, window: int, asking: Asking | None = None
+        self,
+        name: str,
+        models: Sequence[SegmentationModel],
+        *,
+        window: int,
+        mirror: bool = True,
+        precision: Precision = "auto",
     ) -> None:
         self.name = name
         self.bands = models[0].card.bands
         self.classes = models[0].card.classes
         self.ensemble = Ensemble(models)
         self._window = window
-        self._asking = asking or Asking()
-        states = [model.state_dict() for model in models]
-        self.fingerprint = fingerprint_of([window, self._asking, [_digest(state) for state in states]])
+        self._mirror, self._precision = mirror, precision
+        weights = [_digest(model.state_dict()) for model in models]
+        self.fingerprint = fingerprint_of([window, mirror, precision, weights])
 
     def probabilities(self, reflectance: NDArray[np.float32]) -> NDArray[np.float32]:
         """See :class:`satsqueeze.distill.soft.Teacher`."""
-        asking = self._asking
-        return probabilities_of(
-            predict_logits(
-                self.ensemble, reflectance, window=self._window, mirror=asking.mirror, precision=asking.precision
-            )
+        logits = predict_logits(
+            self.ensemble, reflectance, window=self._window, mirror=self._mirror, precision=self._precision
         )
+        return probabilities_of(logits)
 
 
 class OnnxContract(pydantic.BaseModel):
@@ -202,6 +207,11 @@ class OnnxTeacher:
         return out
 
 
+def ensemble_teacher(name: str, models: Sequence[SegmentationModel], *, window: int, asking: Asking) -> ModelTeacher:
+    """A :class:`ModelTeacher` with settings."""
+    return ModelTeacher(name, models, window=window, mirror=asking.mirror, precision=asking.precision)
+
+
 def open_teacher(source: Path, asking: Asking) -> Teacher:
     """A teacher from a run folder (its fold ensemble), a model folder, or an ONNX file with its contract beside it.
 
@@ -216,10 +226,10 @@ def open_teacher(source: Path, asking: Asking) -> Teacher:
         models = load_folds(source / "teacher")
         if not models:
             raise RunError(f"{source} has no trained teacher; run 'satsqueeze train {source}' first")
-        return ModelTeacher(source.name, models, window=window, asking=asking)
+        return ensemble_teacher(source.name, models, window=window, asking=asking)
     if (source / "model.json").is_file():
         model = load_model(source)
-        return ModelTeacher(model.card.name, [model], window=512, asking=asking)
+        return ensemble_teacher(model.card.name, [model], window=512, asking=asking)
     raise RunError(f"{source} is no teacher: expected a run folder, a model folder, or an .onnx file")
 
 
