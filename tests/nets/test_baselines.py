@@ -32,7 +32,7 @@ def test_parameters_of_the_benchmark_network(model_of):
 
 
 def test_the_receptive_field_is_where_gradients_come_from(model_of):
-    """Along one axis, at the first pixel of a cell and at the one that looks farthest."""
+    """Along one axis, at the pixel of a cell that looks farthest."""
     model = model_of(CONFIG, family="smp-unet-resnet34")
     reach = receptive_field(model)
     for parameter in model.parameters():
@@ -44,15 +44,13 @@ def test_the_receptive_field_is_where_gradients_come_from(model_of):
     # At the far ends the gradients are products of hundreds of small numbers.
     model.double().eval()
     margin = -(-(reach + 1) // 32) * 32
-    farthest = 0
-    for position in (margin, margin + 30):
-        # All positive, so ReLU passes everything; falling to one side, so max-pooling shows one end of its window.
-        for ends in ((2.0, 1.0), (1.0, 2.0)):
-            image = torch.linspace(*ends, 2 * margin + 32).expand(1, 4, 32, -1).clone().requires_grad_()
-            model(image)[..., position].sum().backward()
-            seen = image.grad.abs().sum(dim=(0, 1, 2)).nonzero().flatten()
-            farthest = max(farthest, position - int(seen.min()), int(seen.max()) - position)
-    assert farthest == reach
+    position = margin + 30
+    # All positive, so that ReLU passes everything; falling, so that max-pooling shows the first of its window.
+    image = torch.linspace(2, 1, 2 * margin + 32).expand(1, 4, 32, -1).clone().requires_grad_()
+    model(image)[..., position].sum().backward()
+    seen = image.grad.abs().sum(dim=(0, 1, 2)).nonzero().flatten()
+    assert position - int(seen.min()) == reach
+    assert int(seen.max()) - position <= reach
 
 
 def test_unknown_encoders_and_settings_are_refused():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import product
 from typing import Literal
 
 import torch
@@ -14,6 +15,7 @@ from satsqueeze.nets.unet import UNet
 from satsqueeze.nets.unet_config import UNetConfig
 
 StudentFamily = Literal["unet", "lite"]
+_NEARLY = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,15 +50,29 @@ def plain_student(base: int, levels: int, *, in_channels: int = 4, classes: int 
     )
 
 
-def lite_student(base: int, levels: int, *, in_channels: int = 4, classes: int = 2) -> UNetConfig:
-    """Our cheaper design: works at half the resolution and reads single pixels off its cells at the end."""
+def lite_student(base: int, *, in_channels: int = 4, classes: int = 2) -> UNetConfig:
+    """Our cheaper design: at equal cost more channels, more levels and three times the reach of a plain student.
+
+    - It works on cells of 2 x 2 pixels, read by one strided convolution and turned back into pixels by one transposed
+      convolution: the two full-resolution levels, which cost a plain U-Net most of its time and memory, are gone.
+    - Widths grow 1, 1.5, 2, 3, 4 instead of 1, 2, 4, 8: the fifth level, with its reach of 154 px, costs few
+      parameters, and the fine levels, which decide the outline, get more of them.
+    - Strided convolutions instead of pooling, one convolution per decoder level, skips that are added instead of
+      concatenated, and nearest-neighbour up-sampling of a 1x1 convolution: all but the last layer have int8 kernels.
+    - Full convolutions and widths in multiples of 4: processors run depthwise or odd ones far below their speed.
+
+    Args:
+        base: width of the finest level before rounding to a multiple of 4.
+        in_channels: bands.
+        classes: logits per pixel.
+    """
     return UNetConfig(
         in_channels=in_channels,
         classes=classes,
-        features=_widths(base, levels),
-        strides=(1,) + (2,) * (levels - 1),
-        convs_encoder=(1,) + (2,) * (levels - 1),
-        convs_decoder=(1,) * (levels - 1),
+        features=tuple(max(4, 4 * int(base * growth / 4 + 0.5)) for growth in (1, 1.5, 2, 3, 4)),
+        strides=(1, 2, 2, 2, 2),
+        convs_encoder=(1, 2, 2, 2, 2),
+        convs_decoder=(1, 1, 1, 1),
         norm="batch",
         activation="relu",
         stem=2,
@@ -69,8 +85,8 @@ def _plain(name: str, base: int, levels: int) -> StudentCard:
     return StudentCard(name=name, config=plain_student(base, levels))
 
 
-def _lite(name: str, base: int, levels: int) -> StudentCard:
-    return StudentCard(name=name, config=lite_student(base, levels))
+def _lite(base: int) -> StudentCard:
+    return StudentCard(name=f"lite-{base}", config=lite_student(base))
 
 
 STUDENTS: dict[str, StudentCard] = {
@@ -87,15 +103,16 @@ STUDENTS: dict[str, StudentCard] = {
         _plain("unet-16", 16, 4),
         _plain("unet-8x5", 8, 5),
         _plain("unet-16x5", 16, 5),
-        _lite("lite-4", 4, 4),
-        _lite("lite-8", 8, 4),
-        _lite("lite-12", 12, 4),
-        _lite("lite-16", 16, 4),
-        _lite("lite-16x5", 16, 5),
-        _lite("lite-32", 32, 4),
+        _lite(4),
+        _lite(8),
+        _lite(12),
+        _lite(16),
+        _lite(24),
+        _lite(32),
     )
 }
-"""By name. ``unet-8``: double-convolution U-Net of widths 8, 16, 32, 64; ``x5``: five levels instead of four."""
+"""By name. ``unet-8``: double-convolution U-Net of widths 8, 16, 32, 64; ``x5``: five levels instead of four.
+``lite-16``: widths 16, 24, 32, 48, 64 on cells of 2 x 2 pixels."""
 
 
 def student_card(name: str) -> StudentCard:
@@ -110,9 +127,10 @@ def student_card(name: str) -> StudentCard:
 
 
 def student_for(parameters: int, *, in_channels: int, classes: int, family: StudentFamily = "unet") -> StudentCard:
-    """The largest student of at most `parameters` parameters, over base widths 2..32 and 4 or 5 levels.
+    """The largest student of at most `parameters` parameters, within 10 percent.
 
-    Of equally large ones the shallower comes first.
+    Looked for among plain ones of base widths 2..32 and 4 or 5 levels, or lite ones of base widths 2..64. Where a
+    shallower one is nearly as large, it is preferred: its parameters work at a finer resolution.
 
     Raises:
         BudgetError: even the smallest is larger.
@@ -126,7 +144,9 @@ def student_for(parameters: int, *, in_channels: int, classes: int, family: Stud
             f"no student of family '{family}' has at most {parameters} parameters: the smallest has {smallest}. "
             "Allow more parameters, or ask for less compression"
         )
-    return max(fitting, key=lambda entry: entry[0])[1]
+    largest = max(count for count, _ in fitting)
+    close = [(count, card) for count, card in fitting if count >= _NEARLY * largest]
+    return min(close, key=lambda entry: (entry[1].config.n_stages, -entry[0]))[1]
 
 
 def student_for_ratio(
@@ -155,10 +175,12 @@ def _candidates(in_channels: int, classes: int, family: str) -> tuple[tuple[Stud
 
 
 def _scan(in_channels: int, classes: int, family: str) -> Iterator[StudentCard]:
-    makers = {"unet": plain_student, "lite": lite_student}
-    if family not in makers:
-        raise SettingsError(f"unknown student family {family!r}; known: {', '.join(makers)}")
-    for levels in (4, 5):
-        for base in range(2, 33):
-            name = f"{family}-{base}" if levels == 4 else f"{family}-{base}x{levels}"
-            yield StudentCard(name=name, config=makers[family](base, levels, in_channels=in_channels, classes=classes))
+    if family == "lite":
+        for base in range(2, 65):
+            yield StudentCard(name=f"lite-{base}", config=lite_student(base, in_channels=in_channels, classes=classes))
+    elif family == "unet":
+        for levels, base in product((4, 5), range(2, 33)):
+            name = f"unet-{base}" if levels == 4 else f"unet-{base}x{levels}"
+            yield StudentCard(name=name, config=plain_student(base, levels, in_channels=in_channels, classes=classes))
+    else:
+        raise SettingsError(f"unknown student family {family!r}; known: unet, lite")
