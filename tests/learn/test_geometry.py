@@ -6,7 +6,7 @@ import torch
 from scipy import ndimage
 
 from satsqueeze.learn.batch import TrainBatch
-from satsqueeze.learn.geometry import mirrored, renormalised, sampling_matrices, transposed, warped
+from satsqueeze.learn.geometry import oriented, renormalised, sampling_matrices, valid_pixels, warped
 
 
 def make_batch(height=16, width=16, count=3, seed=0) -> TrainBatch:
@@ -91,33 +91,35 @@ def test_soft_targets_stay_distributions_and_gaps_stay_gaps():
     assert 0.2 < total.eq(0).float().mean() < 0.8
 
 
-def test_only_the_chosen_are_changed():
+def test_only_the_chosen_are_warped():
     batch = make_batch()
-    chosen = torch.tensor([1])
-    for change in (
-        lambda b: mirrored(b, chosen, -1),
-        lambda b: transposed(b, chosen),
-        lambda b: warped(b, chosen, sampling_matrices(torch.tensor([45.0]), torch.ones(1), height=16, width=16)),
-    ):
-        changed = change(copied(batch))
-        for before, after in zip(batch[:3], changed[:3], strict=True):
-            assert torch.equal(before[[0, 2]], after[[0, 2]])
-            assert not torch.equal(before[1], after[1])
+    matrices = sampling_matrices(torch.tensor([45.0]), torch.ones(1), height=16, width=16)
+    changed = warped(copied(batch), torch.tensor([1]), matrices)
+    for before, after in zip(batch[:3], changed[:3], strict=True):
+        assert torch.equal(before[[0, 2]], after[[0, 2]])
+        assert not torch.equal(before[1], after[1])
+    none = warped(copied(batch), torch.zeros(0, dtype=torch.long), torch.zeros(0, 2, 3))
+    assert torch.equal(none.images, batch.images)
 
 
-@pytest.mark.parametrize("axis", [-1, -2])
-def test_mirror_twice_is_the_identity(axis):
-    batch, every = make_batch(), torch.arange(3)
-    once = mirrored(copied(batch), every, axis)
-    assert torch.equal(once.labels, batch.labels.flip(axis))
-    assert torch.equal(once.images, batch.images.flip(axis))
-    assert torch.equal(mirrored(once, every, axis).soft, batch.soft)
+@pytest.mark.parametrize("rows", [False, True])
+@pytest.mark.parametrize("cols", [False, True])
+@pytest.mark.parametrize("swap", [False, True])
+def test_orientation_is_numpys(rows, cols, swap):
+    batch = make_batch()
+    flags = [torch.tensor([False, flag, False]) for flag in (rows, cols, swap)]
+    changed = oriented(copied(batch), upside_down=flags[0], sideways=flags[1], transposed=flags[2])
+    for before, after in zip(batch[:3], changed[:3], strict=True):
+        expected = before[1].numpy()[..., :: -1 if rows else 1, :: -1 if cols else 1]
+        assert np.array_equal(after[1].numpy(), np.swapaxes(expected, -1, -2) if swap else expected)
+        assert torch.equal(before[[0, 2]], after[[0, 2]])
 
 
-def test_nothing_chosen_changes_nothing():
-    batch, none = make_batch(), torch.zeros(0, dtype=torch.long)
-    for changed in (mirrored(copied(batch), none, -1), warped(copied(batch), none, torch.zeros(0, 2, 3))):
-        assert torch.equal(changed.images, batch.images)
+def test_valid_pixels_may_be_zero_in_some_bands():
+    images = torch.ones(1, 2, 2, 2)
+    images[0, 0, 0, 0] = 0
+    images[0, :, 1, 1] = 0
+    assert valid_pixels(images)[0, 0].tolist() == [[True, True], [True, False]]
 
 
 def test_renormalised_needs_half_a_target():

@@ -128,14 +128,15 @@ class Augmenter:
         """
         draws = Draws(self._seed, batch.step)
         batch = self._warp(batch, draws)
-        valid = (batch.images != 0).any(dim=1, keepdim=True)
+        valid = geometry.valid_pixels(batch.images)
         self._noise(batch.images, draws)
         self._blur(batch.images, valid, draws)
         self._brightness(batch.images, draws)
         self._contrast(batch.images, valid, draws)
         self._coarsen(batch.images, draws)
         self._gamma(batch.images, valid, draws)
-        batch.images.masked_fill_(~valid, 0.0)
+        if not bool(valid.all()):
+            batch.images.masked_fill_(~valid, 0.0)
         return self._flip(batch, draws)
 
     def _warp(self, batch: TrainBatch, draws: Draws) -> TrainBatch:
@@ -150,11 +151,13 @@ class Augmenter:
 
     def _flip(self, batch: TrainBatch, draws: Draws) -> TrainBatch:
         s, count = self._settings, len(batch.images)
-        for axis in (-2, -1):
-            batch = geometry.mirrored(batch, draws.indices(s.mirror, count), axis)
-        chosen = draws.indices(s.transpose, count)
         square = batch.images.shape[-2] == batch.images.shape[-1]
-        return geometry.transposed(batch, chosen) if square else batch
+        return geometry.oriented(
+            batch,
+            upside_down=draws.chosen(s.mirror, count),
+            sideways=draws.chosen(s.mirror, count),
+            transposed=draws.chosen(s.transpose if square else 0.0, count),
+        )
 
     def _noise(self, images: Tensor, draws: Draws) -> None:
         chosen = draws.indices(self._settings.noise, len(images))

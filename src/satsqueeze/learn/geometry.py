@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -15,29 +14,24 @@ from satsqueeze.learn.batch import TrainBatch
 _CERTAIN_HALF = 0.5  # a resampled pixel is valid if at least half of its weight is
 
 
-def mirrored(batch: TrainBatch, chosen: Tensor, axis: int) -> TrainBatch:
-    """Flip the chosen patches.
+def oriented(batch: TrainBatch, *, upside_down: Tensor, sideways: Tensor, transposed: Tensor) -> TrainBatch:
+    """Flip and transpose patches: together these are all quarter turns and their mirror images.
 
     Args:
-        batch: patches.
-        chosen: indices of patches.
-        axis: -1 = left to right, -2 = top to bottom.
+        batch: patches, changed in place.
+        upside_down: bool (N,), whether the rows are reversed.
+        sideways: bool (N,), whether the columns are reversed.
+        transposed: bool (N,), whether rows and columns are swapped after that; square patches only.
     """
-    return _mapped(batch, chosen, lambda values: values.flip(axis))
-
-
-def transposed(batch: TrainBatch, chosen: Tensor) -> TrainBatch:
-    """Swap rows and columns of the chosen patches, which must be square; with flips this gives all quarter turns."""
-    return _mapped(batch, chosen, lambda values: values.transpose(-1, -2))
-
-
-def _mapped(batch: TrainBatch, chosen: Tensor, change: Callable[[Tensor], Tensor]) -> TrainBatch:
-    if not len(chosen):
-        return batch
-    chosen = chosen.to(batch.images.device)
-    for values in (batch.images, batch.labels, batch.soft):
-        if values is not None:
-            values[chosen] = change(values[chosen])
+    choices = zip(upside_down.tolist(), sideways.tolist(), transposed.tolist(), strict=True)
+    for index, (reverse_rows, reverse_cols, swap) in enumerate(choices):
+        axes = [axis for axis, reverse in ((-2, reverse_rows), (-1, reverse_cols)) if reverse]
+        if not (axes or swap):
+            continue
+        for values in (batch.images, batch.labels, batch.soft):
+            if values is not None:
+                changed = values[index].flip(axes)
+                values[index] = changed.transpose(-1, -2) if swap else changed
     return batch
 
 
@@ -77,7 +71,7 @@ def warped(batch: TrainBatch, chosen: Tensor, matrices: Tensor) -> TrainBatch:
     images, labels = batch.images[chosen], batch.labels[chosen]
     soft = None if batch.soft is None else batch.soft[chosen]
     grid = functional.affine_grid(matrices.to(images), list(images.shape), align_corners=False)
-    valid = (images != 0).any(dim=1, keepdim=True).to(images.dtype)
+    valid = valid_pixels(images).to(images.dtype)
     planes = [images, valid] if soft is None else [images, valid, soft * valid]
     smooth = functional.grid_sample(
         torch.cat(planes, dim=1), grid, mode="bilinear", padding_mode="reflection", align_corners=False
@@ -93,6 +87,12 @@ def warped(batch: TrainBatch, chosen: Tensor, matrices: Tensor) -> TrainBatch:
     if batch.soft is not None:
         batch.soft[chosen] = torch.where(keep, renormalised(smooth[:, bands + 1 :]), 0.0)
     return batch
+
+
+def valid_pixels(images: Tensor) -> Tensor:
+    """Where reflectance (N, C, h, w) is not 0 in every band: bool (N, 1, h, w)."""
+    seen = images[:, :1] != 0
+    return seen if bool(seen.all()) else (images != 0).any(dim=1, keepdim=True)
 
 
 def renormalised(soft: Tensor) -> Tensor:
