@@ -12,16 +12,39 @@ from satsqueeze.core.scaling import Scaling
 from satsqueeze.export.onnx import export_fp32, flight_graph
 from satsqueeze.export.vectors import smooth_image
 from satsqueeze.nets.model import ModelCard, SegmentationModel, build_model
-from satsqueeze.nets.students import lite_student, plain_student
+from satsqueeze.nets.unet_config import UNetConfig
 
 BANDS = ("blue", "green", "red", "nir")
 CLASSES = ("clear", "thick cloud", "thin cloud", "shadow")
+_PLAIN = UNetConfig(
+    in_channels=4,
+    classes=4,
+    features=(4, 8, 16),
+    strides=(1, 2, 2),
+    convs_encoder=(2, 2, 2),
+    convs_decoder=(2, 2),
+    norm="batch",
+    activation="relu",
+    downsample="maxpool",
+)
+KINDS = {
+    "unet": _PLAIN,
+    "lite": replace(
+        _PLAIN,
+        convs_encoder=(1, 2, 2),
+        convs_decoder=(1, 1),
+        downsample="stride",
+        stem=2,
+        skip="add",
+        upsample="nearest",
+    ),
+}
 
 
 @torch.no_grad()
 def build(family="unet", *, seed=0, **changes) -> SegmentationModel:
     """A small network with lively norms, balanced classes and clear decisions, as training would give."""
-    config = {"unet": plain_student, "lite": lite_student}[family](4, 3, in_channels=4, classes=4)
+    config = KINDS[family]
     scaling = Scaling(bands=BANDS, mean=(0.5, 0.52, 0.55, 0.6), std=(0.2, 0.21, 0.22, 0.25))
     card = ModelCard(
         name=f"{family}-test",

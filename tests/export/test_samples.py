@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from satsqueeze.core.errors import BandError, ExportError
-from satsqueeze.export.samples import Samples, has_labels
+from satsqueeze.export.samples import Samples
 
 BANDS = ("blue", "green", "red", "nir")
 
@@ -43,7 +43,7 @@ def test_small_images_are_reflected_to_the_multiple(make_cache):
 def test_labels_are_noticed(make_cache):
     for labelled in (True, False):
         cache = make_cache(count=2, labelled=labelled)
-        assert has_labels(Samples(cache, cache.ids, BANDS)) == labelled
+        assert Samples(cache, cache.ids, BANDS).labelled == labelled
 
 
 def test_no_images_and_absent_bands_are_refused(make_cache):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -69,7 +70,7 @@ def flight_graph(model: SegmentationModel, logit_bias: Sequence[float] = ()) -> 
     """The graph of a model in evaluation mode on the CPU, batch normalisation folded; the model stays as it is."""
     side = 2 * model.size_multiple
     example = torch.rand(1, len(model.card.bands), side, side, generator=torch.Generator().manual_seed(0))
-    return FlightGraph(fold_batchnorm(model.cpu(), example), logit_bias).eval()
+    return FlightGraph(fold_batchnorm(copy.deepcopy(model).cpu(), example), logit_bias).eval()
 
 
 def export_fp32(graph: FlightGraph, path: Path, *, metadata: Mapping[str, str] | None = None) -> None:

@@ -84,6 +84,11 @@ class Samples:
                 label=self.cache.label(position),
             )
 
+    @property
+    def labelled(self) -> bool:
+        """Whether any pixel is labelled."""
+        return any((self.cache.label(self.cache.position(id_)) != IGNORE).any() for id_ in self.ids)
+
     def windows(self, *, count: int, side: int, multiple: int, seed: int) -> list[NDArray[np.float32]]:
         """Windows drawn from images spread over the items, the same for the same seed.
 
@@ -114,8 +119,3 @@ def _window(
         start = int(generator.integers(0, image.shape[axis] - keep + 1))
         image = np.take(image, range(start, start + keep), axis=axis)
     return np.ascontiguousarray(image)
-
-
-def has_labels(samples: Samples) -> bool:
-    """Whether any pixel is labelled."""
-    return any((sample.label != IGNORE).any() for sample in samples)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.metrics import SegmentationMetrics
 from satsqueeze.core.package import FlightManifest, Graph
-from satsqueeze.export.samples import Samples, has_labels
+from satsqueeze.export.samples import Samples
 from satsqueeze.flight.engine import open_engine
 from satsqueeze.flight.runtime import DEFAULT_WINDOW, FlightModel
 
@@ -47,7 +47,7 @@ class Validator:
         self._samples = samples
         self._manifest = manifest
         self._threads = threads
-        self._labelled = has_labels(samples)
+        self._labelled = samples.labelled
         self._reference = self._masks(manifest.graphs[0], folder)
         self._reference_jaccard = self._jaccard(self._reference)
 

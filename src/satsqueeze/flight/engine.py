@@ -62,13 +62,11 @@ class OnnxEngine:
         except Exception as error:  # onnxruntime raises a family of C++ errors without a common type
             raise PackageError(f"onnxruntime cannot load {path}: {error}") from error
         _check_names(path, [i.name for i in self._session.get_inputs()], [o.name for o in self._session.get_outputs()])
-        self._run_options = onnxruntime.RunOptions()
-        self._run_options.only_execute_path_to_fetches = True
 
     def run(self, batch: NDArray[np.float32], *, probabilities: bool) -> GraphOutput:
         """See :class:`Engine`."""
         wanted = [MASK, PROBABILITIES] if probabilities else [MASK]
-        results = self._session.run(wanted, {INPUT: batch}, self._run_options)
+        results = self._session.run(wanted, {INPUT: batch})
         return GraphOutput(mask=results[0], probabilities=results[1] if probabilities else None)
 
 
