@@ -11,16 +11,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from satsqueeze.bench.latency import LatencySettings, measure_package
+from satsqueeze.bench.machine import this_machine
 from satsqueeze.bench.pooled import pool, seed_scores, write_counts
 from satsqueeze.bench.recipe import NetworkSettings, Recipe
 from satsqueeze.bench.row import BenchRow, Kind, write_rows
 from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.files import read_json
 from satsqueeze.core.metrics import confusion
-from satsqueeze.core.package import FlightManifest, Quality
+from satsqueeze.core.package import FlightManifest, Graph, Quality, read_manifest
 from satsqueeze.core.run import RunFolder
 from satsqueeze.core.scaling import Scaling
 from satsqueeze.data.cache import PackedCache, pack
@@ -154,11 +158,12 @@ class Crossval:
         networks = [n for n in self.recipe.networks if n.teaches]
         if not networks:
             return self._frozen_answers()
-        teachers = [
+        trained = [
             ModelTeacher(f"{n.name}-{k}", [self.trained(n, n.seeds[0], k)], window=COST_SIDE)
             for n in networks
             for k in folds
         ]
+        teachers: list[Teacher] = [*trained, *self.frozen_teachers]
         ids = self.cache.ids if fold is None else self.folds[fold].train
         return self._taught(teachers, ids, self.run / "soft" / ("all" if fold is None else f"fold_{fold}"))
 
@@ -204,7 +209,7 @@ class Crossval:
         if settings.onnx_scaling:
             contract = OnnxContract.read(self.recipe.teacher_files[0].contract)
             return Scaling(bands=contract.bands, mean=contract.mean, std=contract.std)
-        return fingerprint(self.cache, self.untouched).scaling()
+        return fingerprint(self.cache, self.untouched or None).scaling()
 
     @cached_property
     def planned_parameters(self) -> int:
@@ -237,7 +242,7 @@ class Crossval:
             path = self._counts_path(settings.name, "int8", seed, fold)
             if path.exists():
                 continue
-            folder = self.run / "packages" / f"{settings.name}-fold-{fold}-seed-{seed}"
+            folder = self._fold_package(settings, seed, fold)
             if not folder.exists():
                 self.package(settings, seed, fold, folder, description="a fold of a cross-validation")
             flown = open_package(folder, engine="onnx", precision="int8")
@@ -309,17 +314,28 @@ class Crossval:
             scores=seed_scores(seeds, self.cache.foreground, f"{len(self.folds)}-fold by scene, pooled"),
             seeds=len(seeds),
         )
-        if settings is None:
-            return row
+        return row if settings is None else row.model_copy(update=self._costs(settings, precision))
+
+    def _costs(self, settings: NetworkSettings, precision: str) -> dict[str, Any]:
         figures = cost(build_model(self._card(settings), seed=0), height=COST_SIDE, width=COST_SIDE)
-        return row.model_copy(
-            update={
-                "parameters": figures.parameters,
-                "macs_per_pixel": figures.macs_per_pixel,
-                "macs_input": f"{COST_SIDE}x{COST_SIDE}",
-                "peak_activation_bytes": figures.peak_activation_bytes,
-            }
-        )
+        trainings = sorted(self.run.path.glob(f"*/{settings.name}/seed_*/metrics.json"))
+        found: dict[str, Any] = {
+            "parameters": figures.parameters,
+            "macs_per_pixel": figures.macs_per_pixel,
+            "macs_input": f"{COST_SIDE}x{COST_SIDE}",
+            "peak_activation_bytes": figures.peak_activation_bytes,
+            "train_minutes": sum(read_json(path)["seconds"] for path in trainings) / 60,
+        }
+        package = self._fold_package(settings, settings.seeds[0], 0)
+        if package.exists():
+            sizes = {g.precision: read_manifest(package).files[g.file].bytes for g in _onnx_graphs(package)}
+            network, predict = measure_package(package, LatencySettings(engine="onnx"), precision=precision)  # type: ignore[arg-type]
+            found |= {"fp32_bytes": sizes.get("fp32"), "int8_bytes": sizes.get("int8")}
+            found |= {"latency": predict, "network_latency": network, "machine": this_machine()}
+        return found
+
+    def _fold_package(self, settings: NetworkSettings, seed: int, fold: int) -> Path:
+        return self.run / "packages" / f"{settings.name}-fold-{fold}-seed-{seed}"
 
     def _paths(self, name: str, precision: str, seed: int) -> list[Path]:
         return [self._counts_path(name, precision, seed, fold) for fold in range(len(self.folds))]
@@ -351,3 +367,7 @@ class Crossval:
         return self.package(
             settings, settings.seeds[0], None, folder, description=description, quality=quality, training=training
         )
+
+
+def _onnx_graphs(package: Path) -> list[Graph]:
+    return [graph for graph in read_manifest(package).graphs if graph.engine == "onnx"]

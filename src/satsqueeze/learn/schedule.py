@@ -71,7 +71,7 @@ def build_optimiser(
 
 def _muon(weights: Iterable[nn.Parameter], *, learning_rate: float, weight_decay: float) -> Optimizer:
     # Here, because the import takes seconds and only this optimiser needs it.
-    from timm.optim import Muon
+    from timm.optim.muon import Muon
 
     optimiser: Optimizer = Muon(
         weights, lr=learning_rate, weight_decay=weight_decay, nesterov=True, fallback_lr_scale=0.4

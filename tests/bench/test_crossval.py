@@ -1,0 +1,84 @@
+"""A whole cross-validation on generated scenes, in seconds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from satsqueeze.bench.crossval import Crossval
+from satsqueeze.bench.recipe import NetworkSettings, Recipe
+from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.run import RunFolder
+from satsqueeze.data.synth import DatasetSettings, write_dataset
+from satsqueeze.export.settings import ExportSettings
+from satsqueeze.flight.runtime import open_package
+from satsqueeze.learn.augment import AugmentSettings
+from satsqueeze.learn.settings import FitSettings
+
+FIT = FitSettings(
+    epochs=1,
+    steps_per_epoch=2,
+    batch_size=2,
+    patch_size=(32, 32),
+    learning_rate=1e-2,
+    optimiser="muon",
+    schedule="onecycle",
+    augment=AugmentSettings.none(),
+    progress=False,
+)
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scenes")
+    write_dataset(DatasetSettings(seed=1, scenes=6, size=64, cloud_fraction=0.4), folder)
+    teacher = NetworkSettings(name="big", network="student:unet-4", kind="teacher", fit=FIT, teaches=True)
+    small = NetworkSettings(
+        name="small", network="student:unet-2", kind="student", fit=FIT, teacher_share=0.5, seeds=(0, 1)
+    )
+    export = ExportSettings(openvino="off", calibrations=("minmax",), calibration_windows=2, jaccard_loss=1.0)
+    return Recipe(data=str(folder), folds=2, exact=(), planned_shape=(64, 64), networks=(teacher, small), export=export)
+
+
+@pytest.fixture(scope="module")
+def work(recipe, tmp_path_factory):
+    said = []
+    crossval = Crossval(recipe, RunFolder(tmp_path_factory.mktemp("runs") / "run"), say=said.append)
+    return crossval, crossval.execute(), said
+
+
+def test_every_image_is_scored_once_by_a_model_that_never_saw_it(work):
+    crossval, rows, _ = work
+    names = [(row.name, row.precision, row.seeds) for row in rows]
+    assert names == [("threshold", "fp32", 1), ("big", "fp32", 1), ("small", "fp32", 2), ("small", "int8", 1)]
+    assert {row.scores[0].images for row in rows} == {6}
+    for split in crossval.folds:
+        assert not set(split.train) & set(split.validation)
+
+
+def test_a_second_call_trains_nothing(work, recipe):
+    crossval, rows, _ = work
+    said = []
+    again = Crossval(recipe, crossval.run, say=said.append)
+    assert again.execute() == rows
+    assert said == []
+
+
+def test_shipping_gives_a_package_with_its_cross_validated_scores(work, tmp_path):
+    crossval, _, _ = work
+    manifest = crossval.ship("small", tmp_path / "small")
+    assert {q.graph for q in manifest.quality} == {"fp32", "int8"}
+    assert "by scene, pooled" in manifest.quality[0].protocol
+    model = open_package(tmp_path / "small")
+    mask = model.predict(np.full((4, 20, 30), 0.2, np.float32), bands=["blue", "green", "red", "nir"])
+    assert mask.shape == (20, 30)
+
+
+def test_unknown_networks_are_refused(recipe, tmp_path):
+    with pytest.raises(SettingsError, match="no network 'huge'; it has big, small"):
+        recipe.network("huge")
+    wrong = replace(recipe, networks=(NetworkSettings(name="x", network="magic", kind="baseline", fit=FIT),))
+    with pytest.raises(SettingsError, match="network 'magic': expected planned"):
+        Crossval(wrong, RunFolder(tmp_path / "run"), say=lambda _: None).execute()

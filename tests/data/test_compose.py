@@ -1,0 +1,124 @@
+"""Composites: exact labels by construction, seeded, within the physics they claim."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from satsqueeze.core.errors import DataError, SettingsError
+from satsqueeze.data.compose import ComposeSettings, compose
+from satsqueeze.data.compose.clouds import VISIBLE, Cloud, paste, procedural_cloud
+from satsqueeze.data.compose.fractal import fractal
+from satsqueeze.data.compose.surfaces import SPECTRA, bright_objects, recolour, snowy_mountains
+from satsqueeze.data.dataset import open_dataset
+from satsqueeze.data.synth import SceneSettings, generate_scene, write_scene
+
+
+def _rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture
+def ground():
+    return np.clip(0.15 + 0.03 * np.stack([fractal(48, 3.0, _rng(i)) for i in range(4)]), 0.01, 0.5)
+
+
+@pytest.mark.parametrize("exponent", [2.0, 3.0, 4.0])
+def test_a_fractal_has_zero_mean_unit_variance_and_its_spectrum(exponent):
+    field = fractal(256, exponent, _rng())
+    assert field.mean() == pytest.approx(0, abs=1e-5)
+    assert field.std() == pytest.approx(1, abs=1e-5)
+    power = np.abs(np.fft.rfft2(field)) ** 2
+    frequency = np.hypot(np.fft.fftfreq(256)[:, None], np.fft.rfftfreq(256)[None])
+    inside = (frequency > 0.02) & (frequency < 0.4)
+    slope = np.polyfit(np.log(frequency[inside]), np.log(power[inside]), 1)[0]
+    assert slope == pytest.approx(-exponent, abs=0.1)
+
+
+def test_pasting_blends_linearly_and_labels_by_opacity(ground):
+    opacity = np.linspace(0, 1, 48, dtype=np.float32)[None].repeat(48, axis=0)
+    cloud = Cloud(opacity=opacity, colour=np.full((4, 48, 48), 0.9, np.float32))
+    made = paste(ground, cloud, _Unshaded())
+    np.testing.assert_allclose(made.image, ground * (1 - opacity) + 0.9 * opacity, rtol=1e-5)
+    assert (made.label[opacity <= 0.06] == 0).all()
+    visible = np.abs(made.image - ground).max(axis=0) >= VISIBLE
+    assert (made.label[(opacity >= 0.13) & visible] == 1).all()
+    assert (made.label[(opacity > 0.06) & (opacity < 0.13)] == 255).all()
+
+
+class _Unshaded:
+    """A generator whose only draw decides against a shadow."""
+
+    def random(self):
+        return 1.0
+
+
+def test_a_cloud_that_changes_nothing_is_ignored(ground):
+    cloud = Cloud(opacity=np.full((48, 48), 0.5, np.float32), colour=ground)
+    assert (paste(ground, cloud, _Unshaded()).label == 255).all()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_procedural_clouds_have_opacity_and_plausible_colour(seed):
+    cloud = procedural_cloud(64, _rng(seed))
+    assert 0 <= cloud.opacity.min() <= cloud.opacity.max() <= 1
+    assert 0.2 < cloud.colour.min() <= cloud.colour.max() < 2.5
+
+
+@pytest.mark.parametrize("surface", sorted(SPECTRA))
+def test_recolouring_meets_the_spectrum_of_the_surface(ground, surface):
+    means = np.mean([recolour(ground, _rng(seed), surface).mean(axis=(1, 2)) for seed in range(30)], axis=0)
+    # A third of the draws mixes in another surface, so the spectrum is met in shape, not exactly.
+    wanted = np.array(SPECTRA[surface])
+    assert np.corrcoef(means, wanted)[0, 1] > 0.5 or np.ptp(wanted) < 0.15
+    assert means.mean() == pytest.approx(wanted.mean(), rel=0.45, abs=0.05)
+
+
+@pytest.mark.parametrize("make", [recolour, snowy_mountains, bright_objects])
+def test_surfaces_are_seeded_and_in_range(ground, make):
+    first, again, other = (make(ground, _rng(seed)) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert first.dtype == np.float32
+    assert first.min() >= 0.005
+    assert first.max() <= 1.31
+
+
+def _grounds(folder):
+    for number in range(2):
+        scene = generate_scene(
+            SceneSettings(
+                seed=number, height=48, width=48, biome="farmland", cloud_fraction=0.0, nodata_probability=0.0
+            )
+        )
+        write_scene(scene, folder, f"scene{number}")
+    return open_dataset(folder, card="synth")
+
+
+def test_a_composed_set_is_seeded_resumable_and_readable(tmp_path):
+    settings = ComposeSettings(composites=4, scenes=2, size=64, seed=3)
+    grounds = _grounds(tmp_path / "grounds")
+    assert compose(grounds, settings, tmp_path / "a") == 6
+    compose(grounds, settings, tmp_path / "b")
+    names = sorted(p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*.tif"))
+    assert len(names) == 18
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    before = {name: (tmp_path / "a" / name).stat().st_mtime_ns for name in names}
+    compose(grounds, settings, tmp_path / "a")
+    assert before == {name: (tmp_path / "a" / name).stat().st_mtime_ns for name in names}
+    dataset = open_dataset(tmp_path / "a")
+    assert len(dataset.labelled) == 6
+    assert dataset.bands == ("blue", "green", "red", "nir")
+
+
+def test_composites_need_clear_ground(tmp_path):
+    dataset = _grounds(tmp_path)
+    empty = type(dataset)(items=(), bands=dataset.bands, classes=dataset.classes, foreground=dataset.foreground)
+    with pytest.raises(DataError, match="at least one"):
+        compose(empty, ComposeSettings(composites=1, scenes=0), tmp_path / "out")
+
+
+def test_impossible_settings_are_refused():
+    with pytest.raises(SettingsError, match=r"clear_share in \[0, 1\]; got"):
+        ComposeSettings(clear_share=1.5)
