@@ -13,6 +13,7 @@ from satsqueeze.core.run import RunFolder
 
 def crossval(
     recipe: Path,
+    *,
     out: Path = Path("runs/crossval"),
     only: list[str] | None = None,
     rows: Path | None = None,
