@@ -174,8 +174,6 @@ class Crossval:
         if not teachers:
             return None
         asked = [i for i in ids if self.cache.entries[self.cache.position(i)].source not in self.recipe.exact]
-        if not (folder / "soft.json").exists():
-            self.say(f"asking {len(teachers)} teacher(s) about {len(asked)} images")
         return Selected(teach(teachers, self.cache, asked, folder), asked, len(self.cache.classes))
 
     def _card(self, settings: NetworkSettings) -> ModelCard:
