@@ -47,14 +47,16 @@ def test_poly_is_nnunets():
 def test_unknown_names():
     with pytest.raises(SettingsError, match="poly, onecycle or cosine, got 'step'"):
         learning_rate_factor("step", step=0, steps_per_epoch=1, epochs=1)
-    with pytest.raises(SettingsError, match="sgd or adamw, got 'lion'"):
+    with pytest.raises(SettingsError, match="sgd, adamw or muon, got 'lion'"):
         build_optimiser("lion", [], learning_rate=1.0, weight_decay=0.0)
 
 
-@pytest.mark.parametrize("name", ["sgd", "adamw"])
+@pytest.mark.parametrize("name", ["sgd", "adamw", "muon"])
 def test_optimiser_moves_downhill(name):
-    weight = torch.nn.Parameter(torch.ones(3))
-    optimiser = build_optimiser(name, [weight], learning_rate=0.1, weight_decay=0.0)
-    weight.square().sum().backward()
+    generator = torch.Generator().manual_seed(0)
+    weights = [torch.nn.Parameter(torch.rand(shape, generator=generator) + 1) for shape in ((4,), (4, 3, 3, 3))]
+    optimiser = build_optimiser(name, weights, learning_rate=0.01, weight_decay=0.0)
+    before = [float(weight.detach().square().sum()) for weight in weights]
+    sum(weight.square().sum() for weight in weights).backward()
     optimiser.step()
-    assert (weight < 1).all()
+    assert all(float(weight.detach().square().sum()) < start for weight, start in zip(weights, before, strict=True))
