@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import rasterio
@@ -11,27 +13,6 @@ from rasterio import Affine
 
 from satsqueeze.cli.main import main
 from satsqueeze.data.synth import DatasetSettings, write_dataset
-
-MINIMAL = {
-    "folds": 2,
-    "compression": 2,
-    "plan": {
-        "budget": {"parameters": 100_000},
-        "schedule": {"epochs": 2, "steps_per_epoch": 2, "batch_size": 2, "patch_size": [64, 64]},
-    },
-    "distill": {"fit": {"epochs": 2, "steps_per_epoch": 3, "batch_size": 4, "patch_size": [64, 64]}},
-    # An untrained network has no margins, so int8 may lose anything; what the gate does is tested in export.
-    "export": {
-        "calibration_windows": 2,
-        "calibration_side": 64,
-        "ranking_windows": 1,
-        "calibrations": ["minmax"],
-        "openvino": "off",
-        "jaccard_loss": 1.0,
-    },
-    "bench": {"latency": {"repeats": 2, "warmup": 0, "height": 64, "width": 64}, "energy_repeats": 1},
-}
-"""The least of everything."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -48,11 +29,9 @@ def scenes(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def minimal(tmp_path_factory):
+def minimal():
     """A configuration file with the least of everything."""
-    path = tmp_path_factory.mktemp("config") / "minimal.yaml"
-    path.write_text(yaml.safe_dump(MINIMAL))
-    return path
+    return Path(__file__).parent / "minimal.yaml"
 
 
 @pytest.fixture(scope="session")

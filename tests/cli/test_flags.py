@@ -40,7 +40,7 @@ def command(
     *,
     out: Path = Path("here"),
     bands: list[str] | None = None,
-    outer: Outer = Outer(),  # noqa: B008
+    outer: Outer = Outer(),
     json: bool = False,
 ) -> int:
     """Do something.

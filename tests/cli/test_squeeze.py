@@ -1,0 +1,207 @@
+"""The whole job on tiny generated data: what it leaves behind, and that a stopped run goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from satsqueeze.bench.row import read_rows
+from satsqueeze.cli import bench, distill, plan, squeeze, train
+from satsqueeze.cli.main import main
+from satsqueeze.core.files import read_json
+from satsqueeze.core.package import verify
+from satsqueeze.distill.stage import read_ladder
+from satsqueeze.learn import stage as learn_stage
+from satsqueeze.plan.stage import TrainPlan
+
+MINIMAL = yaml.safe_load((Path(__file__).parent / "minimal.yaml").read_text())
+STAGES = ("data", "plan", "train", "distill", "export", "bench")
+
+
+def records(run):
+    return {path.name: path.stat().st_mtime_ns for path in sorted((run / "stages").iterdir())}
+
+
+def test_every_stage_leaves_its_files(squeezed):
+    for name in ("run.json", "fingerprint.json", "plan.json", "ladder.json", "bench.jsonl", "report.html"):
+        assert (squeezed / name).stat().st_size > 0
+    assert [read_json(squeezed / f"stages/{stage}.json")["seconds"] >= 0 for stage in STAGES] == [True] * len(STAGES)
+    assert len(list(squeezed.glob("teacher/fold_*/weights.safetensors"))) == 2
+
+
+def test_test_images_are_seen_by_nobody(squeezed):
+    aside, *folds = read_json(squeezed / "data/splits.json")["splits"]
+    test = set(aside["validation"])
+    assert test
+    for fold in folds:
+        assert test.isdisjoint(fold["train"])
+        assert test.isdisjoint(fold["validation"])
+
+
+def test_the_ladder_holds_a_student_of_each_family_and_the_chosen_one(squeezed):
+    rungs, chosen = read_ladder(squeezed / "ladder.json")
+    assert {rung.name.split("-")[0] for rung in rungs} == {"unet", "lite"}
+    assert all(rung.compression >= 0.95 * 2 for rung in rungs)
+    assert chosen in {rung.name for rung in rungs}
+
+
+def test_every_student_is_a_package_that_verifies(squeezed):
+    for rung in read_ladder(squeezed / "ladder.json")[0]:
+        manifest = verify(squeezed / "packages" / rung.name)
+        assert manifest.training["rung"]["name"] == rung.name
+        assert {graph.precision for graph in manifest.graphs} == {"fp32", "int8"}
+        assert all("test images" in quality.protocol for quality in manifest.quality)
+
+
+def test_rows_hold_every_model_on_the_same_images(squeezed):
+    rows = read_rows(squeezed / "bench.jsonl")
+    names = [row.key for row in rows]
+    students = [rung.name for rung in read_ladder(squeezed / "ladder.json")[0]]
+    assert names[:2] == [("threshold", "fp32"), ("teacher", "fp32")]
+    assert set(names[2:]) == {(name, precision) for name in students for precision in ("fp32", "int8")}
+    assert len({row.scores[0].images for row in rows}) == 1
+    teacher = rows[1]
+    assert teacher.parameters == 2 * TrainPlan.read(squeezed / "plan.json").parameters
+    assert all(row.latency is not None and row.latency.p50_s_per_mpixel > 0 for row in rows)
+
+
+def test_the_float_package_scores_as_the_trained_student(squeezed):
+    for rung in read_ladder(squeezed / "ladder.json")[0]:
+        manifest = verify(squeezed / "packages" / rung.name)
+        row = next(r for r in read_rows(squeezed / "bench.jsonl") if r.key == (rung.name, "fp32"))
+        if manifest.quality:
+            assert row.jaccard == pytest.approx(manifest.quality[0].value, abs=2e-4)
+
+
+def test_the_report_is_one_file_with_pictures(squeezed):
+    page = (squeezed / "report.html").read_text()
+    assert page.count("data:image/") >= 5
+    assert 'src="http' not in page
+    assert "that nothing was trained or chosen on" in page
+
+
+def test_a_second_call_does_no_work(squeezed, scenes, minimal, run_main, monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("done before")
+
+    for module, name in (
+        (plan, "plan_training"),
+        (train, "train_folds"),
+        (distill, "train_student"),
+        (distill, "teach"),
+        (bench, "run_suite"),
+        (bench, "score_images"),
+    ):
+        monkeypatch.setattr(module, name, refuse)
+    before = records(squeezed)
+    status, out, err = run_main("squeeze", scenes, "--out", squeezed, "--config", minimal)
+    assert status == 0
+    assert records(squeezed) == before
+    assert err.count("done before") == len(STAGES)
+    assert f"report:  {squeezed / 'report.html'}" in out
+    assert "teacher" in out
+
+
+def test_rows_as_json(squeezed, scenes, minimal, run_main):
+    _, out, _ = run_main("squeeze", scenes, "--out", squeezed, "--config", minimal, "--json")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert {row["kind"] for row in rows} == {"threshold", "teacher", "student"}
+
+
+STOPS = (
+    (squeeze, "plan_stage", ["data"]),
+    (squeeze, "train_stage", ["data", "plan"]),
+    (squeeze, "distill_stage", ["data", "plan", "train"]),
+    (squeeze, "export_stage", ["data", "plan", "train", "distill"]),
+    (squeeze, "bench_stage", ["data", "plan", "train", "distill", "export"]),
+    (squeeze, "report_stage", list(STAGES)),
+)
+
+
+def test_interrupted_before_each_stage_the_same_command_goes_on(scenes, minimal, tmp_path, monkeypatch, capsys):
+    run = tmp_path / "run"
+    words = ["squeeze", str(scenes), "--out", str(run), "--config", str(minimal)]
+    words += ["--export.int8", "false", "--export.default", "fp32"]
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    for module, name, done in STOPS:
+        before = records(run) if run.exists() else {}
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, interrupt)
+            assert main(words) == 130
+        assert "run the same command again to continue" in capsys.readouterr().err
+        after = records(run)
+        assert {f"{stage}.json" for stage in done} <= set(after)
+        assert {name: after[name] for name in before} == before
+    assert not (run / "report.html").exists()
+    assert main(words) == 0
+    assert (run / "report.html").exists()
+
+
+def test_a_fold_that_was_trained_is_kept(squeezed, tmp_path, run_main, monkeypatch):
+    run = copied(squeezed, tmp_path, without=("train", "distill", "export", "bench"))
+    kept = run / "teacher/fold_0/metrics.json"
+    shutil.rmtree(run / "teacher/fold_1")
+    before, trained = kept.stat().st_mtime_ns, []
+    fit = learn_stage.fit
+    monkeypatch.setattr(learn_stage, "fit", lambda *words: trained.append(words[4].name) or fit(*words))
+    status, out, _ = run_main("train", run)
+    assert (status, trained) == (0, ["fold_0", "fold_1"])
+    assert kept.stat().st_mtime_ns == before
+    assert "validation Jaccard by fold" in out
+
+
+def copied(run, tmp_path, *, without):
+    shutil.copytree(run, tmp_path / "run")
+    for stage in without:
+        (tmp_path / f"run/stages/{stage}.json").unlink()
+    return tmp_path / "run"
+
+
+def part(tmp_path, name):
+    """The settings of one stage as a file."""
+    path = tmp_path / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(MINIMAL[name]))
+    return path
+
+
+def test_a_package_that_was_exported_is_kept(squeezed, tmp_path, run_main, monkeypatch):
+    run = copied(squeezed, tmp_path, without=("export",))
+    monkeypatch.setattr("satsqueeze.cli.export.export_package", None)
+    status, out, _ = run_main("export", run, "--export", part(tmp_path, "export"))
+    assert status == 0
+    assert out.strip() == str(run / "packages" / read_ladder(run / "ladder.json")[1])
+
+
+def test_rows_that_were_measured_are_kept(squeezed, tmp_path, run_main, monkeypatch):
+    run = copied(squeezed, tmp_path, without=("bench",))
+    before = (run / "bench.jsonl").read_text()
+    monkeypatch.setattr(bench, "score_images", None)
+    status, out, _ = run_main("bench", run, "--json", "--bench", part(tmp_path, "bench"))
+    assert status == 0
+    assert [json.loads(line) for line in out.splitlines()] == [json.loads(line) for line in before.splitlines()]
+    assert (run / "bench.jsonl").read_text() == before
+
+
+def test_the_report_alone(squeezed, tmp_path, run_main):
+    run = copied(squeezed, tmp_path, without=())
+    (run / "report.html").unlink()
+    status, out, _ = run_main("report", run)
+    assert (status, out.strip()) == (0, str(run / "report.html"))
+    assert (run / "report.html").read_bytes() == (squeezed / "report.html").read_bytes()
+
+
+def test_the_same_seed_gives_the_same_students(squeezed, scenes, minimal, tmp_path, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(squeeze, "export_stage", stop)
+    assert main(["squeeze", str(scenes), "--out", str(tmp_path / "again"), "--config", str(minimal)]) == 130
+    for path in squeezed.glob("students/*/weights.safetensors"):
+        assert (tmp_path / "again" / path.relative_to(squeezed)).read_bytes() == path.read_bytes()
