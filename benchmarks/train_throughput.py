@@ -192,7 +192,7 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
         folder = Path(name)
         write_dataset(DatasetSettings(seed=0, scenes=SCENES, size=SIDE), folder / "scenes")
         pack(open_dataset(folder / "scenes"), folder / "cache")
-        rows = []
+        rows: list[dict[str, Any]] = []
         for number in range(options.pairs):
             plain, ours = (in_own_process(side, folder, options) for side in ("plain", "ours"))
             rows.append({"plain": plain, "ours": ours, **{f"ratio_{key}": ours[key] / plain[key] for key in plain}})
