@@ -164,3 +164,14 @@ def test_images_are_needed_and_other_folders_are_left_alone(model, make_cache, t
 def test_impossible_settings_are_refused(changes):
     with pytest.raises(SettingsError, match="export setting"):
         ExportSettings(**changes)
+
+
+def test_a_network_of_unknown_reach_is_blended(model, exported, make_cache, tmp_path, monkeypatch):
+    def no_rule(_):
+        raise SettingsError("no rule")
+
+    monkeypatch.setattr("satsqueeze.export.stage.receptive_field", no_rule)
+    monkeypatch.setattr("satsqueeze.export.stage.export_fp32", lambda _, path, **__: shutil.copy(exported[1], path))
+    cache, settings = make_cache(count=1, side=40), ExportSettings(int8=False, default="fp32", **QUICK)
+    manifest = export_package(model, cache, cache.ids, cache.ids, settings, tmp_path / "p", name="n", description="d")
+    assert (manifest.window_invariant, manifest.receptive_field) == (False, 0)

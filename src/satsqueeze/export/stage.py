@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from satsqueeze.core.bands import SENSORS
+from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.files import write_json
 from satsqueeze.core.package import (
     FlightManifest,
@@ -112,6 +113,7 @@ class _Export:
         card, multiple = self.model.card, self.model.size_multiple
         side = -(-COST_SIDE // multiple) * multiple
         found = cost(self.model, height=side, width=side)
+        reach, invariant = self._reach()
         known = SENSORS[self.settings.sensor]
         coarsest = max((known[band].gsd_m for band in card.bands if band in known), default=10.0)
         return FlightManifest(
@@ -129,8 +131,8 @@ class _Export:
             foreground=card.foreground,
             scaling=PackageScaling.of(card.scaling),
             size_multiple=multiple,
-            receptive_field=receptive_field(self.model),
-            window_invariant=self.model.window_invariant,
+            receptive_field=reach,
+            window_invariant=invariant,
             parameters=found.parameters,
             macs_per_pixel=found.macs_per_pixel,
             macs_input=f"{side}x{side}",
@@ -138,6 +140,14 @@ class _Export:
             default_graph=FP32,
             versions=_versions(),
         )
+
+    def _reach(self) -> tuple[int, bool]:
+        """Receptive field in pixels on each side, and whether results depend on it alone."""
+        try:
+            return receptive_field(self.model), self.model.window_invariant
+        except SettingsError:
+            # Unknown: then tiles are blended, as for networks that look at the whole input.
+            return 0, False
 
     def graphs(self, folder: Path, draft: FlightManifest) -> tuple[FlightManifest, ParityReport]:
         """Write and prove all graphs; returns the manifest that lists them and what was measured."""
