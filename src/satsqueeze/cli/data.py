@@ -62,6 +62,7 @@ def check(data: str, card: str | None = None, json: bool = False) -> int:
         print(dumps({"items": len(dataset.items), "problems": [plain(asdict(p)) for p in problems]}, indent=2))
     else:
         for problem in problems:
-            print(f"{problem.severity}: {problem.file}: {problem.problem}. {problem.remedy}")
+            text = problem.problem if problem.problem.startswith(problem.file) else f"{problem.file}: {problem.problem}"
+            print(f"{problem.severity}: {text}. {problem.remedy[:1].upper()}{problem.remedy[1:]}")
         print(f"{len(dataset.items)} items read, {len(problems)} problem(s)")
     return 1 if failed(problems) else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def export_stage(run: RunFolder, settings: ExportSettings) -> Path:
                 if rung.name == chosen:
                     raise
                 left_out[rung.name] = str(error)
-                console.print(f"no package of student {rung.name}: {error}", style="yellow", markup=False)
+                print(f"no package of student {rung.name}: {error}", file=sys.stderr)
         return {"package": f"{PACKAGES}/{chosen}", "left_out": left_out}
 
     run_stage(run, "export", {**prepared.key, "ladder": read_json(run / LADDER), "export": settings}, work)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,5 +51,5 @@ def prepare_stage(settings: PrepareSettings, run: RunFolder) -> Prepared:
     what = "done before" if done else f"{run.seconds(STAGE):6.1f} s"
     console.print(f"[bold]{STAGE:<8}[/] {what}", style="dim" if done else "")
     for entry in prepared.cache.quarantine:
-        console.print(f"left out: {entry.id}: {entry.reason}", style="yellow", markup=False)
+        print(f"left out: {entry.id}: {entry.reason}", file=sys.stderr)
     return prepared

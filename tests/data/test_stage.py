@@ -1,0 +1,85 @@
+"""Packing, splitting and the fingerprint, in a run folder."""
+
+from __future__ import annotations
+
+import pytest
+
+from satsqueeze.core.errors import RunError, SettingsError
+from satsqueeze.core.run import RunFolder
+from satsqueeze.data import stage
+from satsqueeze.data.fingerprint import fingerprint
+from satsqueeze.data.stage import PrepareSettings, load_prepared, prepare
+from satsqueeze.data.synth import DatasetSettings, write_dataset
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scenes")
+    write_dataset(DatasetSettings(seed=3, scenes=8, size=32), folder)
+    return str(folder)
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunFolder(tmp_path / "run")
+
+
+def test_no_scene_is_on_two_sides(scenes, run):
+    prepared = prepare(PrepareSettings(data=scenes, folds=3), run)
+    test = set(prepared.test)
+    assert test
+    validated = [i for split in prepared.folds for i in split.validation]
+    assert sorted([*validated, *test]) == sorted(prepared.cache.ids)
+    for split in prepared.folds:
+        assert set(split.train).isdisjoint(split.validation)
+        assert test.isdisjoint({*split.train, *split.validation})
+
+
+def test_the_fingerprint_leaves_the_test_out(scenes, run):
+    prepared = prepare(PrepareSettings(data=scenes, folds=2), run)
+    others = sorted(set(prepared.cache.ids) - set(prepared.test))
+    assert prepared.fingerprint == fingerprint(prepared.cache, others)
+
+
+def test_it_is_read_back_and_not_made_twice(scenes, run, monkeypatch):
+    first = prepare(PrepareSettings(data=scenes, folds=2), run)
+    monkeypatch.setattr(stage, "pack", None)
+    again = prepare(PrepareSettings(data=scenes, folds=2), run)
+    assert (again.key, again.fingerprint) == (first.key, first.fingerprint)
+    assert load_prepared(run).folds == first.folds
+
+
+def test_bands_can_be_chosen(scenes, run):
+    prepared = prepare(PrepareSettings(data=scenes, folds=2, bands=("nir", "green")), run)
+    assert prepared.cache.bands == prepared.fingerprint.bands == ("nir", "green")
+
+
+def test_another_seed_is_another_split(scenes, tmp_path):
+    splits = {
+        prepare(PrepareSettings(data=scenes, folds=2, seed=seed), RunFolder(tmp_path / str(seed))).test
+        for seed in range(4)
+    }
+    assert len(splits) > 1
+
+
+def test_a_run_is_about_one_split_of_one_data_set(scenes, run):
+    prepare(PrepareSettings(data=scenes, folds=2), run)
+    with pytest.raises(RunError, match=r"from other data or another split.*choose a new --out folder"):
+        prepare(PrepareSettings(data=scenes, folds=3), run)
+
+
+def test_a_run_that_was_killed_before_its_record_goes_on(scenes, run):
+    prepare(PrepareSettings(data=scenes, folds=2), run)
+    (run / "stages/data.json").unlink()
+    assert prepare(PrepareSettings(data=scenes, folds=2), run).folds
+
+
+@pytest.mark.parametrize("change", [{"folds": 1}, {"test_share": 0.0}, {"test_share": 1.0}])
+def test_impossible_settings_are_refused(change):
+    with pytest.raises(SettingsError, match="at least 2 folds and a test share in"):
+        PrepareSettings(data="x", **change)
+
+
+def test_an_unfinished_run_cannot_be_read(run):
+    with pytest.raises(RunError, match="does not exist"):
+        load_prepared(run)

@@ -1,0 +1,132 @@
+"""Cached teacher answers: means, quanta, holes, resumption."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from satsqueeze.core.errors import BandError, RunError
+from satsqueeze.core.window import Window
+from satsqueeze.data.sampler import PatchSampler
+from satsqueeze.distill.soft import SoftCache, teach
+
+
+class Known:
+    """Cloud with the probability that ``of`` computes from the first of its bands; counts what it is asked."""
+
+    classes = ("clear", "cloud")
+
+    def __init__(self, name="known", bands=("blue", "green", "red", "nir"), of=lambda x: np.clip(x, 0, 1)):
+        self.name, self.bands, self.of, self.asked = name, tuple(bands), of, 0
+        self.fingerprint = name
+
+    def probabilities(self, reflectance):
+        self.asked += 1
+        cloud = self.of(reflectance[0])
+        return np.stack([1 - cloud, cloud]).astype(np.float32)
+
+
+def whole(cache, item):
+    entry = cache.entries[cache.position(item)]
+    return Window(row=0, col=0, height=entry.height, width=entry.width)
+
+
+def test_answers_are_kept_within_half_a_quantum(cache, tmp_path):
+    soft = teach([Known()], cache, cache.ids, tmp_path)
+    for item in cache.ids:
+        position = cache.position(item)
+        image, valid = cache.image(position), cache.valid(position)
+        found = soft.window(item, whole(cache, item)) / 255
+        want = np.stack([1 - np.clip(image[0], 0, 1), np.clip(image[0], 0, 1)])
+        assert np.abs(found - want)[:, valid].max() <= 0.5 / 255 + 1e-6
+        assert (found[:, ~valid] == 0).all()
+
+
+def test_several_teachers_are_averaged(cache, tmp_path):
+    low, high = Known("low", of=lambda x: np.full_like(x, 0.2)), Known("high", of=lambda x: np.full_like(x, 0.6))
+    soft = teach([low, high], cache, cache.ids[:1], tmp_path)
+    valid = cache.valid(0)
+    np.testing.assert_allclose(soft.window(cache.ids[0], whole(cache, cache.ids[0]))[1][valid], round(0.4 * 255))
+    assert soft.teachers == "low low, high high"
+
+
+def test_a_teacher_gets_its_bands_in_its_order(cache, tmp_path):
+    soft = teach([Known("nir", bands=("nir", "blue"))], cache, cache.ids[:1], tmp_path)
+    nir = cache.image(0)[cache.bands.index("nir")]
+    found = soft.window(cache.ids[0], whole(cache, cache.ids[0]))[1] / 255
+    assert np.abs(found - nir)[cache.valid(0)].max() <= 0.5 / 255 + 1e-6
+
+
+def test_images_without_labels_are_answered_too(cache, tmp_path):
+    bare = next(entry.id for entry in cache.entries if not entry.labelled)
+    soft = teach([Known()], cache, [bare], tmp_path)
+    assert soft.window(bare, whole(cache, bare)).any()
+    sampler = PatchSampler(cache, [bare], patch_size=(16, 16), batch_size=2, seed=0, soft=soft)
+    batch = sampler.batch(0)
+    assert (batch.labels == 255).all()
+    assert batch.soft is not None
+    assert batch.soft.shape == (2, 2, 16, 16)
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        Window(row=3, col=5, height=8, width=6),
+        Window(row=-4, col=-3, height=12, width=12),
+        Window(row=34, col=30, height=12, width=12),
+        Window(row=-2, col=-2, height=44, width=40),
+    ],
+)
+def test_windows_are_padded_with_no_target(cache, tmp_path, window):
+    soft = teach([Known()], cache, cache.ids[:1], tmp_path)
+    padded = np.pad(soft.window(cache.ids[0], whole(cache, cache.ids[0])), ((0, 0), (20, 20), (20, 20)))
+    rows = slice(window.row + 20, window.stop_row + 20)
+    cols = slice(window.col + 20, window.stop_col + 20)
+    np.testing.assert_array_equal(soft.window(cache.ids[0], window), padded[:, rows, cols])
+
+
+def test_a_stopped_teacher_goes_on_where_it_stopped(cache, tmp_path):
+    class Tiring(Known):
+        def probabilities(self, reflectance):
+            if self.asked == 2:
+                raise KeyboardInterrupt
+            return super().probabilities(reflectance)
+
+    with pytest.raises(KeyboardInterrupt):
+        teach([Tiring()], cache, cache.ids, tmp_path)
+    fresh, progress = Known(), []
+    teach([fresh], cache, cache.ids, tmp_path, on_progress=lambda done, total: progress.append((done, total)))
+    assert fresh.asked == len(cache.ids) - 2
+    assert progress[-1] == (len(cache.ids), len(cache.ids))
+    again = Known()
+    teach([again], cache, cache.ids, tmp_path)
+    assert again.asked == 0
+
+
+def test_another_teacher_never_takes_over_answers(cache, tmp_path):
+    first = teach([Known("first")], cache, cache.ids[:1], tmp_path)
+    other = Known("other", of=np.zeros_like)
+    second = teach([other], cache, cache.ids[:1], tmp_path)
+    assert other.asked == 1
+    window = whole(cache, cache.ids[0])
+    assert (first.window(cache.ids[0], window) != second.window(cache.ids[0], window)).any()
+
+
+def test_an_item_that_nobody_was_asked_about(cache, tmp_path):
+    soft = teach([Known()], cache, cache.ids[:1], tmp_path)
+    with pytest.raises(RunError, match=r"no teacher output for 'labelled/s1'.*distil again"):
+        soft.window(cache.ids[1], whole(cache, cache.ids[1]))
+    with pytest.raises(RunError, match="does not exist"):
+        SoftCache(tmp_path / "absent")
+
+
+def test_teachers_that_do_not_fit_are_refused(cache, tmp_path):
+    with pytest.raises(RunError, match="at least one teacher, got none"):
+        teach([], cache, cache.ids, tmp_path)
+    stranger = Known()
+    stranger.classes = ("water", "land")
+    with pytest.raises(RunError, match=r"'known' knows the classes water, land, the data has clear, cloud; map them"):
+        teach([stranger], cache, cache.ids, tmp_path)
+    with pytest.raises(BandError, match=r"swir16 are needed but the image has blue, green, red, nir"):
+        teach([Known(bands=("swir16",))], cache, cache.ids, tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,168 @@
+"""How long to train: nnU-Net's schedule, one that is told, and what minutes allow, against counts by hand."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from satsqueeze.core.errors import BudgetError, SettingsError
+from satsqueeze.learn.settings import FitSettings
+from satsqueeze.plan.budget import Budget
+from satsqueeze.plan.cost_model import macs_per_pixel
+from satsqueeze.plan.feature_maps import feature_map_elements
+from satsqueeze.plan.schedule import (
+    EPOCHS,
+    FEWEST_STEPS,
+    SMALLEST_BATCH,
+    Request,
+    ScheduleSettings,
+    optimiser,
+    plan_schedule,
+)
+from satsqueeze.plan.unet_plan import plan_unet
+
+SIZES = {"channels": 4, "labels": 4}
+TINY = plan_unet(shape=(128, 128), n=24, **SIZES)
+LARGE = plan_unet(shape=(512, 512), n=1000, **SIZES)
+
+
+def request(minutes=None, speed=1e12, **told):
+    return Request(
+        **SIZES,
+        planner="ExperimentPlanner",
+        budget=Budget(train_minutes=minutes),
+        told=ScheduleSettings(**told),
+        speed=None if speed is None else lambda _: speed,
+    )
+
+
+def seconds(unet, steps, speed):
+    pixels = steps * unet.batch_size * math.prod(unet.patch_size)
+    return pixels * 3 * macs_per_pixel(unet.architecture, **SIZES) / speed
+
+
+def rules(schedule):
+    return [decision.rule for decision in schedule.decisions]
+
+
+def test_left_alone_it_is_nnunets():
+    schedule = plan_schedule(TINY, request())
+    assert schedule.unet == TINY
+    assert (TINY.batch_size, schedule.epochs, schedule.steps_per_epoch, schedule.decisions) == (2, 1000, 250, ())
+
+
+def test_what_is_told_is_done_and_recorded():
+    schedule = plan_schedule(TINY, request(epochs=3, steps_per_epoch=7, batch_size=5, patch_size=(64, 96)))
+    assert (schedule.epochs, schedule.steps_per_epoch) == (3, 7)
+    assert (schedule.unet.batch_size, schedule.unet.patch_size) == (5, (64, 96))
+    assert schedule.unet.architecture == TINY.architecture
+    assert rules(schedule) == ["patch-told", "batch-told", "steps-told"]
+
+
+def test_half_of_it_told_leaves_the_rest_to_nnunet():
+    assert plan_schedule(TINY, request(epochs=3)).steps_per_epoch == 250
+    assert plan_schedule(TINY, request(steps_per_epoch=3)).epochs == 1000
+
+
+def test_a_short_schedule_has_steady_batches():
+    schedule = plan_schedule(TINY, request(epochs=3, steps_per_epoch=7))
+    assert schedule.unet.batch_size == SMALLEST_BATCH
+    assert rules(schedule)[0] == "batch-for-short-schedule"
+    assert "2 -> 6 patches" in schedule.decisions[0].reason
+
+
+def test_but_not_beyond_memory():
+    elements = feature_map_elements(TINY.architecture, patch_size=TINY.patch_size, labels=4)
+    # nnU-Net's proxy: 85 million elements are 12 patches in 8 GB; here is room for three and a half.
+    tight = replace(request(epochs=3), vram_gb=8 * elements * 3.5 / 12 / 85e6)
+    assert plan_schedule(TINY, tight).unet.batch_size == 3
+
+
+@pytest.mark.parametrize("minutes", [1.0, 5.0, 60.0])
+def test_minutes_buy_steps_first(minutes):
+    schedule = plan_schedule(TINY, request(minutes))
+    steps = schedule.epochs * schedule.steps_per_epoch
+    assert schedule.unet.architecture == TINY.architecture
+    assert schedule.unet.batch_size == SMALLEST_BATCH
+    assert schedule.epochs == EPOCHS
+    assert steps >= FEWEST_STEPS
+    assert seconds(schedule.unet, steps, 1e12) <= 60 * minutes < seconds(schedule.unet, steps + EPOCHS, 1e12) * 1.01
+
+
+def test_then_a_smaller_batch():
+    assert LARGE.batch_size > SMALLEST_BATCH
+    minutes = seconds(replace(LARGE, batch_size=8), FEWEST_STEPS, 1e12) / 60
+    schedule = plan_schedule(LARGE, request(minutes))
+    assert schedule.unet.architecture == LARGE.architecture
+    assert SMALLEST_BATCH <= schedule.unet.batch_size <= 8
+    assert schedule.epochs * schedule.steps_per_epoch == FEWEST_STEPS
+    assert rules(schedule) == ["batch-for-time", "steps-for-time"]
+
+
+def test_then_a_smaller_network_that_uses_the_time():
+    minutes = seconds(replace(TINY, batch_size=SMALLEST_BATCH), FEWEST_STEPS, 1e12) / 60 / 2
+    schedule = plan_schedule(TINY, request(minutes))
+    steps = schedule.epochs * schedule.steps_per_epoch
+    assert schedule.unet.features_per_stage[0] == 16
+    assert schedule.unet.n_stages == TINY.n_stages
+    assert steps > FEWEST_STEPS
+    assert seconds(schedule.unet, steps, 1e12) <= 60 * minutes
+    assert "halve-width" in [decision.rule for decision in schedule.unet.reasons]
+
+
+def test_a_slower_small_network_is_measured_again():
+    measured = []
+
+    def speed(unet):
+        measured.append(unet.features_per_stage[0])
+        return 1e12 * unet.features_per_stage[0] / 32
+
+    minutes = seconds(replace(TINY, batch_size=SMALLEST_BATCH), FEWEST_STEPS, 1e12) / 60 / 2
+    schedule = plan_schedule(TINY, replace(request(minutes), speed=speed))
+    assert measured[:2] == [32, 16]
+    steps = schedule.epochs * schedule.steps_per_epoch
+    assert seconds(schedule.unet, steps, speed(schedule.unet)) <= 60 * minutes
+
+
+def test_steps_that_are_told_shrink_the_network_to_the_minutes():
+    minutes = seconds(TINY, 1000, 1e12) / 60 / 2
+    schedule = plan_schedule(TINY, request(minutes, epochs=10, steps_per_epoch=100, batch_size=2))
+    assert schedule.epochs * schedule.steps_per_epoch == 1000
+    assert schedule.unet.features_per_stage[0] < TINY.features_per_stage[0]
+
+
+def test_more_minutes_than_nnunet_needs_change_nothing_but_the_cut():
+    schedule = plan_schedule(TINY, request(1e6))
+    assert schedule.epochs * schedule.steps_per_epoch == 250_000
+
+
+def test_minutes_that_nothing_meets_are_refused():
+    with pytest.raises(BudgetError, match="train_minutes: got a limit of"):
+        plan_schedule(TINY, request(1e-6))
+
+
+def test_minutes_need_a_measured_speed():
+    with pytest.raises(SettingsError, match="measure it first"):
+        plan_schedule(TINY, request(1.0, speed=None))
+
+
+def test_a_patch_that_the_network_cannot_take_is_refused():
+    with pytest.raises(SettingsError, match=r"patch_size: got \(100, 128\), expected positive multiples of"):
+        plan_schedule(TINY, request(patch_size=(100, 128)))
+
+
+@pytest.mark.parametrize("name", ["epochs", "steps_per_epoch", "batch_size"])
+def test_counts_below_one_are_refused(name):
+    with pytest.raises(SettingsError, match=f"schedule {name}: got 0, expected at least 1"):
+        ScheduleSettings(**{name: 0})
+
+
+def test_momentum_needs_a_long_schedule():
+    long, reason = optimiser(FitSettings(epochs=100, steps_per_epoch=100))
+    assert (long.optimiser, long.schedule) == ("sgd", "poly")
+    assert "as nnU-Net" in reason.reason
+    short, reason = optimiser(FitSettings(epochs=100, steps_per_epoch=99))
+    assert (short.optimiser, short.schedule) == ("adamw", "onecycle")
+    assert "9900 steps are too few" in reason.reason
