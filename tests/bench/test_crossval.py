@@ -62,7 +62,7 @@ def test_a_second_call_trains_nothing(work, recipe):
     crossval, rows, _ = work
     said = []
     again = Crossval(recipe, crossval.run, say=said.append)
-    assert again.execute() == rows
+    assert [row.scores for row in again.execute()] == [row.scores for row in rows]
     assert said == []
 
 

@@ -104,7 +104,7 @@ class Crossval:
                 self._score(settings.name, seed, partial(self.trained, settings, seed))
                 if settings.kind == "student" and seed in settings.seeds[: self.recipe.int8_seeds]:
                     self._score_int8(settings, seed)
-        rows = self.rows()
+        rows = tuple(self._measured(row) for row in self.rows())
         write_rows(self.run / "rows.jsonl", rows)
         return rows
 
@@ -312,9 +312,9 @@ class Crossval:
             scores=seed_scores(seeds, self.cache.foreground, f"{len(self.folds)}-fold by scene, pooled"),
             seeds=len(seeds),
         )
-        return row if settings is None else row.model_copy(update=self._costs(settings, precision))
+        return row if settings is None else row.model_copy(update=self._costs(settings))
 
-    def _costs(self, settings: NetworkSettings, precision: str) -> dict[str, Any]:
+    def _costs(self, settings: NetworkSettings) -> dict[str, Any]:
         figures = cost(build_model(self._card(settings), seed=0), height=COST_SIDE, width=COST_SIDE)
         trainings = sorted(self.run.path.glob(f"*/{settings.name}/seed_*/metrics.json"))
         found: dict[str, Any] = {
@@ -327,10 +327,17 @@ class Crossval:
         package = self._fold_package(settings, settings.seeds[0], 0)
         if package.exists():
             sizes = {g.precision: read_manifest(package).files[g.file].bytes for g in _onnx_graphs(package)}
-            network, predict = measure_package(package, LatencySettings(engine="onnx"), precision=precision)  # type: ignore[arg-type]
             found |= {"fp32_bytes": sizes.get("fp32"), "int8_bytes": sizes.get("int8")}
-            found |= {"latency": predict, "network_latency": network, "machine": this_machine()}
         return found
+
+    def _measured(self, row: BenchRow) -> BenchRow:
+        """The row with the latency of the first seed's package, where there is one."""
+        known = {settings.name: settings for settings in self.recipe.networks}
+        package = self._fold_package(known[row.name], known[row.name].seeds[0], 0) if row.name in known else None
+        if package is None or not package.exists():
+            return row
+        network, predict = measure_package(package, LatencySettings(engine="onnx"), precision=row.precision)  # type: ignore[arg-type]
+        return row.model_copy(update={"latency": predict, "network_latency": network, "machine": this_machine()})
 
     def _fold_package(self, settings: NetworkSettings, seed: int, fold: int) -> Path:
         return self.run / "packages" / f"{settings.name}-fold-{fold}-seed-{seed}"

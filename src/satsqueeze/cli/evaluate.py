@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from json import dumps
 from pathlib import Path
 from typing import Literal
@@ -16,7 +17,7 @@ def evaluate(
     precision: Literal["auto", "fp32", "int8"] = "auto",
     json: bool = False,
 ) -> int:
-    """Score a package on a data set; exit status 1 if a file had to be left out.
+    """Score a package on a data set, listing on standard error the files that had to be left out.
 
     Args:
         package: folder of a flight package.
@@ -36,6 +37,6 @@ def evaluate(
         print(f"{result['protocol']}")
         for key in ("jaccard", "precision", "recall", "specificity", "f1", "accuracy"):
             print(f"{key:<12} {result[key]:.4f}" if result[key] is not None else f"{key:<12} undefined")
-        for entry in result["quarantined"]:
-            print(f"left out: {entry['file']}: {entry['reason']}")
-    return 1 if result["quarantined"] else 0
+    for entry in result["quarantined"]:
+        print(f"left out: {entry['file']}: {entry['reason']}", file=sys.stderr)
+    return 0
