@@ -35,9 +35,9 @@ def demo(out: Path = Path("runs/demo"), json: bool = False) -> int:
         return {"scenes": len(write_dataset(SCENES, run / "scenes"))}
 
     run_stage(run, "scenes", SCENES, generate)
-    status = show(squeeze_stages(demo_settings(run / "scenes"), run), run, json=json)
+    show(squeeze_stages(demo_settings(run / "scenes"), run), run, json=json)
     console.print(f"{time.monotonic() - started:.0f} s in all")
-    return status
+    return 0
 
 
 def demo_settings(scenes: Path) -> SqueezeSettings:

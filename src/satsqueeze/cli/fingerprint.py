@@ -21,7 +21,7 @@ def fingerprint(
     folds: int = 3,
     seed: int = 0,
 ) -> int:
-    """Pack a data set, split it by scene and take its fingerprint; exit status 1 if a file had to be left out.
+    """Pack a data set, split it by scene and take its fingerprint; files that had to be left out are named.
 
     Args:
         data: folder, zip file or YAML list of sources.
@@ -38,7 +38,7 @@ def fingerprint(
         f"{out}/fingerprint.json: {found.cases} images of {found.groups} groups to train on, {len(prepared.test)} kept"
     )
     print(f"for the test; bands {', '.join(found.bands)}; classes {', '.join(found.classes)}")
-    return 1 if prepared.cache.quarantine else 0
+    return 0
 
 
 def prepare_stage(settings: PrepareSettings, run: RunFolder) -> Prepared:

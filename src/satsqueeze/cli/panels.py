@@ -9,6 +9,7 @@ from satsqueeze.cli.distill import own_teacher
 from satsqueeze.cli.scores import fly
 from satsqueeze.cli.stage import PACKAGES, PLAN, TEACHER
 from satsqueeze.core.bands import band_positions
+from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.stage import Prepared
 from satsqueeze.distill.stage import DistillSettings
@@ -17,18 +18,16 @@ from satsqueeze.flight.quicklook import true_colour
 from satsqueeze.flight.runtime import FlightModel
 from satsqueeze.plan.stage import TrainPlan
 
-_EACH = 2
 
-
-def worst_and_best(run: RunFolder, prepared: Prepared, chosen: str) -> list[Panel]:
-    """The chosen student's worst, typical and best test images, by the Jaccard of its float graph."""
+def worst_and_best(run: RunFolder, prepared: Prepared, chosen: str, *, each: int = 2) -> list[Panel]:
+    """The chosen student's worst, typical and best test images, by the Jaccard of its float graph; ``each`` of them."""
     scores = run.result(f"score/{chosen}-fp32")["per_image"]
     names = list(scores)
     student = fly(run / f"{PACKAGES}/{chosen}", "fp32").model
     teacher = own_teacher(run, TrainPlan.read(run / PLAN), DistillSettings()) if (run / TEACHER).exists() else None
     return [
         _panel(prepared, names[place], student, teacher, score=scores[names[place]], case=case)
-        for place, case in pick_cases([scores[name] for name in names], each=_EACH)
+        for place, case in pick_cases([scores[name] for name in names], each=each)
     ]
 
 
@@ -37,15 +36,15 @@ def _panel(
 ) -> Panel:
     cache = prepared.cache
     place = cache.position(name)
-    image, label = cache.image(place), cache.label(place)
+    image, label, valid = cache.image(place), cache.label(place), cache.valid(place)
     answer = None
     if teacher is not None:
         chances = teacher.probabilities(image[band_positions(cache.bands, teacher.bands)])
-        answer = chances.argmax(axis=0).astype(np.uint8)
+        answer = np.where(valid, chances.argmax(axis=0), IGNORE).astype(np.uint8)
     return Panel(
         image=true_colour(image, cache.bands).astype(np.uint8),
         label=label,
-        student=student.predict(image, cache.bands, valid=cache.valid(place)),
+        student=student.predict(image, cache.bands, valid=valid),
         teacher=answer,
         caption=name,
         score=score,

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from satsqueeze.core.errors import PackageError, SettingsError
-from satsqueeze.core.raster import Raster
+from satsqueeze.core.errors import PackageError
 from satsqueeze.flight.runtime import open_package
 
 SHIPPED = "cloud-s2l8-4band"
@@ -49,7 +48,7 @@ def predict(
     mask = model.predict(raster.values, bands=raster.bands, valid=raster.valid)
     write_mask(out, mask, georeference=raster.georeference, classes=model.classes)
     if preview is not None:
-        quicklook(true_colour(raster), mask, preview, classes=model.classes)
+        quicklook(raster.values, mask, preview, classes=model.classes, bands=raster.bands)
     shares = class_shares(mask, model.classes)
     if json:
         print(dumps({"mask": str(out), "radiometry": raster.provenance, "shares": shares}, indent=2))
@@ -65,18 +64,6 @@ def class_shares(mask: np.ndarray, classes: tuple[str, ...]) -> dict[str, float]
     count = max(int(valid.sum()), 1)
     shares = {name: float((mask == value).sum() / count) for value, name in enumerate(classes)}
     return {**shares, "nodata": float(1 - valid.mean())}
-
-
-def true_colour(raster: Raster) -> np.ndarray:
-    """Float32 reflectance (3, H, W) of red, green and blue, NaN where invalid.
-
-    Raises:
-        SettingsError: the raster lacks one of them.
-    """
-    if not {"red", "green", "blue"} <= set(raster.bands):
-        raise SettingsError(f"a preview needs red, green and blue; the package takes {', '.join(raster.bands)}")
-    colours = raster.select(("red", "green", "blue")).values
-    return np.where(raster.valid, colours, np.float32(np.nan))
 
 
 def shipped_package() -> Path:

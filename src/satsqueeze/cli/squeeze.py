@@ -18,7 +18,7 @@ from satsqueeze.cli.stage import DEFAULT_RUN
 from satsqueeze.cli.table import print_table
 from satsqueeze.cli.train import train_stage
 from satsqueeze.core.run import RunFolder
-from satsqueeze.data.stage import Prepared, PrepareSettings
+from satsqueeze.data.stage import PrepareSettings
 from satsqueeze.distill.stage import LADDER, DistillSettings, read_ladder
 from satsqueeze.export.settings import ExportSettings
 from satsqueeze.plan.budget_file import read_budgets
@@ -40,7 +40,6 @@ class SqueezeSettings:
 class Squeezed:
     """Where a run has led."""
 
-    prepared: Prepared
     rows: tuple[BenchRow, ...]
     package: Path
     report: Path
@@ -65,8 +64,8 @@ def squeeze(
 ) -> int:
     """Turn a labelled data set into a flight package and a report; stopped, the same command continues.
 
-    The stages are fingerprint, plan, train, distill, export, bench and report. Exit status 1 if a file had to be left
-    out.
+    The stages are fingerprint, plan, train, distill, export, bench and report. Files that had to be left out are named
+    on standard error, and in the report.
 
     Args:
         data: folder, zip file or YAML list of sources.
@@ -94,7 +93,8 @@ def squeeze(
         export=replace(export, seed=seed),
         bench=bench,
     )
-    return show(squeeze_stages(settings, RunFolder(out)), RunFolder(out), json=json)
+    show(squeeze_stages(settings, RunFolder(out)), RunFolder(out), json=json)
+    return 0
 
 
 def squeeze_stages(settings: SqueezeSettings, run: RunFolder) -> Squeezed:
@@ -106,11 +106,11 @@ def squeeze_stages(settings: SqueezeSettings, run: RunFolder) -> Squeezed:
     distill_stage(run, settings.distill)
     package = export_stage(run, settings.export)
     rows = bench_stage(run, settings.bench)
-    return Squeezed(prepared=prepared, rows=rows, package=package, report=report_stage(run))
+    return Squeezed(rows=rows, package=package, report=report_stage(run))
 
 
-def show(done: Squeezed, run: RunFolder, *, json: bool) -> int:
-    """Print the summary; returns the exit status."""
+def show(done: Squeezed, run: RunFolder, *, json: bool) -> None:
+    """Print the summary."""
     if json:
         for row in done.rows:
             print(dumps(row.to_dict()))
@@ -118,4 +118,3 @@ def show(done: Squeezed, run: RunFolder, *, json: bool) -> int:
         print_table(done.rows, read_ladder(run / LADDER))
         print(f"package: {done.package}")
         print(f"report:  {done.report}")
-    return 1 if done.prepared.cache.quarantine else 0

@@ -1,0 +1,101 @@
+"""What the documents show works: commands and their flags are read, Python is run, a shown folder is opened."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+import satsqueeze
+from satsqueeze.cli.flags import parse
+from satsqueeze.cli.main import COMMANDS
+from satsqueeze.data.dataset import open_dataset
+from satsqueeze.distill.teachers import OnnxContract
+from satsqueeze.plan.budget_file import read_budgets
+
+from .conftest import write_raster
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+_BLOCK = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
+_INLINE = re.compile(r"`(satsqueeze [^`]+)`")
+
+
+def blocks(path, language):
+    return [body for kind, body in _BLOCK.findall(path.read_text(encoding="utf-8")) if kind == language]
+
+
+def command_lines(path):
+    lines = [line.split(" #")[0].strip() for block in blocks(path, "sh") for line in block.splitlines()]
+    return [line for line in lines if line.startswith("satsqueeze ")]
+
+
+SHOWN = [(path.name, line) for path in PAGES for line in command_lines(path)]
+NAMED = [(path.name, text) for path in PAGES for text in _INLINE.findall(path.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize(("page", "line"), SHOWN, ids=[f"{page}: {line[:60]}" for page, line in SHOWN])
+def test_a_shown_command_is_read_with_all_its_flags(page, line):
+    words = shlex.split(line)[1:]
+    command = next(c for c in COMMANDS if tuple(words[: len(c.words)]) == c.words)
+    function = getattr(import_module(f"satsqueeze.cli.{command.module}"), command.function)
+    parse(function, words[len(command.words) :], prog=line)
+
+
+@pytest.mark.parametrize(("page", "text"), NAMED, ids=[f"{page}: {text[:40]}" for page, text in NAMED])
+def test_a_named_command_exists(page, text):
+    words = tuple(shlex.split(text)[1:])
+    known = {c.words for c in COMMANDS}
+    assert words[0] == "COMMAND" or words[:1] in known or words[:2] in known
+
+
+def test_commands_are_shown_at_all():
+    assert len(SHOWN) > 20
+    assert {command.words[0] for command in COMMANDS} - {"package", "data"} <= {
+        word for path in PAGES for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))
+    }
+
+
+@pytest.mark.parametrize("page", [path for path in PAGES if blocks(path, "python")], ids=lambda path: path.name)
+def test_shown_python_runs(page, package, monkeypatch):
+    image = np.random.default_rng(0).uniform(0, 0.6, (4, 37, 53)).astype(np.float32)
+    opened = satsqueeze.open_package
+    monkeypatch.setattr(satsqueeze, "open_package", lambda _, **more: opened(package, **more))
+    for block in blocks(page, "python"):
+        names = {"image": image}
+        exec(compile(block, str(page), "exec"), names)
+        mask = names["mask"] if "mask" in names else names["found"].mask
+        assert (mask.shape, mask.dtype) == ((37, 53), np.uint8)
+
+
+def test_the_folder_of_the_readme_is_read_as_it_says(tmp_path):
+    card = blocks(ROOT / "README.md", "yaml")[0]
+    (tmp_path / "dataset.yaml").write_text(card)
+    for name in ("north_1", "north_2", "south_1"):
+        write_raster(tmp_path / f"images/{name}.tif", np.full((4, 8, 8), 1000, np.uint16))
+        write_raster(tmp_path / f"labels/{name}.tif", np.full((1, 8, 8), 1, np.uint8))
+    dataset = open_dataset(tmp_path)
+    assert (dataset.bands, dataset.classes) == (("blue", "green", "red", "nir"), ("clear", "cloud"))
+    assert [item.groups[0].split("/")[-1] for item in dataset.items] == ["north", "north", "south"]
+
+
+def test_shown_files_are_read(tmp_path):
+    budget, contract = tmp_path / "budget.yaml", tmp_path / "teacher.yaml"
+    budget.write_text(blocks(ROOT / "docs/getting-started.md", "yaml")[0])
+    assert read_budgets(budget).student.macs_per_pixel == 9000
+    contract.write_text(blocks(ROOT / "docs/concepts.md", "yaml")[0])
+    assert OnnxContract.read(contract).layout == "NHWC"
+    sources = yaml.safe_load(blocks(ROOT / "docs/data.md", "yaml")[0])["sources"]
+    assert all(set(source) <= {"path", "card", "weight", "role"} for source in sources)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
