@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from satsqueeze.bench.contender import network_config
 from satsqueeze.bench.latency import LatencySettings, measure_package
 from satsqueeze.bench.machine import this_machine
 from satsqueeze.bench.pooled import pool, seed_scores, write_counts
 from satsqueeze.bench.recipe import NetworkSettings, Recipe
 from satsqueeze.bench.row import BenchRow, Kind, write_rows
-from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.files import read_json
 from satsqueeze.core.metrics import confusion
 from satsqueeze.core.package import FlightManifest, Graph, Quality, read_manifest
@@ -43,15 +43,11 @@ from satsqueeze.learn.losses import DiceCE, Objective
 from satsqueeze.learn.segmenter import Segmenter
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.learn.threshold import ThresholdModel
-from satsqueeze.nets.baselines import SmpUNetConfig
 from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.cost import cost
 from satsqueeze.nets.model import SegmentationModel, build_model, load_model
 from satsqueeze.nets.onnx_weights import start_from_onnx
-from satsqueeze.nets.students import student_card, student_for_ratio
-from satsqueeze.plan.cost_model import parameter_count
-from satsqueeze.plan.stage import network
-from satsqueeze.plan.unet_plan import plan_unet
+from satsqueeze.nets.unet_config import UNetConfig
 
 COST_SIDE = 256
 """Height and width at which costs are counted, in pixels."""
@@ -177,25 +173,16 @@ class Crossval:
         return Selected(teach(teachers, self.cache, asked, folder), asked, len(self.cache.classes))
 
     def _card(self, settings: NetworkSettings) -> ModelCard:
-        sizes = {"in_channels": len(self.cache.bands), "classes": len(self.cache.classes)}
-        kind, _, argument = settings.network.partition(":")
-        planned = plan_unet(
-            shape=self.recipe.planned_shape, channels=len(self.cache.bands), labels=len(self.cache.classes), n=1000
+        """What a network of the recipe is, on this data."""
+        config = network_config(
+            settings.network,
+            bands=len(self.cache.bands),
+            classes=len(self.cache.classes),
+            shape=self.recipe.planned_shape,
         )
-        if kind == "planned":
-            config = network(planned, **sizes)
-        elif kind == "smp":
-            config = SmpUNetConfig(encoder=argument, **sizes)  # type: ignore[assignment]
-        elif kind == "student":
-            config = student_card(argument).fitted(**sizes)
-        elif kind in ("compressed", "lite"):
-            family = "lite" if kind == "lite" else "unet"
-            config = student_for_ratio(self.planned_parameters, 0.97 * float(argument), **sizes, family=family).config  # type: ignore[arg-type]
-        else:
-            raise SettingsError(f"network '{settings.network}': expected planned, smp:, student:, compressed: or lite:")
         return ModelCard(
             name=settings.name,
-            family="smp-unet-resnet34" if kind == "smp" else "unet",
+            family="unet" if isinstance(config, UNetConfig) else "smp-unet-resnet34",
             config=config,
             scaling=self._scaling(settings),
             bands=self.cache.bands,
@@ -208,13 +195,6 @@ class Crossval:
             contract = OnnxContract.read(self.recipe.teacher_files[0].contract)
             return Scaling(bands=contract.bands, mean=contract.mean, std=contract.std)
         return fingerprint(self.cache, self.untouched or None).scaling()
-
-    @cached_property
-    def planned_parameters(self) -> int:
-        """Parameters of nnU-Net's network for these images."""
-        channels, labels = len(self.cache.bands), len(self.cache.classes)
-        plan = plan_unet(shape=self.recipe.planned_shape, channels=channels, labels=labels, n=1000)
-        return parameter_count(plan.architecture, channels=channels, labels=labels)
 
     def _score(self, name: str, seed: int, model_of: Callable[[int], Segmenter]) -> None:
         mirror = name in {n.name for n in self.recipe.networks if n.kind == "teacher"}
