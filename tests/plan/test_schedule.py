@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from satsqueeze.core.errors import BudgetError, SettingsError
+from satsqueeze.learn.augment import AugmentSettings
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.plan.budget import Budget
 from satsqueeze.plan.cost_model import macs_per_pixel
@@ -18,8 +19,8 @@ from satsqueeze.plan.schedule import (
     SMALLEST_BATCH,
     Request,
     ScheduleSettings,
-    optimiser,
     plan_schedule,
+    recipe,
 )
 from satsqueeze.plan.unet_plan import plan_unet
 
@@ -159,10 +160,23 @@ def test_counts_below_one_are_refused(name):
         ScheduleSettings(**{name: 0})
 
 
-def test_momentum_needs_a_long_schedule():
-    long, reason = optimiser(FitSettings(epochs=100, steps_per_epoch=100))
-    assert (long.optimiser, long.schedule) == ("sgd", "poly")
-    assert "as nnU-Net" in reason.reason
-    short, reason = optimiser(FitSettings(epochs=100, steps_per_epoch=99))
-    assert (short.optimiser, short.schedule) == ("adamw", "onecycle")
-    assert "9900 steps are too few" in reason.reason
+def test_a_long_schedule_is_nnunets_recipe():
+    fit = FitSettings(epochs=100, steps_per_epoch=100)
+    assert recipe(fit).fit == fit
+    assert recipe(fit).norm == "instance"
+    assert recipe(fit, "batch").norm == "batch"
+    assert [d.rule for d in recipe(fit).decisions] == ["recipe"]
+
+
+def test_a_short_one_replaces_what_takes_long():
+    fit = FitSettings(epochs=100, steps_per_epoch=99)
+    short = recipe(fit)
+    assert (short.fit.optimiser, short.fit.schedule, short.norm) == ("adamw", "onecycle", "batch")
+    assert short.fit.augment == AugmentSettings.geometric()
+    assert [d.rule for d in short.decisions] == ["optimiser", "augmentation", "norm"]
+    assert all("9900 steps are few" in d.reason for d in short.decisions)
+    assert recipe(fit, "instance").norm == "instance"
+
+
+def test_batch_norm_needs_a_batch():
+    assert recipe(FitSettings(epochs=1, steps_per_epoch=9, batch_size=2)).norm == "instance"

@@ -60,7 +60,7 @@ def test_every_decision_has_a_rule_and_a_reason():
     decisions = plan_training(fingerprint(), settings).decisions
     assert all(decision.rule and decision.reason.endswith(".") for decision in decisions)
     rules = [decision.rule for decision in decisions]
-    for rule in ("batch-size", "halve-width", "steps-told", "optimiser", "normalisation", "ignore-label", "folds"):
+    for rule in ("batch-size", "halve-width", "steps-told", "norm", "normalisation", "ignore-label", "folds"):
         assert rule in rules
 
 
@@ -100,6 +100,13 @@ def test_what_is_no_plan_is_refused(tmp_path, remove):
 def test_what_nothing_meets_is_refused():
     with pytest.raises(BudgetError, match="parameters: got a limit of 100"):
         plan_training(fingerprint(), PlanSettings(budget=Budget(parameters=100)))
+
+
+def test_the_norm_is_that_of_the_recipe():
+    short = ScheduleSettings(epochs=2, steps_per_epoch=3)
+    assert plan_training(fingerprint(64), PlanSettings()).card.config.norm == "instance"
+    assert plan_training(fingerprint(64), PlanSettings(schedule=short)).card.config.norm == "batch"
+    assert plan_training(fingerprint(64), PlanSettings(norm="batch")).card.config.norm == "batch"
 
 
 @pytest.mark.parametrize(("how", "text"), [("dataset", "absolute brightness"), ("image", "is lost")])

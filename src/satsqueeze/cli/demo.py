@@ -18,7 +18,7 @@ from satsqueeze.plan.budget import Budget
 from satsqueeze.plan.schedule import ScheduleSettings
 from satsqueeze.plan.stage import PlanSettings
 
-SCENES = DatasetSettings(seed=0, scenes=30, size=256)
+SCENES = DatasetSettings(seed=0, scenes=60, size=256)
 
 
 def demo(out: Path = Path("runs/demo"), json: bool = False) -> int:
@@ -47,8 +47,8 @@ def demo_settings(scenes: Path) -> SqueezeSettings:
         prepare=PrepareSettings(data=str(scenes), folds=2),
         plan=PlanSettings(
             budget=Budget(parameters=2_200_000),
-            schedule=ScheduleSettings(epochs=10, steps_per_epoch=40, batch_size=6, patch_size=(128, 128)),
+            schedule=ScheduleSettings(epochs=10, steps_per_epoch=45, batch_size=6, patch_size=(128, 128)),
         ),
-        distill=replace(distill, fit=replace(distill.fit, epochs=10, steps_per_epoch=40)),
+        distill=replace(distill, fit=replace(distill.fit, epochs=10, steps_per_epoch=40, learning_rate=1e-2)),
         bench=PackageBench(latency=LatencySettings(repeats=10), energy_repeats=10),
     )

@@ -29,8 +29,11 @@ def soften(probabilities: Tensor, temperature: float) -> Tensor:
     Returns:
         Float (N, K, H, W). Probabilities below half a cache quantum are lifted to it, so that T acts on them.
     """
-    log = probabilities.clamp_min(QUANTUM / 2).log()
-    return torch.softmax(log / temperature, dim=1)
+    return _log_softened(probabilities, temperature).exp()
+
+
+def _log_softened(probabilities: Tensor, temperature: float) -> Tensor:
+    return torch.log_softmax(probabilities.clamp_min(QUANTUM / 2).log() / temperature, dim=1)
 
 
 def distillation_loss(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -44,11 +47,12 @@ def distillation_loss(logits: Tensor, teacher: Tensor, temperature: float) -> Te
     Returns:
         Scalar; 0 if no pixel has a teacher.
     """
-    logits = logits.float()
-    taught = (teacher.sum(dim=1) > 0.5).float()
-    target = soften(teacher, temperature)
-    student = F.log_softmax(logits / temperature, dim=1)
-    divergence = (target * (target.clamp_min(1e-12).log() - student)).sum(dim=1)
+    with torch.no_grad():
+        taught = (teacher.sum(dim=1) > 0.5).float()
+        log_target = _log_softened(teacher, temperature)
+        target = log_target.exp()
+    student = F.log_softmax(logits.float() / temperature, dim=1)
+    divergence = (target * (log_target - student)).sum(dim=1)
     return temperature**2 * (divergence * taught).sum() / taught.sum().clamp_min(1.0)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from satsqueeze.core.errors import SettingsError
+from satsqueeze.learn.augment import AugmentSettings
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.plan import rules
 from satsqueeze.plan.budget import Budget, TrainingLoad
@@ -21,13 +23,16 @@ NNUNET_EPOCHS, NNUNET_STEPS = 1000, 250
 FEWEST_STEPS = 400
 """Steps below which a network is shrunk rather than trained for less."""
 SHORT_SCHEDULE = 10_000
-"""Steps below which momentum 0.99 has no time to settle, so that AdamW with one cycle takes the place of SGD."""
+"""Steps below which nnU-Net's recipe has no time to work, so that parts of it are replaced; see :func:`recipe`."""
 SMALLEST_BATCH = 6
 """Patches that a batch of a short schedule holds at least, where memory allows."""
 EPOCHS = 20
 """Epochs into which a schedule bounded in minutes is cut: checkpoints and validations, no more."""
+SHORT_RATE = 5e-3
+"""Highest learning rate of a short schedule."""
 _ROUNDS = 3  # a smaller network computes slower per operation: measure it again, but not for ever
 
+Norm = Literal["instance", "batch"]
 Speed = Callable[[UNetPlan], float]
 """Multiply-accumulates per second that training a plan reaches here."""
 
@@ -122,16 +127,47 @@ def plan_schedule(unet: UNetPlan, request: Request) -> Schedule:
     return _within_minutes(start, request) if request.minutes < math.inf else start
 
 
-def optimiser(fit: FitSettings) -> tuple[FitSettings, Decision]:
-    """SGD as nnU-Net, or AdamW where the schedule is too short for it."""
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a network is trained, and with which norm, so that it suits the length of its training."""
+
+    fit: FitSettings
+    norm: Norm
+    decisions: tuple[Decision, ...]
+
+
+def recipe(fit: FitSettings, norm: Norm | None = None) -> Recipe:
+    """nnU-Net's recipe, or what replaces parts of it where the schedule is too short for them.
+
+    Args:
+        fit: the schedule, otherwise nnU-Net's settings.
+        norm: as told, or None for the rule.
+    """
+    told = () if norm is None else (Decision("norm", f"{norm} norm, as told."),)
     if fit.steps >= SHORT_SCHEDULE:
-        return fit, Decision("optimiser", "SGD, Nesterov momentum 0.99, poly schedule, as nnU-Net.")
-    reason = (
-        f"AdamW with one cycle to 1e-3 instead of SGD with momentum 0.99: {fit.steps} steps are too few for it "
-        f"(fewer than {SHORT_SCHEDULE})."
+        as_nnunet = Decision("recipe", "SGD with Nesterov momentum 0.99, poly schedule, all augmentations, as nnU-Net.")
+        return Recipe(fit=fit, norm=norm or "instance", decisions=(as_nnunet, *told))
+    short = replace(
+        fit,
+        optimiser="adamw",
+        schedule="onecycle",
+        learning_rate=SHORT_RATE,
+        weight_decay=1e-2,
+        augment=AugmentSettings.geometric(),
     )
-    short = replace(fit, optimiser="adamw", schedule="onecycle", learning_rate=1e-3, weight_decay=1e-2)
-    return short, Decision("optimiser", reason)
+    few = f"{fit.steps} steps are few (fewer than {SHORT_SCHEDULE:,})"
+    decisions = (
+        Decision("optimiser", f"AdamW with one cycle to {SHORT_RATE:g}, not SGD with momentum 0.99, since {few}."),
+        Decision("augmentation", f"flips, turns and scaling only, no change of intensity, since {few}."),
+    )
+    if told or fit.batch_size < SMALLEST_BATCH:
+        return Recipe(fit=short, norm=norm or "instance", decisions=(*decisions, *told))
+    by_rule = Decision(
+        "norm",
+        f"batch norm, not instance norm: this hides the absolute reflectance of a patch from the network, which takes "
+        f"long training to make up for, and {few}.",
+    )
+    return Recipe(fit=short, norm="batch", decisions=(*decisions, by_rule))
 
 
 def _with(schedule: Schedule, rule: str, reason: str, **changes: object) -> Schedule:

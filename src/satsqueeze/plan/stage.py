@@ -18,7 +18,7 @@ from satsqueeze.nets.unet_config import UNetConfig
 from satsqueeze.plan.budget import Budget
 from satsqueeze.plan.cost_model import parameter_count
 from satsqueeze.plan.decision import Decision
-from satsqueeze.plan.schedule import Request, ScheduleSettings, Speed, optimiser, plan_schedule
+from satsqueeze.plan.schedule import Norm, Request, ScheduleSettings, Speed, plan_schedule, recipe
 from satsqueeze.plan.shrink import shrink_to_budget
 from satsqueeze.plan.unet_plan import UNetPlan, plan_unet
 
@@ -33,6 +33,8 @@ class PlanSettings:
     """GPU memory that nnU-Net's rules plan for, in GB; by default the planner's own."""
     normalisation: Normalisation = "dataset"
     """Reflectance by the data set's mean and spread, or per image (nnU-Net's default; loses absolute reflectance)."""
+    norm: Norm | None = None
+    """Norm of the network's layers; by default nnU-Net's instance norm, batch norm under a short schedule."""
     budget: Budget = field(default_factory=Budget)
     """Limits that shrink the plan."""
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
@@ -119,21 +121,22 @@ def plan_training(fingerprint: Fingerprint, settings: PlanSettings, *, speed: Sp
     )
     schedule = plan_schedule(unet, request)
     unet = schedule.unet
-    fit, by_optimiser = optimiser(
+    how = recipe(
         FitSettings(
             epochs=schedule.epochs,
             steps_per_epoch=schedule.steps_per_epoch,
             batch_size=unet.batch_size,
             patch_size=unet.patch_size,
             seed=settings.seed,
-        )
+        ),
+        settings.norm,
     )
-    card = _card(fingerprint, unet, settings.normalisation)
-    decisions = (*unet.reasons, *schedule.decisions, by_optimiser, *_conventions(fingerprint, card))
-    return TrainPlan(unet=unet, card=card, fit=fit, decisions=decisions)
+    card = _card(fingerprint, unet, settings.normalisation, how.norm)
+    decisions = (*unet.reasons, *schedule.decisions, *how.decisions, *_conventions(fingerprint, card))
+    return TrainPlan(unet=unet, card=card, fit=how.fit, decisions=decisions)
 
 
-def network(plan: UNetPlan, *, in_channels: int, classes: int) -> UNetConfig:
+def network(plan: UNetPlan, *, in_channels: int, classes: int, norm: Norm = "instance") -> UNetConfig:
     """The network that a plan describes, with deep supervision."""
     return UNetConfig(
         in_channels=in_channels,
@@ -144,15 +147,16 @@ def network(plan: UNetPlan, *, in_channels: int, classes: int) -> UNetConfig:
         convs_encoder=plan.n_conv_per_stage,
         convs_decoder=plan.n_conv_per_stage_decoder,
         encoder=plan.encoder,
+        norm=norm,
         deep_supervision=True,
     )
 
 
-def _card(fingerprint: Fingerprint, unet: UNetPlan, normalisation: Normalisation) -> ModelCard:
+def _card(fingerprint: Fingerprint, unet: UNetPlan, normalisation: Normalisation, norm: Norm) -> ModelCard:
     return ModelCard(
         name="teacher",
         family="unet",
-        config=network(unet, in_channels=len(fingerprint.bands), classes=len(fingerprint.classes)),
+        config=network(unet, in_channels=len(fingerprint.bands), classes=len(fingerprint.classes), norm=norm),
         scaling=fingerprint.scaling(),
         bands=tuple(fingerprint.bands),
         classes=tuple(fingerprint.classes),
