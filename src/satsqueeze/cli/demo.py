@@ -14,6 +14,7 @@ from satsqueeze.core.run import RunFolder
 from satsqueeze.data.stage import PrepareSettings
 from satsqueeze.data.synth import DatasetSettings, write_dataset
 from satsqueeze.distill.stage import DistillSettings
+from satsqueeze.export.settings import ExportSettings
 from satsqueeze.plan.budget import Budget
 from satsqueeze.plan.schedule import ScheduleSettings
 from satsqueeze.plan.stage import PlanSettings
@@ -49,6 +50,10 @@ def demo_settings(scenes: Path) -> SqueezeSettings:
             budget=Budget(parameters=2_200_000),
             schedule=ScheduleSettings(epochs=10, steps_per_epoch=45, batch_size=6, patch_size=(128, 128)),
         ),
-        distill=replace(distill, fit=replace(distill.fit, epochs=10, steps_per_epoch=40, learning_rate=1e-2)),
+        distill=replace(
+            distill, fit=replace(distill.fit, epochs=10, steps_per_epoch=50, batch_size=8, learning_rate=1e-2)
+        ),
+        # The search for layers that OpenVINO should leave in float would take as long as all the rest of the export.
+        export=ExportSettings(openvino="off"),
         bench=PackageBench(latency=LatencySettings(repeats=10), energy_repeats=10),
     )
