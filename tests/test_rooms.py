@@ -26,7 +26,7 @@ RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 # export proves its graphs on the engines that fly them; later rooms measure and use packages.
 FLIGHT_PASSENGERS = {room for room, rank in RANK.items() if rank >= RANK["export"]}
 TORCH_FREE = ("core", "data", "flight")
-TORCH_FREE_COMMANDS = ("flags", "main", "data", "evaluate", "package", "predict", "synth")
+TORCH_FREE_COMMANDS = ("flags", "main", "data", "evaluate", "package", "predict", "robustness", "synth")
 BASE_INSTALL = {"numpy", "rasterio", "onnxruntime", "pydantic", "jsonargparse", "yaml", "rich", "pystac"}
 OPTIONAL_WITH_A_MESSAGE = {("flight", "openvino")}
 DRAWERS = {"utils", "util", "helpers", "helper", "common", "misc"}
@@ -124,7 +124,12 @@ def test_rooms_and_commands_that_fly_start_without_torch():
         for path in FILES
         if room_of(path) in TORCH_FREE or (room_of(path) == "cli" and path.stem in TORCH_FREE_COMMANDS)
     ]
-    modules += ["satsqueeze.bench.evaluate", "satsqueeze.bench.latency", "satsqueeze.bench.energy"]
+    modules += [
+        "satsqueeze.bench.evaluate",
+        "satsqueeze.bench.robustness",
+        "satsqueeze.bench.latency",
+        "satsqueeze.bench.energy",
+    ]
     program = (
         "import importlib, sys\n"
         "for name in ('torch', 'torchvision', 'lightning', 'onnx', 'matplotlib', 'jinja2', 'scipy', 'sklearn'):\n"

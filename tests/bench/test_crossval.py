@@ -34,9 +34,15 @@ FIT = FitSettings(
 def recipe(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scenes")
     write_dataset(DatasetSettings(seed=1, scenes=6, size=64, cloud_fraction=0.4), folder)
-    teacher = NetworkSettings(name="big", network="student:unet-4", kind="teacher", fit=FIT, teaches=True)
+    teacher = NetworkSettings(name="big", network="student:unet-4", kind="teacher", fit=FIT)
     small = NetworkSettings(
-        name="small", network="student:unet-2", kind="student", fit=FIT, teacher_share=0.5, seeds=(0, 1)
+        name="small",
+        network="student:unet-2",
+        kind="student",
+        fit=FIT,
+        teacher_share=0.5,
+        teachers=("big",),
+        seeds=(0, 1),
     )
     export = ExportSettings(openvino="off", calibrations=("minmax",), calibration_windows=2, jaccard_loss=1.0)
     return Recipe(data=str(folder), folds=2, exact=(), planned_shape=(64, 64), networks=(teacher, small), export=export)

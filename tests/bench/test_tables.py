@@ -14,6 +14,7 @@ from satsqueeze.bench.tables import (
     make_tables,
     markdown_table,
     read_result,
+    select,
 )
 from satsqueeze.core.errors import RunError, SettingsError
 
@@ -27,6 +28,25 @@ def test_a_table_reads_as_written():
     assert markdown_table(rows, columns) == (
         "| Model | X | N |\n| --- | ---: | ---: |\n| a\\|b | 0.123 | 121,601 |\n| c | \N{EN DASH} | \N{EN DASH} |\n"
     )
+
+
+def test_a_spread_follows_its_value_where_it_is_known():
+    rows = [{"x": 0.5, "s": 0.01}, {"x": 0.25}, {"s": 0.1}]
+    table = markdown_table(rows, [Column(title="X", value="x", format=".2f", spread="s")])
+    assert table == "| X |\n| ---: |\n| 0.50 ± 0.01 |\n| 0.25 |\n| \N{EN DASH} |\n"
+
+
+def test_rows_are_selected_and_gathered():
+    records = [{"n": "a", "k": 1, "w": "x"}, {"n": "b", "k": 2, "w": "x"}, {"n": "a", "k": 1, "w": "y"}]
+    assert select(records) == records
+    assert select(records, where={"k": 2}) == records[1:2]
+    gathered = select(records, by="n")
+    assert [row["n"] for row in gathered] == ["a", "b"]
+    assert gathered[0]["rows"] == [records[0], records[2]]
+    assert lookup(gathered[0], "rows[w=y].k") == 1
+    assert lookup(gathered[1], "rows[w=y].k") is None
+    assert [(row["n"], row["w"]) for row in select(records, by=["n", "w"])] == [("a", "x"), ("b", "x"), ("a", "y")]
+    assert len(select(records, by=["n", "k"])) == 2
 
 
 def test_an_empty_table_has_a_head():

@@ -12,9 +12,11 @@ import pytest
 import yaml
 
 import satsqueeze
-from satsqueeze.cli.flags import parse
+from satsqueeze.bench.class_recipe import ClassRecipe
+from satsqueeze.cli.flags import parse, read_settings
 from satsqueeze.cli.main import COMMANDS
 from satsqueeze.data.dataset import open_dataset
+from satsqueeze.data.reader import read_targets
 from satsqueeze.distill.teachers import OnnxContract
 from satsqueeze.plan.budget_file import read_budgets
 
@@ -61,7 +63,11 @@ def test_commands_are_shown_at_all():
     }
 
 
-@pytest.mark.parametrize("page", [path for path in PAGES if blocks(path, "python")], ids=lambda path: path.name)
+CLASSIFIES = ROOT / "docs/classification.md"
+MASKS = [path for path in PAGES if blocks(path, "python") and path != CLASSIFIES]
+
+
+@pytest.mark.parametrize("page", MASKS, ids=lambda path: path.name)
 def test_shown_python_runs(page, package, monkeypatch):
     image = np.random.default_rng(0).uniform(0, 0.6, (4, 37, 53)).astype(np.float32)
     opened = satsqueeze.open_package
@@ -71,6 +77,28 @@ def test_shown_python_runs(page, package, monkeypatch):
         exec(compile(block, str(page), "exec"), names)
         mask = names["mask"] if "mask" in names else names["found"].mask
         assert (mask.shape, mask.dtype) == ((37, 53), np.uint8)
+
+
+def test_shown_python_classifies(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    names = {"images": np.random.default_rng(0).uniform(0, 0.25, (5, 3, 64, 64)).astype(np.float32)}
+    for block in blocks(CLASSIFIES, "python"):
+        exec(compile(block, str(CLASSIFIES), "exec"), names)
+    assert len(names["names"]) == 5
+    assert names["found"].probabilities.shape == (5, 10)
+
+
+def test_the_tiles_and_the_recipe_of_classification_are_read_as_they_say(tmp_path):
+    card, recipe = blocks(CLASSIFIES, "yaml")
+    (tmp_path / "tiles").mkdir()
+    (tmp_path / "tiles/dataset.yaml").write_text(card)
+    for name in ("field", "forest", "water"):
+        write_raster(tmp_path / f"tiles/{name}/{name}_1.tif", np.full((3, 8, 8), 1000, np.uint16))
+    dataset = open_dataset(tmp_path / "tiles")
+    assert (dataset.task, len(dataset), dataset.classes) == ("classification", 3, ("field", "forest", "water"))
+    assert sorted(read_targets(item) for item in dataset.items) == [(0,), (1,), (2,)]
+    (tmp_path / "recipe.yaml").write_text(recipe)
+    assert len(read_settings(ClassRecipe, tmp_path / "recipe.yaml").ways) == 4
 
 
 def test_the_folder_of_the_readme_is_read_as_it_says(tmp_path):

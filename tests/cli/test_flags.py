@@ -87,6 +87,14 @@ def test_names_are_joined_by_commas(words):
     assert read("d", *words)["data"] == "d"
 
 
+def test_numbers_are_joined_by_commas():
+    def count(levels: list[int] | None = None) -> int:
+        raise AssertionError
+
+    assert read("--levels", "1,5", function=count) == {"levels": [1, 5]}
+    assert read("--levels=2", function=count) == {"levels": [2]}
+
+
 def test_one_name_is_a_list_of_one():
     assert read("x.tif", "--bands", "blue", function=several) == {"images": [Path("x.tif")], "bands": ["blue"]}
 

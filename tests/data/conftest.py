@@ -71,3 +71,33 @@ def shared_data():
     if not root.is_dir():
         pytest.skip(f"real data is not at {root}")
     return root
+
+
+TILE_CARD = """
+name: tiles
+task: classification
+bands: [red, green, blue]
+images: '{above}{label:[A-Za-z]+}/{name:.*}.tif'
+label_kind: path
+classes: [field, forest, water]
+foreground: []
+scale: 0.001
+stratum: '{label}'
+"""
+
+
+@pytest.fixture
+def tile_folder():
+    """A function that writes tiles of three classes in folders called after them and returns their root."""
+
+    def make(root: Path, *, count=12, side=8, card=TILE_CARD) -> Path:
+        root.mkdir(parents=True, exist_ok=True)
+        (root / "dataset.yaml").write_text(card)
+        generator = np.random.default_rng(0)
+        for value, name in enumerate(("field", "forest", "water")):
+            for number in range(count):
+                tile = generator.integers(1, 300, (3, side, side)) + 300 * value
+                write_tiff(root / name / f"{name}_{number}.tif", tile.astype(np.uint16))
+        return root
+
+    return make

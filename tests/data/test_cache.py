@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from satsqueeze.core.errors import DataError, GridError, RunError
 from satsqueeze.core.window import Window
 from satsqueeze.data import cache as packing
+from satsqueeze.data import packing as item_packing
 from satsqueeze.data.cache import PackedCache, pack
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.packed import MANIFEST, dequantise, quantise, select
@@ -102,7 +103,7 @@ def test_the_files_are_the_same_every_time(dataset, tmp_path):
 
 def test_a_finished_cache_is_not_packed_again(dataset, tmp_path, monkeypatch):
     pack(dataset, tmp_path / "c")
-    monkeypatch.setattr(packing, "read_sample", None)
+    monkeypatch.setattr(item_packing, "read_sample", None)
     assert len(pack(dataset, tmp_path / "c")) == 4
 
 
@@ -133,8 +134,8 @@ def test_a_killed_run_continues(dataset, tmp_path, monkeypatch, survivors):
         with (tmp_path / "c" / "packing.jsonl").open("a") as handle:
             handle.write('{"entry": {"id": "folder/')
     read = []
-    original = packing.read_sample
-    monkeypatch.setattr(packing, "read_sample", lambda item, bands: read.append(item.id) or original(item, bands))
+    original = item_packing.read_sample
+    monkeypatch.setattr(item_packing, "read_sample", lambda item, bands: read.append(item.id) or original(item, bands))
     cache = pack(dataset, tmp_path / "c")
     assert len(read) == 4 - survivors
     assert cache.entries == whole.entries
@@ -211,7 +212,9 @@ def test_full_disk_keeps_what_was_packed(dataset, tmp_path, monkeypatch):
     monkeypatch.undo()
     read = []
     monkeypatch.setattr(
-        packing, "read_sample", lambda item, bands, real=packing.read_sample: read.append(item.id) or real(item, bands)
+        item_packing,
+        "read_sample",
+        lambda item, bands, real=item_packing.read_sample: read.append(item.id) or real(item, bands),
     )
     assert len(pack(dataset, tmp_path / "c")) == 4
     assert read == ["folder/c", "folder/d"]
@@ -226,7 +229,9 @@ def test_cache_of_another_version(dataset, tmp_path):
     pack(dataset, tmp_path / "c")
     path = tmp_path / "c" / MANIFEST
     path.write_text(json.dumps({**json.loads(path.read_text()), "format_version": 99}))
-    with pytest.raises(RunError, match="a cache of format 99, this satsqueeze reads format 1; remove the folder"):
+    with pytest.raises(
+        RunError, match="a cache of format 99, this satsqueeze reads the formats 1 and 2; remove the folder"
+    ):
         PackedCache.open(tmp_path / "c")
 
 

@@ -11,8 +11,10 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 from rasterio import Affine
 
+from satsqueeze.core.files import write_json
 from satsqueeze.data.cache import pack
 from satsqueeze.data.dataset import open_dataset
+from satsqueeze.data.packed import CLASS_FORMAT_VERSION, CacheEntry, PackedCache, quantise
 
 BANDS = ("blue", "green", "red", "nir")
 CLASSES = ("clear", "cloud")
@@ -96,3 +98,54 @@ def write_linear(path, weight, bias, *, layout="NCHW", softmax=True):
 @pytest.fixture(name="write_linear")
 def write_linear_fixture():
     return write_linear
+
+
+def write_class_cache(folder, *, shapes, classes=("field", "forest", "water"), task="classification", seed=0):
+    """A packed cache of random images (4 bands) of these shapes, each of one class, or of some if multi-label."""
+    generator = np.random.default_rng(seed)
+    folder.mkdir(parents=True)
+    entries, stored, offset = [], [], 0
+    for number, (height, width) in enumerate(shapes):
+        image = generator.uniform(0.05, 0.6, (4, height, width)).astype(np.float32)
+        stored.append(quantise(image, np.ones((height, width), bool)).ravel())
+        targets = (number % len(classes),)
+        if task == "multi-label":
+            targets = tuple(int(value) for value in np.flatnonzero(generator.uniform(size=len(classes)) < 0.5))
+        entries.append(
+            CacheEntry(
+                id=f"i{number}",
+                source="random",
+                groups=(),
+                stratum="",
+                role="",
+                height=height,
+                width=width,
+                offset=offset,
+                labelled=True,
+                class_pixels=tuple(int(value in targets) for value in range(len(classes))),
+                valid_pixels=height * width,
+                gsd_m=10.0,
+                targets=targets,
+            )
+        )
+        offset += height * width
+    np.concatenate(stored).tofile(folder / "images.i16")
+    (folder / "labels.u8").touch()
+    record = {
+        "format_version": CLASS_FORMAT_VERSION,
+        "task": task,
+        "bands": list(BANDS),
+        "classes": list(classes),
+        "foreground": [],
+        "weights": {},
+        "entries": [entry.to_dict() for entry in entries],
+        "quarantine": [],
+        "fingerprint": f"random-{seed}-{task}-{len(shapes)}",
+    }
+    write_json(folder / "cache.json", record)
+    return PackedCache(folder)
+
+
+@pytest.fixture(name="write_class_cache")
+def write_class_cache_fixture():
+    return write_class_cache

@@ -22,6 +22,7 @@ from satsqueeze.core.errors import (
     SettingsError,
 )
 from satsqueeze.core.package import Graph, read_manifest, seal
+from satsqueeze.flight.classifier import open_classifier
 from satsqueeze.flight.engine import has_openvino
 from satsqueeze.flight.runtime import Prediction, candidates, open_package
 from satsqueeze.flight.vectors import TestVectors
@@ -291,3 +292,8 @@ def test_flying_needs_no_torch(package):
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["(5,", "7)", "uint8"]
+
+
+def test_a_segmentation_package_is_no_classifier(package):
+    with pytest.raises(PackageError, match="is a segmentation package; use open_package"):
+        open_classifier(package)

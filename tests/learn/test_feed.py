@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from satsqueeze.data.sampler import Batch, PatchSampler
-from satsqueeze.learn.feed import Feed
+from satsqueeze.learn.feed import Feed, patches
 
 
 class Counting:
@@ -23,7 +23,7 @@ class Counting:
 
 def test_epochs_follow_each_other_and_end():
     sampler = Counting()
-    feed = Feed(sampler, steps=3, first=6, last=12)
+    feed = Feed(patches(sampler), steps=3, first=6, last=12)
     steps = [batch.step for _ in range(2) for batch in feed]
     feed.close()
     assert len(feed) == 3
@@ -34,7 +34,7 @@ def test_epochs_follow_each_other_and_end():
 
 def test_one_batch_is_cut_ahead():
     sampler = Counting()
-    feed = Feed(sampler, steps=3, first=0, last=3)
+    feed = Feed(patches(sampler), steps=3, first=0, last=3)
     batch = feed[0]
     feed._ahead.result()
     feed.close()
@@ -44,7 +44,7 @@ def test_one_batch_is_cut_ahead():
 
 
 def test_channels_are_taken_in_order():
-    feed = Feed(Counting(), steps=1, first=5, last=6, channels=[2, 0])
+    feed = Feed(patches(Counting(), [2, 0]), steps=1, first=5, last=6)
     assert feed[0].images.flatten().tolist() == [7, 5]
     feed.close()
 
@@ -54,7 +54,7 @@ def test_errors_of_the_thread_arrive():
         def batch(self, step):
             raise OSError("the disk is gone")
 
-    feed = Feed(Broken(), steps=1, first=0, last=1)
+    feed = Feed(patches(Broken()), steps=1, first=0, last=1)
     with pytest.raises(OSError, match="the disk is gone"):
         feed[0]
     feed.close()
@@ -62,7 +62,7 @@ def test_errors_of_the_thread_arrive():
 
 def test_real_patches(cache):
     sampler = PatchSampler(cache, cache.ids, patch_size=(32, 32), batch_size=4, seed=0)
-    feed = Feed(sampler, steps=2, first=0, last=2)
+    feed = Feed(patches(sampler), steps=2, first=0, last=2)
     for step, batch in enumerate(feed):
         assert np.array_equal(batch.images.numpy(), sampler.batch(step).images)
         assert batch.soft is None

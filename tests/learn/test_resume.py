@@ -114,7 +114,7 @@ def test_killed_between_the_last_epoch_and_the_metrics(job, tmp_path, monkeypatc
         raise Stop
 
     with monkeypatch.context() as patch:
-        patch.setattr("satsqueeze.learn.fit.save_model", fail)
+        patch.setattr("satsqueeze.learn.training.save_model", fail)
         with pytest.raises(Stop):
             fit(build_model(card, seed=0), cache, split, settings, tmp_path / "cut")
     fit(build_model(card, seed=0), cache, split, settings, tmp_path / "cut")

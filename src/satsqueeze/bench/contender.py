@@ -20,7 +20,8 @@ def network_config(name: str, *, bands: int, classes: int, shape: tuple[int, int
     """The network that a recipe names.
 
     Args:
-        name: ``planned``, ``smp:<encoder>``, ``student:<rung>``, ``compressed:<ratio>`` or ``lite:<ratio>``.
+        name: ``planned``, ``planned:batch`` (with batch instead of instance norm, as suits short training),
+            ``smp:<encoder>``, ``student:<rung>``, ``compressed:<ratio>`` or ``lite:<ratio>``.
         bands: channels of an image.
         classes: number of logits.
         shape: height and width in pixels for which nnU-Net's rules plan.
@@ -31,8 +32,8 @@ def network_config(name: str, *, bands: int, classes: int, shape: tuple[int, int
     """
     kind, _, argument = name.partition(":")
     planned = plan_unet(shape=shape, channels=bands, labels=classes, n=_CASES)
-    if kind == "planned":
-        return network(planned, in_channels=bands, classes=classes)
+    if name in ("planned", "planned:batch"):
+        return network(planned, in_channels=bands, classes=classes, norm="batch" if argument else "instance")
     if kind == "smp":
         return SmpUNetConfig(encoder=argument, in_channels=bands, classes=classes)
     if kind == "student":

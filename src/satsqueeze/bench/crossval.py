@@ -106,11 +106,13 @@ class Crossval:
 
     def trained(self, settings: NetworkSettings, seed: int, fold: int | None) -> SegmentationModel:
         """The network trained without the validation scenes of a fold; with fold None, on everything."""
+        if settings.fit is None:
+            return self._started(settings, seed)
         ids = self.cache.ids if fold is None else self.folds[fold].train
         place = self.run / ("all" if fold is None else f"fold_{fold}") / settings.name / f"seed_{seed}"
         if (place / "metrics.json").exists():
             return load_model(place)
-        soft = self._answers(fold) if settings.teacher_share else None
+        soft = self._answers(settings, fold) if settings.teacher_share else None
         model = self._started(settings, seed)
         self.say(f"training {settings.name}, seed {seed}, {'all scenes' if fold is None else f'fold {fold}'}")
         self._fit(model, ids, settings, replace(settings.fit, seed=seed), place, soft)
@@ -125,8 +127,8 @@ class Crossval:
         place = self.run / "start" / settings.name / f"seed_{seed}"
         if (place / "metrics.json").exists():
             return load_model(place)
+        soft = self._taught(self._teachers(settings, folds=()), self.cache.ids)
         self.say(f"starting {settings.name}, seed {seed}, on what no fold touches")
-        soft = self._frozen_answers()
         self._fit(model, self.untouched, settings, replace(settings.start, seed=seed), place, soft)
         return model
 
@@ -148,29 +150,28 @@ class Crossval:
         how = replace(how, source_weights=weights, keep="last")
         fit(model, self.cache, Split(train=tuple(ids), validation=()), how, place, objective=objective, soft=soft)
 
-    def _answers(self, fold: int | None) -> Selected | None:
-        """What the teachers of a fold say about its training images; with fold None, those of all folds."""
-        folds = range(len(self.folds)) if fold is None else [fold]
-        networks = [n for n in self.recipe.networks if n.teaches]
-        if not networks:
-            return self._frozen_answers()
-        trained = [
-            ModelTeacher(f"{n.name}-{k}", [self.trained(n, n.seeds[0], k)], window=COST_SIDE)
-            for n in networks
-            for k in folds
+    def _answers(self, settings: NetworkSettings, fold: int | None) -> Selected | None:
+        """What a network's teachers say about the training images of a fold; with fold None, those of all folds."""
+        every = fold is None or all(self.recipe.network(name).fit is None for name in settings.teachers)
+        teachers = self._teachers(settings, folds=range(len(self.folds)) if fold is None else [fold])
+        return self._taught(teachers, self.cache.ids if every or fold is None else self.folds[fold].train)
+
+    def _teachers(self, settings: NetworkSettings, folds: Sequence[int]) -> list[Teacher]:
+        """The teachers of a network, as far as they were trained without the other folds' images."""
+        named = [self.recipe.network(name) for name in settings.teachers]
+        started = [
+            (f"{n.name}-seed-{seed}", self._started(n, seed)) for n in named if n.fit is None for seed in n.seeds
         ]
-        teachers: list[Teacher] = [*trained, *self.frozen_teachers]
-        ids = self.cache.ids if fold is None else self.folds[fold].train
-        return self._taught(teachers, ids, self.run / "soft" / ("all" if fold is None else f"fold_{fold}"))
+        fitted = [(f"{n.name}-{k}", self.trained(n, n.seeds[0], k)) for n in named if n.fit is not None for k in folds]
+        learnt = [ModelTeacher(name, [model], window=COST_SIDE) for name, model in (*started, *fitted)]
+        return [*learnt, *self.frozen_teachers]
 
-    def _frozen_answers(self) -> Selected | None:
-        return self._taught(self.frozen_teachers, self.cache.ids, self.run / "soft" / "frozen")
-
-    def _taught(self, teachers: Sequence[Teacher], ids: Sequence[str], folder: Path) -> Selected | None:
+    def _taught(self, teachers: Sequence[Teacher], ids: Sequence[str]) -> Selected | None:
         if not teachers:
             return None
         asked = [i for i in ids if self.cache.entries[self.cache.position(i)].source not in self.recipe.exact]
-        return Selected(teach(teachers, self.cache, asked, folder), asked, len(self.cache.classes))
+        answers = teach(teachers, self.cache, asked, self.run / "soft")
+        return Selected(answers, asked, len(self.cache.classes))
 
     def _card(self, settings: NetworkSettings) -> ModelCard:
         """What a network of the recipe is, on this data."""

@@ -10,11 +10,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from satsqueeze.bench.class_evaluate import evaluate_classes
 from satsqueeze.core.errors import DataError, LabelError, SettingsError
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.metrics import CalibrationError, SegmentationMetrics
 from satsqueeze.data.dataset import Dataset, Item
 from satsqueeze.data.reader import read_sample
+from satsqueeze.flight.classifier import FlightClassifier
 from satsqueeze.flight.runtime import FlightModel, Prediction, open_package
 
 BINARY = ("background", "foreground")
@@ -75,6 +77,7 @@ def evaluate(
 
     Images are read, predicted and counted one after another, so memory does not grow with their number. One that
     cannot be read or does not fit is left out and listed, and the job goes on. Sources of role ``train`` are left out.
+    A package that decides on whole images is scored by :func:`satsqueeze.bench.class_evaluate.evaluate_classes`.
 
     Args:
         package: folder of a flight package.
@@ -101,6 +104,8 @@ def evaluate(
     if limit is not None and limit < 1:
         raise SettingsError(f"limit must be at least 1, got {limit}")
     model = open_package(package, precision=precision, threads=threads)
+    if isinstance(model, FlightClassifier):
+        return evaluate_classes(model, dataset, limit=limit, on_progress=on_progress)
     items = _scored_items(dataset)[:limit]
     tally = _Tally(compare_classes(model, dataset))
     for done, item in enumerate(items, start=1):

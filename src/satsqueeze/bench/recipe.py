@@ -18,11 +18,12 @@ class NetworkSettings:
 
     name: str
     network: str
-    """``planned`` (nnU-Net's plan), ``smp:<encoder>``, ``student:<rung>``, ``compressed:<ratio>`` or
-    ``lite:<ratio>``: the student that many times smaller than the planned network."""
+    """``planned`` (nnU-Net's plan, with its instance norm) or ``planned:batch``, ``smp:<encoder>``, ``student:<rung>``,
+    ``compressed:<ratio>`` or ``lite:<ratio>``: the student that many times smaller than the planned network."""
     kind: Kind
-    fit: FitSettings
-    """Training on a fold, together with everything that no fold touches."""
+    fit: FitSettings | None = None
+    """Training on a fold, together with everything that no fold touches; None for a network that learns from its start
+    alone, hence from no labelled image that is ever scored, and is the same in every fold."""
     start: FitSettings | None = None
     """Training before that, on what no fold touches; None for none."""
     onnx_start: OnnxStart | None = None
@@ -31,9 +32,14 @@ class NetworkSettings:
     """Normalise as the first ONNX teacher does, since the weights were made for it."""
     teacher_share: float = 0.0
     """Weight of the teachers in the loss; 0 learns from labels alone."""
-    teaches: bool = False
-    """Whether it is a teacher of the students."""
+    teachers: tuple[str, ...] = ()
+    """Networks of the recipe that teach it, beside the ONNX files. A start is taught only by those without ``fit``."""
     seeds: tuple[int, ...] = (0,)
+    """Of its own trainings; one without ``fit`` teaches with all of them, any other with the first."""
+
+    def __post_init__(self) -> None:
+        if self.fit is None and self.start is None:
+            raise SettingsError(f"network {self.name!r} has neither 'fit' nor 'start'; give it one to be trained by")
 
 
 @dataclass(frozen=True, kw_only=True)

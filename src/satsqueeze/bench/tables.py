@@ -1,7 +1,9 @@
 """Tables of documents, made from committed result files between two markers.
 
 ``<!-- table:NAME -->`` and ``<!-- /table -->`` enclose a table that ``docs/results/tables.yaml`` describes under NAME:
-the result file beside it (JSON lines, or JSON with a list, reached by ``rows``), and the columns.
+the result file beside it (JSON lines, or JSON with a list, reached by ``rows``), and the columns. ``where`` takes only
+rows with the stated values, ``by`` makes one row of those that agree in a value, or in each of a list of values, with
+all of them as its list ``rows``.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ class Column:
     such as ``scores[source=all].jaccard`` takes the first entry of a list with that value."""
     format: str = ""
     """Format specification such as ``.3f`` or ``,``; ``bytes``, ``count`` and ``percent`` are written short."""
+    spread: str = ""
+    """Where the value's spread stands, which follows it after a plus-minus sign if it is known."""
 
 
 def markdown_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> str:
@@ -44,14 +48,38 @@ def markdown_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column])
     if not columns:
         raise SettingsError("a table needs at least one column")
     found = [[lookup(row, column.value) for column in columns] for row in rows]
+    spreads = [[lookup(row, column.spread) if column.spread else None for column in columns] for row in rows]
     numeric = [all(isinstance(line[i], int | float | None) for line in found) for i in range(len(columns))]
-    texts = [[format_value(v, column.format) for v, column in zip(line, columns, strict=True)] for line in found]
+    texts = [
+        [_with_spread(v, spread, column.format) for v, spread, column in zip(line, beside, columns, strict=True)]
+        for line, beside in zip(found, spreads, strict=True)
+    ]
     lines = [
         [column.title for column in columns],
         ["---:" if right and rows else "---" for right in numeric],
         *([text.replace("|", "\\|").replace("\n", " ") for text in line] for line in texts),
     ]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def select(
+    records: Sequence[Mapping[str, Any]], *, where: Mapping[str, Any] | None = None, by: str | Sequence[str] = ""
+) -> list[Mapping[str, Any]]:
+    """Rows with the values of ``where``; those with the same value at ``by`` as one, with all of them as ``rows``.
+
+    Args:
+        records: rows in order.
+        where: value by path (see :class:`Column`).
+        by: a path, or several; empty to leave the rows as they are.
+    """
+    kept = [record for record in records if all(lookup(record, path) == v for path, v in (where or {}).items())]
+    if not by:
+        return kept
+    paths = [by] if isinstance(by, str) else by
+    groups: dict[Any, list[Mapping[str, Any]]] = {}
+    for record in kept:
+        groups.setdefault(tuple(lookup(record, path) for path in paths), []).append(record)
+    return [{**group[0], "rows": group} for group in groups.values()]
 
 
 def lookup(record: Any, path: str) -> Any:
@@ -122,14 +150,19 @@ def make_tables(specification: Path) -> dict[str, str]:
         entries = yaml.safe_load(specification.read_text(encoding="utf-8")) or {}
         return {
             name: markdown_table(
-                read_result(specification.parent / entry["file"], entry.get("rows", "")),
+                select(
+                    read_result(specification.parent / entry["file"], entry.get("rows", "")),
+                    where=entry.get("where"),
+                    by=entry.get("by", ""),
+                ),
                 [Column(**column) for column in entry["columns"]],
             )
             for name, entry in entries.items()
         }
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise SettingsError(
-            f"{specification}: expected NAME: {{file, columns: [{{title, value, format}}], rows}}, got {error!r}"
+            f"{specification}: expected NAME: {{file, columns: [{{title, value, format, spread}}], rows, where, by}}, "
+            f"got {error!r}"
         ) from error
 
 
@@ -148,6 +181,11 @@ def fill_tables(text: str, tables: Mapping[str, str]) -> str:
             f"described in tables.yaml {', '.join(unknown) or 'none'}"
         )
     return _BLOCK.sub(lambda match: f"{match.group(1)}{tables[match.group(2)]}{match.group(3)}", text)
+
+
+def _with_spread(value: Any, spread: Any, specification: str) -> str:
+    text = format_value(value, specification)
+    return text if value is None or spread is None else f"{text} ± {format_value(spread, specification)}"
 
 
 def _scaled(value: float, units: Sequence[str]) -> str:

@@ -35,8 +35,10 @@ def evaluate(
         print(dumps(result, indent=2))
     else:
         print(f"{result['protocol']}")
-        for key in ("jaccard", "precision", "recall", "specificity", "f1", "accuracy"):
-            print(f"{key:<12} {result[key]:.4f}" if result[key] is not None else f"{key:<12} undefined")
+        for key in ("jaccard", "accuracy", "precision", "recall", "specificity", "f1", "calibration_error"):
+            if key not in result:
+                continue
+            print(f"{key:<17} {result[key]:.4f}" if result[key] is not None else f"{key:<17} undefined")
     for entry in result["quarantined"]:
         print(f"left out: {entry['file']}: {entry['reason']}", file=sys.stderr)
     return 0

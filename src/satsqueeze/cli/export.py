@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from satsqueeze.cli.class_run import export_run, is_class_run
 from satsqueeze.cli.scores import TEST, protocol, score_images
 from satsqueeze.cli.stage import PACKAGES, console, open_run, require, run_stage
 from satsqueeze.core.errors import ExportError
@@ -15,8 +16,9 @@ from satsqueeze.core.run import RunFolder
 from satsqueeze.data.stage import Prepared, load_prepared
 from satsqueeze.distill.ladder import Rung
 from satsqueeze.distill.stage import LADDER, read_ladder
+from satsqueeze.export.draft import FP32
 from satsqueeze.export.settings import ExportSettings
-from satsqueeze.export.stage import FP32, export_package
+from satsqueeze.export.stage import export_package
 from satsqueeze.flight.runtime import DEFAULT_WINDOW
 from satsqueeze.nets.model import load_model
 
@@ -24,16 +26,20 @@ from satsqueeze.nets.model import load_model
 def command(
     run: Path,
     export: ExportSettings = ExportSettings(),  # noqa: B008 - frozen, and shown as the default
+    accuracy_loss: float = 0.003,
 ) -> int:
-    """Export, quantise and prove the students of a run as flight packages.
+    """Export, quantise and prove the students of a run, or its classifier, as flight packages.
 
     The chosen student must pass the parity gate; another one that does not is left out, with the reason.
 
     Args:
-        run: run folder with a ladder of students.
+        run: run folder with a ladder of students, or with a classifier.
         export: settings of the export.
+        accuracy_loss: what int8 may lose of a classifier's accuracy on validation images.
     """
-    print(export_stage(open_run(run), export))
+    opened = open_run(run)
+    classifies = is_class_run(opened)
+    print(export_run(opened, export, accuracy_loss=accuracy_loss) if classifies else export_stage(opened, export))
     return 0
 
 

@@ -15,6 +15,8 @@ from satsqueeze.core.errors import SettingsError
 
 Settings = TypeVar("Settings")
 
+_JOINED = (list[str], list[str] | None, list[int], list[int] | None)
+
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
 
@@ -22,8 +24,8 @@ def parse(function: Callable[..., Any], arguments: Sequence[str], *, prog: str) 
     """Keyword arguments for ``function`` from command-line words.
 
     A parameter without a default is positional; one of type ``list[Path]`` takes several words; a ``bool`` is a
-    switch; one of type ``list[str]`` takes names joined by commas; a settings dataclass becomes dotted flags such as
-    ``--fit.epochs``. ``--config FILE`` reads any of them from YAML.
+    switch; one of type ``list[str]`` or ``list[int]`` takes values joined by commas; a settings dataclass becomes
+    dotted flags such as ``--fit.epochs``. ``--config FILE`` reads any of them from YAML.
 
     Args:
         function: what the command runs.
@@ -38,7 +40,7 @@ def parse(function: Callable[..., Any], arguments: Sequence[str], *, prog: str) 
         parser.add_argument(name, nargs="+", type=str, help=_help(function, name))
     parser.add_function_arguments(function, skip=set(several), as_positional=True)
     switches = {f"--{name}" for name, hint in hints.items() if hint is bool}
-    lists = {f"--{name}" for name, hint in hints.items() if hint in (list[str], list[str] | None)}
+    lists = {f"--{name}" for name, hint in hints.items() if hint in _JOINED}
     words = [f"{word}=true" if word in switches else word for word in _bracketed(arguments, lists)]
     values = dict(parser.instantiate(parser.parse_args(words)).items())
     values.pop("config", None)

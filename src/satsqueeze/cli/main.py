@@ -5,6 +5,7 @@ Only the module of the chosen subcommand is imported, so that ``predict`` works 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ COMMANDS = (
     Command(("squeeze",), "squeeze", "squeeze", "data set in, flight package and report out; resumable"),
     Command(("predict",), "predict", "predict", "mask an image with a flight package"),
     Command(("evaluate",), "evaluate", "evaluate", "score a flight package on a labelled data set"),
+    Command(("robustness",), "robustness", "robustness", "score a flight package on images with something wrong"),
     Command(("package", "verify"), "package", "verify", "refuse a package with any changed byte"),
     Command(("package", "show"), "package", "show", "what a package is, takes and has been measured at"),
     Command(("data", "list"), "data", "list_cards", "the data sets this version can read"),
@@ -45,6 +47,12 @@ COMMANDS = (
     Command(("bench",), "bench", "command", "measure every model of a run"),
     Command(("report",), "report", "report", "write the HTML report of a run"),
     Command(("crossval",), "crossval", "crossval", "grouped cross-validation of baselines, teacher and students"),
+    Command(("zoo", "list"), "zoo", "list_models", "the classifiers with what they cost"),
+    Command(("zoo", "train"), "zoo_train", "train", "train a classifier on labels of whole images; resumable"),
+    Command(("zoo", "bench"), "zoo_bench", "bench", "train and time many classifiers under one budget; resumable"),
+    Command(("zoo", "show"), "zoo", "show", "one classifier: how it is built, what it takes and costs"),
+    Command(("zoo", "grid"), "class_grid", "grid", "compare ways of teaching over students and seeds; resumable"),
+    Command(("zoo", "transfer"), "transfer", "transfer", "start from another data set, with few labels; resumable"),
 )
 
 
@@ -85,7 +93,12 @@ def _run(command: Command, arguments: list[str]) -> int:
         if error.name and not error.name.startswith("satsqueeze"):
             raise MissingDependencyError(error.name, "train") from error
         raise
-    return int(function(**parse(function, arguments, prog=f"satsqueeze {' '.join(command.words)}")) or 0)
+    keywords = parse(function, arguments, prog=f"satsqueeze {' '.join(command.words)}")
+    try:
+        return int(function(**keywords) or 0)
+    except BrokenPipeError:  # the reader of our output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _overview(words: Sequence[str]) -> str:

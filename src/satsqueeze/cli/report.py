@@ -71,7 +71,8 @@ def _read_history(path: Path) -> list[dict[str, Any]]:
 
 
 def _provenance(run: RunFolder, prepared: Prepared, plan: Mapping[str, Any]) -> dict[str, Any]:
-    records = {stage: read_json(run / f"stages/{stage}.json") for stage in COMMAND_OF}
+    done = {stage: run / f"stages/{stage}.json" for stage in COMMAND_OF}
+    records = {stage: read_json(path) for stage, path in done.items() if path.is_file()}
     return {
         "data": {
             **records["data"]["settings"],

@@ -15,7 +15,10 @@ from satsqueeze.core.run import RunFolder
 DEFAULT_RUN = Path("runs/latest")
 PLAN, TEACHER, SOFT, STUDENTS, PACKAGES = "plan.json", "teacher", "soft", "students", "packages"
 ROWS, REPORT = "bench.jsonl", "report.html"
+CLASSIFIER = "classifier"
 COMMAND_OF = {
+    "class-data": "zoo train DATA --out",
+    "classifier": "zoo train DATA --out",
     "data": "fingerprint DATA --out",
     "plan": "plan DATA --out",
     "train": "train",

@@ -144,6 +144,17 @@ LANDSAT8_FILE_NAMES = MappingProxyType(
 SENSORS = MappingProxyType({"sentinel-2": SENTINEL2, "landsat-8": LANDSAT8})
 
 
+def wavelength_of(name: str) -> float | None:
+    """Centre wavelength in nanometres of a band by its common name, None where no sensor here has it.
+
+    Where sensors differ, by at most 32 nm (``nir``), Sentinel-2's counts.
+    """
+    for table in SENSORS.values():
+        if name in table:
+            return table[name].wavelength_nm
+    return None
+
+
 def sensor_bands(sensor: str, names: Sequence[str]) -> Bands:
     """Bands of a known sensor.
 

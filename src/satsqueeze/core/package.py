@@ -25,6 +25,9 @@ MANIFEST = "flight.json"
 SEAL = "flight.sha256"
 
 
+PackageTask = Literal["segmentation", "classification", "multi-label"]
+
+
 class _Model(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
@@ -83,14 +86,16 @@ class FileRecord(_Model):
 class FlightManifest(_Model):
     """Content of ``flight.json``. Graph input ``reflectance``: float32 (N, C, H, W), bands in the order of ``bands``.
 
-    Graph outputs: ``mask`` uint8 (N, H, W) and ``probabilities`` float32 (N, K, H, W).
+    Graph outputs in segmentation: ``mask`` uint8 (N, H, W) and ``probabilities`` float32 (N, K, H, W). Where decisions
+    are on whole images: ``probabilities`` float32 (N, K), and ``class`` uint8 (N,), the most probable one, or in a
+    multi-label package ``classes`` uint8 (N, K), 1 where the probability reaches the class's threshold.
     """
 
     format_version: int = FORMAT_VERSION
     name: str
     description: str
     licence: str = "Apache-2.0"
-    task: Literal["segmentation"] = "segmentation"
+    task: PackageTask = "segmentation"
     bands: tuple[PackageBand, ...]
     classes: tuple[str, ...]
     foreground: tuple[int, ...]
@@ -103,6 +108,10 @@ class FlightManifest(_Model):
     window_invariant: bool = True
     """Whether a pixel's result depends on its receptive field alone, so that tiles give what the whole image gives.
     False for networks that take statistics over their input, such as instance normalisation."""
+    input_size: tuple[int, int] | None = None
+    """Height and width in pixels that the graph takes; None where it takes any multiple of ``size_multiple``."""
+    thresholds: tuple[float, ...] = ()
+    """Probability from which a multi-label image has each class; inside the graph, here for the record."""
     parameters: int
     macs_per_pixel: float
     macs_input: str
@@ -127,6 +136,10 @@ class FlightManifest(_Model):
             raise ValueError(f"default graph {self.default_graph!r} is not among the graphs")
         if not all(0 <= value < len(self.classes) for value in self.foreground):
             raise ValueError(f"foreground {self.foreground} does not fit {len(self.classes)} classes")
+        if (self.task == "segmentation") != (self.input_size is None):
+            raise ValueError(f"task {self.task} with input size {self.input_size}: whole images have one, others none")
+        if len(self.thresholds) != (len(self.classes) if self.task == "multi-label" else 0):
+            raise ValueError(f"{len(self.thresholds)} thresholds do not fit task {self.task}")
         if self.size_multiple < 1 or self.receptive_field < 0:
             raise ValueError(
                 f"size multiple {self.size_multiple} or receptive field {self.receptive_field} is impossible"

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,18 +26,18 @@ from satsqueeze.data.dataset import Dataset
 from satsqueeze.data.filetree import local_path
 from satsqueeze.data.item import Item
 from satsqueeze.data.packed import (
+    CLASS_FORMAT_VERSION,
     FORMAT_VERSION,
     IMAGES,
     LABELS,
     LOCATIONS,
     MANIFEST,
+    SEGMENTATION,
     CacheEntry,
     PackedCache,
     Quarantined,
-    class_counts,
-    quantise,
 )
-from satsqueeze.data.reader import read_sample
+from satsqueeze.data.packing import Packed, packed_mask, packed_targets
 
 __all__ = ["CacheEntry", "PackedCache", "Progress", "Quarantined", "pack"]
 
@@ -47,13 +47,6 @@ _WORKERS = 2
 
 Progress = Callable[[int, int], None]
 """Called with the number of items done and of all items."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Packed:
-    entry: CacheEntry
-    image: NDArray[np.int16]
-    label: NDArray[np.uint8]
 
 
 def pack(
@@ -66,7 +59,7 @@ def pack(
     """Read every item once and write the cache; a finished cache of the same files is opened as it is.
 
     Items that cannot be used are quarantined with their reason, never dropped silently: see
-    ``PackedCache.quarantine``.
+    ``PackedCache.quarantine``. Where labels belong to whole images, entries hold their classes and no pixel has one.
 
     Args:
         dataset: what to pack.
@@ -77,10 +70,12 @@ def pack(
     Raises:
         RunError: the disk is full or the folder cannot be written; what was packed is kept.
         DataError: every item had to be quarantined.
+        CardError: the sources have labels of different kinds.
     """
     folder = Path(folder)
     bands = tuple(bands or dataset.bands)
-    key = fingerprint_of([FORMAT_VERSION, bands, dataset.classes, [_identity(item) for item in dataset.items]])
+    version = FORMAT_VERSION if dataset.task == SEGMENTATION else CLASS_FORMAT_VERSION
+    key = fingerprint_of([version, bands, dataset.classes, [_identity(item) for item in dataset.items]])
     if (folder / MANIFEST).is_file():
         done = PackedCache(folder)
         if done.fingerprint == key:
@@ -88,7 +83,7 @@ def pack(
         (folder / MANIFEST).unlink()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _Writer(folder, key, channels=len(bands)) as writer:
+        with _Writer(folder, key, channels=len(bands), with_labels=dataset.task == SEGMENTATION) as writer:
             for item, outcome in _read_all(dataset, bands, writer.finished):
                 writer.add(item, outcome)
                 if on_progress:
@@ -99,21 +94,22 @@ def pack(
         raise DataError(
             f"none of the {len(dataset.items)} items can be used; the first reason: {writer.quarantine[0].reason}"
         )
-    _finish(folder, writer, dataset, {"bands": list(bands), "fingerprint": key})
+    record = {"format_version": version, "bands": list(bands), "fingerprint": key}
+    _finish(folder, writer, dataset, record)
     return PackedCache(folder)
 
 
 class _Writer:
     """Appends items to the packed files; the journal records each only after its pixels are on disk."""
 
-    def __init__(self, folder: Path, key: str, *, channels: int) -> None:
+    def __init__(self, folder: Path, key: str, *, channels: int, with_labels: bool) -> None:
         self.entries: list[CacheEntry] = []
         self.quarantine: list[Quarantined] = []
         self._pixels = 0
         self._journal_path = folder / JOURNAL
         self._resume(key)
         paths = folder / IMAGES, folder / LABELS
-        sizes = self._pixels * channels * 2, self._pixels
+        sizes = self._pixels * channels * 2, self._pixels if with_labels else 0
         self._files = [_open_at(path, size) for path, size in zip(paths, sizes, strict=True)]
         self._journal = self._journal_path.open("a", encoding="utf-8")
         if not self.finished:
@@ -124,14 +120,15 @@ class _Writer:
         """Names of items that need not be read again."""
         return {entry.id for entry in self.entries} | {entry.id for entry in self.quarantine}
 
-    def add(self, item: Item, outcome: _Packed | DataError) -> None:
+    def add(self, item: Item, outcome: Packed | DataError) -> None:
         """Keep an item, or the reason why not."""
         if isinstance(outcome, DataError):
             self.quarantine.append(Quarantined(id=item.id, reason=str(outcome)))
             self._record({"quarantined": asdict(self.quarantine[-1])})
             return
         entry = replace(outcome.entry, offset=self._pixels)
-        for handle, content in zip(self._files, (outcome.image.tobytes(), outcome.label.tobytes()), strict=True):
+        label = b"" if outcome.label is None else outcome.label.tobytes()
+        for handle, content in zip(self._files, (outcome.image.tobytes(), label), strict=True):
             handle.write(content)
             handle.flush()
         self._pixels += entry.pixels
@@ -170,13 +167,14 @@ class _Writer:
         self._journal_path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
 
-def _read_all(dataset: Dataset, bands: Sequence[str], finished: set[str]) -> Iterator[tuple[Item, _Packed | DataError]]:
-    waiting: deque[tuple[Item, Future[_Packed | DataError]]] = deque()
+def _read_all(dataset: Dataset, bands: Sequence[str], finished: set[str]) -> Iterator[tuple[Item, Packed | DataError]]:
+    waiting: deque[tuple[Item, Future[Packed | DataError]]] = deque()
+    read = packed_mask if dataset.task == SEGMENTATION else packed_targets
     with ThreadPoolExecutor(_WORKERS) as pool:
         for item in dataset.items:
             if item.id in finished:
                 continue
-            waiting.append((item, pool.submit(_read, item, bands, len(dataset.classes))))
+            waiting.append((item, pool.submit(read, item, bands, len(dataset.classes))))
             if len(waiting) > 2 * _WORKERS:
                 first, future = waiting.popleft()
                 yield first, future.result()
@@ -185,50 +183,18 @@ def _read_all(dataset: Dataset, bands: Sequence[str], finished: set[str]) -> Ite
             yield first, future.result()
 
 
-def _read(item: Item, bands: Sequence[str], classes: int) -> _Packed | DataError:
-    try:
-        sample = read_sample(item, bands)
-    except DataError as error:
-        return error
-    raster, label = sample.raster, sample.label
-    if not raster.valid.any():
-        return DataError(
-            f"{item.images[0]}: no pixel is valid (all nodata, NaN or saturated); expected at least one. Leave the "
-            "image out, or check 'nodata' in its card"
-        )
-    height, width = label.shape
-    return _Packed(
-        entry=CacheEntry(
-            id=item.id,
-            source=item.source,
-            groups=item.groups,
-            stratum=item.stratum,
-            role=item.role,
-            height=height,
-            width=width,
-            offset=0,
-            labelled=item.labelled,
-            class_pixels=class_counts(label, classes),
-            valid_pixels=int(raster.valid.sum()),
-            gsd_m=round(sample.gsd_m, 3),
-            provenance=raster.provenance,
-        ),
-        image=quantise(raster.values, raster.valid),
-        label=label,
-    )
-
-
 def _finish(folder: Path, writer: _Writer, dataset: Dataset, record: dict[str, Any]) -> None:
     entries = writer.entries
-    labels = np.fromfile(folder / LABELS, dtype=np.uint8) if not entries else np.memmap(folder / LABELS, np.uint8, "r")
-    with replacing(folder / LOCATIONS) as temporary, temporary.open("wb") as handle:
-        starts, flat = _locations(entries, labels, len(dataset.classes))
-        np.savez(handle, starts=starts, flat=flat)
+    if dataset.task == SEGMENTATION:
+        labels = np.memmap(folder / LABELS, np.uint8, "r")
+        with replacing(folder / LOCATIONS) as temporary, temporary.open("wb") as handle:
+            starts, flat = _locations(entries, labels, len(dataset.classes))
+            np.savez(handle, starts=starts, flat=flat)
     write_json(
         folder / MANIFEST,
         {
             **record,
-            "format_version": FORMAT_VERSION,
+            **({} if dataset.task == SEGMENTATION else {"task": dataset.task}),
             "classes": list(dataset.classes),
             "foreground": list(dataset.foreground),
             "weights": dict(dataset.weights),

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -49,6 +49,23 @@ class Dataset:
     def labelled(self) -> tuple[Item, ...]:
         """Items with a mask."""
         return tuple(item for item in self.items if item.labelled)
+
+    @property
+    def task(self) -> Literal["segmentation", "classification", "multi-label"]:
+        """What labels are of: pixels, or whole images with one class each or any number.
+
+        Raises:
+            CardError: the sources differ in it.
+        """
+        found = {item.card.task for item in self.items} - {"unlabelled"}
+        if len(found) > 1:
+            raise CardError(
+                f"the sources have labels for different tasks ({', '.join(sorted(found))}); pack and train them apart"
+            )
+        for task in ("classification", "multi-label"):
+            if task in found:
+                return task
+        return "segmentation"
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -17,10 +17,13 @@ from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.window import Window
 
 FORMAT_VERSION = 1
+CLASS_FORMAT_VERSION = 2
+"""Of caches whose labels belong to whole images: entries have targets, and there is no plane of labels."""
 MANIFEST = "cache.json"
 IMAGES = "images.i16"
 LABELS = "labels.u8"
 LOCATIONS = "locations.npz"
+SEGMENTATION = "segmentation"
 INVALID = -32768
 """Stored value of pixels that are not valid."""
 STEP = 1e-4
@@ -42,12 +45,16 @@ class CacheEntry:
     """First pixel in the packed files, in pixels."""
     labelled: bool
     class_pixels: tuple[int, ...]
-    """Labelled pixels of each class."""
+    """Labelled pixels of each class; where labels belong to whole images, 1 for each of the image's classes."""
     valid_pixels: int
     gsd_m: float
     """Pixel size in metres."""
     provenance: str = ""
     """How reflectance was derived."""
+    targets: tuple[int, ...] = ()
+    """Classes of the whole image, sorted; empty in segmentation."""
+    part: str = ""
+    """The official part it belongs to, such as ``train``, where labels belong to whole images and paths tell."""
 
     @property
     def pixels(self) -> int:
@@ -63,8 +70,9 @@ class CacheEntry:
         return cls(**fields)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form."""
-        return asdict(self)
+        """JSON-ready form, without what is empty for want of whole-image labels."""
+        record = asdict(self)
+        return {key: value for key, value in record.items() if value or key not in ("targets", "part")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +96,13 @@ class PackedCache:
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
         record = read_json(self.folder / MANIFEST)
-        if record.get("format_version") != FORMAT_VERSION:
+        if record.get("format_version") not in (FORMAT_VERSION, CLASS_FORMAT_VERSION):
             raise RunError(
-                f"{self.folder} is a cache of format {record.get('format_version')}, this satsqueeze reads format "
-                f"{FORMAT_VERSION}; remove the folder and pack again"
+                f"{self.folder} is a cache of format {record.get('format_version')}, this satsqueeze reads the formats "
+                f"{FORMAT_VERSION} and {CLASS_FORMAT_VERSION}; remove the folder and pack again"
             )
+        self.task: str = record.get("task", SEGMENTATION)
+        """``segmentation``, ``classification`` or ``multi-label``."""
         self.bands: tuple[str, ...] = tuple(record["bands"])
         self.classes: tuple[str, ...] = tuple(record["classes"])
         self.foreground: tuple[int, ...] = tuple(record["foreground"])
@@ -104,7 +114,7 @@ class PackedCache:
         self._positions = {entry.id: position for position, entry in enumerate(self.entries)}
         pixels = sum(entry.pixels for entry in self.entries)
         self._images = self._map(IMAGES, "<i2", pixels * len(self.bands))
-        self._labels = self._map(LABELS, "u1", pixels)
+        self._labels = self._map(LABELS, "u1", pixels if self.task == SEGMENTATION else 0)
 
     @classmethod
     def open(cls, folder: Path | str) -> PackedCache:
@@ -159,8 +169,11 @@ class PackedCache:
         return valid
 
     def label(self, position: int, window: Window | None = None) -> NDArray[np.uint8]:
-        """Classes uint8 (h, w), 255 = ignore; a read-only view of the file."""
+        """Classes uint8 (h, w), 255 = ignore, as are all where labels belong to whole images; a view of the file."""
         entry = self.entries[position]
+        if self.task != SEGMENTATION:
+            shape = (entry.height, entry.width) if window is None else (window.height, window.width)
+            return np.full(shape, IGNORE, np.uint8)
         whole = self._labels[entry.offset : entry.offset + entry.pixels].reshape(entry.height, entry.width)
         return whole if window is None else whole[_inside(entry, window)]
 
@@ -169,6 +182,30 @@ class PackedCache:
         starts, flat = self._locations
         slot = position * len(self.classes) + class_value
         return flat[starts[slot] : starts[slot + 1]]
+
+    @cached_property
+    def targets(self) -> NDArray[np.float32]:
+        """Float32 (items, K): 1 for each class of an image, else 0."""
+        table = np.zeros((len(self.entries), len(self.classes)), np.float32)
+        for row, entry in zip(table, self.entries, strict=True):
+            row[list(entry.targets)] = 1
+        return table
+
+    @cached_property
+    def stack(self) -> NDArray[np.int16]:
+        """All stored images int16 (items, C, H, W), see :meth:`stored`; a view of the file.
+
+        Raises:
+            GridError: the images differ in size.
+        """
+        sizes = {(entry.height, entry.width) for entry in self.entries}
+        if len(sizes) > 1:
+            some = ", ".join(f"{height} x {width}" for height, width in sorted(sizes)[:5])
+            raise GridError(
+                f"the images of {self.folder} have {len(sizes)} sizes ({some} px ...); expected one. Crop or resample "
+                "them to one size, and pack again"
+            )
+        return self._images.reshape(-1, len(self.bands), *next(iter(sizes)))
 
     @cached_property
     def _locations(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
@@ -197,7 +234,7 @@ def quantise(values: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[n
 
 
 def dequantise(stored: NDArray[np.int16], out: NDArray[np.float32]) -> None:
-    """Write stored int16 (C, h, w) as float32 reflectance into ``out``, 0 where invalid."""
+    """Write stored int16 (C, ...) as float32 reflectance into ``out``, 0 where invalid."""
     out[...] = stored  # converting and scaling in two passes is twice as fast as one mixed-type multiplication
     out *= np.float32(STEP)
     invalid = stored[0] == INVALID

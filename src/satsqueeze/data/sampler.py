@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.window import Window
-from satsqueeze.data.packed import PackedCache, dequantise
+from satsqueeze.data.packed import SEGMENTATION, PackedCache, dequantise
 
 
 class SoftTargets(Protocol):
@@ -124,7 +124,7 @@ class PatchSampler:
         entry = self.cache.entries[position]
         present = [value for value, count in enumerate(entry.class_pixels) if value and count]
         centre = None
-        if forced and present:
+        if forced and present and self.cache.task == SEGMENTATION:
             places = self.cache.locations(position, present[int(generator.integers(len(present)))])
             centre = divmod(int(places[int(generator.integers(len(places)))]), entry.width)
         starts = [

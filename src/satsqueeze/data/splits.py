@@ -101,6 +101,22 @@ def holdout(items: Sequence[Grouped], *, share: float, seed: int) -> Split:
     return split
 
 
+def partition(items: Sequence[Grouped], *, shares: Sequence[float], seed: int) -> tuple[tuple[str, ...], ...]:
+    """Names of the items of each part, in about these shares, as evenly as :func:`grouped_folds` spreads them.
+
+    Raises:
+        SplitError: shares that are not positive or do not sum to 1, or fewer separate groups than parts.
+    """
+    clusters = _clusters(items)
+    if min(shares, default=0) <= 0 or abs(sum(shares) - 1) > 1e-9 or len(clusters) < len(shares):
+        raise SplitError(
+            f"cannot part {len(items)} items in {len(clusters)} separate groups into shares of {list(shares)}; "
+            "expected positive shares that sum to 1 and at least as many groups. Add scenes, or ask for other shares"
+        )
+    assigned = _assign(clusters, np.array(shares), seed)
+    return tuple(tuple(sorted(item.id for cluster in part for item in cluster)) for part in assigned)
+
+
 def require_classes(split: Split, items: Iterable[Grouped], *, name: str) -> None:
     """Check that both sides hold at least two classes, where items know their class pixels.
 

@@ -11,13 +11,13 @@ from typing import Any, Literal, Self
 import numpy as np
 import onnxruntime
 import pydantic
-import yaml
 from numpy.typing import NDArray
 
 from satsqueeze.core.errors import CardError, RunError
 from satsqueeze.core.files import sha256
 from satsqueeze.core.run import fingerprint_of
 from satsqueeze.core.window import cover
+from satsqueeze.distill.contract import GraphContract
 from satsqueeze.distill.soft import Teacher
 from satsqueeze.learn.ensemble import Ensemble
 from satsqueeze.learn.segmenter import Precision
@@ -65,7 +65,7 @@ class ModelTeacher:
         self.ensemble = Ensemble(models)
         self._window = window
         self._mirror, self._precision = mirror, precision
-        weights = [_digest(model.state_dict()) for model in models]
+        weights = [weights_digest(model.state_dict()) for model in models]
         self.fingerprint = fingerprint_of([window, mirror, precision, weights])
 
     def probabilities(self, reflectance: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -76,56 +76,19 @@ class ModelTeacher:
         return probabilities_of(logits)
 
 
-class OnnxContract(pydantic.BaseModel):
-    """What an ONNX teacher expects and returns: a YAML file beside it, with the same name."""
+class OnnxContract(GraphContract):
+    """What an ONNX teacher of segmentation expects and returns."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    licence: str
-    """Licence of the weights, for the record."""
-    bands: tuple[str, ...]
-    """Common names in channel order."""
-    scale: float = 1.0
-    """The graph sees (reflectance * scale - mean) / std."""
-    mean: tuple[float, ...] = (0.0,)
-    """One for each band, or one for all."""
-    std: tuple[float, ...] = (1.0,)
-    """Likewise."""
     layout: Literal["NCHW", "NHWC"] = "NCHW"
     """Of input and output."""
-    output: Literal["probabilities", "logits"] = "probabilities"
-    classes: tuple[str, ...]
-    """Classes as the student's data names them."""
-    class_map: tuple[int, ...]
-    """For each output channel, the position in ``classes``; channels of one class are summed."""
     window: int = 256
     """Side of the window in pixels, the size the graph was trained at."""
 
     @pydantic.model_validator(mode="after")
-    def _is_consistent(self) -> Self:
-        for name in ("mean", "std"):
-            if len(getattr(self, name)) not in (1, len(self.bands)):
-                raise ValueError(f"{name} needs 1 or {len(self.bands)} values, got {len(getattr(self, name))}")
-        if not all(0 <= value < len(self.classes) for value in self.class_map) or not self.class_map:
-            raise ValueError(f"class_map must name classes 0..{len(self.classes) - 1}, got {self.class_map}")
-        if min(self.std) <= 0 or self.window < 1:
-            raise ValueError(f"std must be > 0 and window >= 1, got {self.std} and {self.window}")
+    def _has_a_window(self) -> Self:
+        if self.window < 1:
+            raise ValueError(f"window must be >= 1, got {self.window}")
         return self
-
-    @classmethod
-    def read(cls, path: Path) -> OnnxContract:
-        """Read a YAML contract.
-
-        Raises:
-            CardError: absent or malformed.
-        """
-        try:
-            return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, pydantic.ValidationError) as error:
-            raise CardError(
-                f"{path} is not the contract of an ONNX teacher: {error}. It states {', '.join(cls.model_fields)}"
-            ) from error
 
 
 class OnnxTeacher:
@@ -233,7 +196,8 @@ def open_teacher(source: Path, asking: Asking) -> Teacher:
     raise RunError(f"{source} is no teacher: expected a run folder, a model folder, or an .onnx file")
 
 
-def _digest(state: dict[str, Any]) -> str:
+def weights_digest(state: dict[str, Any]) -> str:
+    """SHA-256 of names and values of weights."""
     digest = hashlib.sha256()
     for name, tensor in sorted(state.items()):
         digest.update(name.encode())

@@ -2,7 +2,14 @@
 
 from satsqueeze.export.deepness import DeepnessSettings
 from satsqueeze.export.onnx import export_fp32, flight_graph
-from satsqueeze.export.settings import ExportSettings
+from satsqueeze.export.settings import ClassExportSettings, ExportSettings
 from satsqueeze.export.stage import export_package
 
-__all__ = ["DeepnessSettings", "ExportSettings", "export_fp32", "export_package", "flight_graph"]
+__all__ = [
+    "ClassExportSettings",
+    "DeepnessSettings",
+    "ExportSettings",
+    "export_fp32",
+    "export_package",
+    "flight_graph",
+]

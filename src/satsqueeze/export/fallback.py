@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from satsqueeze.core.errors import ParityError
 from satsqueeze.core.package import Graph
-from satsqueeze.export.validation import Verdict
+from satsqueeze.export.validation import Judgement
 
 Builder = Callable[[Sequence[str]], Graph]
 """From layers that stay in float to a written int8 graph."""
@@ -21,11 +21,11 @@ class Search:
     """Layers that can be quantised."""
     build: Builder
     drift: Callable[[Graph], float]
-    """Distance of a graph from the float graph on a few windows: cheap, and finer than a Jaccard."""
-    judge: Callable[[Graph], Verdict]
+    """Distance of a graph from the float graph on a few windows: cheap, and finer than a score."""
+    judge: Callable[[Graph], Judgement]
     """Verdict on all validation images."""
     allowed_loss: float
-    """Of Jaccard."""
+    """Of the score that is guarded."""
     allowed_share: float
     """Share of the layers that may stay in float."""
 
@@ -35,7 +35,7 @@ class Found:
     """A graph within its allowed loss."""
 
     graph: Graph
-    verdict: Verdict
+    verdict: Judgement
     sensitivity: dict[str, float]
     """Per layer, the drift of a graph in which it alone is quantised; empty where no search was needed."""
 
@@ -66,10 +66,9 @@ def quantise_within(search: Search) -> Found:
         if verdict.loss <= search.allowed_loss:
             return Found(graph=graph, verdict=verdict, sensitivity=sensitivity)
     raise ParityError(
-        f"int8 loses {verdict.loss:.4f} Jaccard ({verdict.reference_jaccard:.4f} to {verdict.jaccard:.4f} against "
-        f"{verdict.truth}), more than the allowed {search.allowed_loss:.4f}, even with {most} of {len(ranked)} layers "
-        f"in float: {', '.join(ranked[:most]) or 'none allowed'}. Calibrate with more varied images, train for "
-        "quantisation, allow more loss or more float layers, or export without int8."
+        f"int8 loses {verdict.summary}, more than the allowed {search.allowed_loss:.4f}, even with {most} of "
+        f"{len(ranked)} layers in float: {', '.join(ranked[:most]) or 'none allowed'}. Calibrate with more varied "
+        "images, train for quantisation, allow more loss or more float layers, or export without int8."
     )
 
 

@@ -33,6 +33,36 @@ def fold_batchnorm(model: _Model, example: Tensor) -> _Model:
         ExportError: the folded model does not give what the model gives, as when a convolution that feeds a norm
             feeds something else too.
     """
+    folded, difference = _folded(model, example)
+    if difference is not None:
+        raise ExportError(
+            f"folding batch normalisation changes the logits by {difference:.3g}; a convolution seems to feed a norm "
+            "and something else as well. Put the norm on a path of its own."
+        )
+    return folded
+
+
+def fold_what_can_be(model: _Model, example: Tensor) -> _Model:
+    """:func:`fold_batchnorm` that leaves a norm as it is whose convolution feeds something else as well."""
+    folded, difference = _folded(model, example)
+    if difference is None:
+        return folded
+    folded = copy.deepcopy(model).eval()
+    before = _run(folded, example)
+    for convolution, norm in _pairs(folded, example):
+        names = {module: name for name, module in folded.named_modules()}
+        places = names[convolution], names[norm]
+        fused = fuse_conv_bn_eval(convolution, norm, transpose=isinstance(convolution, _TransposedConvolution))
+        for place, module in zip(places, (fused, nn.Identity()), strict=True):
+            folded.set_submodule(place, module)
+        if _difference(folded, example, before) is not None:
+            for place, original in zip(places, (convolution, norm), strict=True):
+                folded.set_submodule(place, original)
+    return folded
+
+
+def _folded(model: _Model, example: Tensor) -> tuple[_Model, float | None]:
+    """The model with all norms folded, and by how much that changes its output where it does."""
     folded = copy.deepcopy(model).eval()
     before = _run(folded, example)
     names = {module: name for name, module in folded.named_modules()}
@@ -40,13 +70,13 @@ def fold_batchnorm(model: _Model, example: Tensor) -> _Model:
         fused = fuse_conv_bn_eval(convolution, norm, transpose=isinstance(convolution, _TransposedConvolution))
         folded.set_submodule(names[convolution], fused)
         folded.set_submodule(names[norm], nn.Identity())
-    difference = float((_run(folded, example) - before).abs().max())
-    if not difference <= TOLERANCE * max(1.0, float(before.abs().max())):
-        raise ExportError(
-            f"folding batch normalisation changes the logits by {difference:.3g}; a convolution seems to feed a norm "
-            "and something else as well. Put the norm on a path of its own."
-        )
-    return folded
+    return folded, _difference(folded, example, before)
+
+
+def _difference(model: nn.Module, example: Tensor, before: Tensor) -> float | None:
+    """Largest difference of an output; None where it is within the tolerance."""
+    difference = float((_run(model, example) - before).abs().max())
+    return None if difference <= TOLERANCE * max(1.0, float(before.abs().max())) else difference
 
 
 def _pairs(model: nn.Module, example: Tensor) -> list[tuple[_Convolution, _BatchNorm]]:

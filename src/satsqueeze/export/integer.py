@@ -15,7 +15,7 @@ from satsqueeze.core.package import Graph
 from satsqueeze.export.fallback import Builder, Found, Search, quantise_within
 from satsqueeze.export.openvino import has_nncf, write_openvino_int8
 from satsqueeze.export.quantise import Calibration, Drift, Quantiser
-from satsqueeze.export.validation import Validator
+from satsqueeze.export.validation import Judge
 
 INT8 = "int8.onnx"
 OPENVINO = "int8.xml"
@@ -32,9 +32,9 @@ class IntegerBench:
     calibration: Sequence[NDArray[np.float32]]
     """Windows, float32 reflectance (C, h, w) each."""
     drift: Drift
-    validator: Validator
+    validator: Judge
     allowed_loss: float
-    """Of Jaccard."""
+    """Of the score that is guarded."""
     allowed_share: float
     """Of layers in float."""
 

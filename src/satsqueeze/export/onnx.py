@@ -1,14 +1,19 @@
-"""One ONNX graph from reflectance to mask: scaling, network, probabilities and classes."""
+"""One ONNX graph from reflectance to decisions: scaling, network, probabilities and classes."""
 
 from __future__ import annotations
 
 import ast
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.export import Dim
 
@@ -16,18 +21,60 @@ from satsqueeze.core.errors import ExportError
 from satsqueeze.core.files import replacing
 from satsqueeze.export.folding import fold_batchnorm
 from satsqueeze.export.silence import quiet
+from satsqueeze.flight.engine import INPUT, MASK, PROBABILITIES
 from satsqueeze.nets.model import SegmentationModel
 
 OPSET = 18
-INPUT = "reflectance"
-PROBABILITIES = "probabilities"
-MASK = "mask"
-_AXES = {INPUT: {0: "batch", 2: "height", 3: "width"}, PROBABILITIES: {0: "batch", 2: "height", 3: "width"}}
-_AXES[MASK] = {0: "batch", 1: "height", 2: "width"}
 
 
-class FlightGraph(nn.Module):
-    """What flies: a segmentation model with what makes its logits probabilities and classes.
+@dataclass(frozen=True, kw_only=True)
+class GraphShape:
+    """The input of a graph and its outputs."""
+
+    example: tuple[int, ...]
+    """Shape of an input for tracing."""
+    dynamic: dict[int, Any]
+    """Axes of the input whose size is free, as torch.export takes them."""
+    axes: dict[str, dict[int, str]]
+    """Names of the free axes of the input and then of each output, in the graph's order."""
+
+
+class DecisionGraph(nn.Module, ABC):
+    """What flies: a model with what makes its logits probabilities and decisions.
+
+    Args:
+        model: reflectance to logits.
+    """
+
+    def __init__(self, model: SegmentationModel) -> None:
+        super().__init__()
+        self.model = model
+
+    @property
+    @abstractmethod
+    def shape(self) -> GraphShape:
+        """What goes in and comes out."""
+
+    def logits(self, reflectance: Tensor) -> Tensor:
+        """Float32 reflectance (N, C, H, W) to logits (N, K, ...), on which is decided."""
+        logits: Tensor = self.model(reflectance)
+        return logits
+
+    @abstractmethod
+    def decided(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities (N, K, ...) and uint8 decisions for logits (N, K, ...)."""
+
+    @abstractmethod
+    def margin(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+        """How clear the decisions on probabilities (N, K, ...) are, shaped as the decisions; 0 is a tie."""
+
+    def forward(self, reflectance: Tensor) -> tuple[Tensor, Tensor]:
+        """Float32 reflectance (N, C, H, W) to probabilities and decisions."""
+        return self.decided(self.logits(reflectance))
+
+
+class FlightGraph(DecisionGraph):
+    """Segmentation: a class for every pixel.
 
     Args:
         model: reflectance to logits.
@@ -40,25 +87,50 @@ class FlightGraph(nn.Module):
     logit_bias: Tensor | None
 
     def __init__(self, model: SegmentationModel, logit_bias: Sequence[float] = ()) -> None:
-        super().__init__()
+        super().__init__(model)
         if logit_bias and len(logit_bias) != len(model.card.classes):
             raise ExportError(f"{len(model.card.classes)} classes need as many logit biases, got {len(logit_bias)}")
-        self.model = model
         bias = torch.tensor(logit_bias, dtype=torch.float32)[:, None, None] if any(logit_bias) else None
         self.register_buffer("logit_bias", bias)
 
+    @property
+    def shape(self) -> GraphShape:
+        """Any height and width that are multiples of the model's ``size_multiple``."""
+        multiple, planes = self.model.size_multiple, {0: "batch", 2: "height", 3: "width"}
+        return GraphShape(
+            example=(2, len(self.model.card.bands), 3 * multiple, 4 * multiple),
+            dynamic={0: Dim("batch"), 2: multiple * Dim("rows", max=2**16), 3: multiple * Dim("cols", max=2**16)},
+            axes={INPUT: planes, PROBABILITIES: planes, MASK: {0: "batch", 1: "height", 2: "width"}},
+        )
+
     def logits(self, reflectance: Tensor) -> Tensor:
         """Float32 reflectance (N, C, H, W) to logits (N, K, H, W), bias included."""
-        logits: Tensor = self.model(reflectance)
+        logits = super().logits(reflectance)
         return logits if self.logit_bias is None else logits + self.logit_bias
 
-    def forward(self, reflectance: Tensor) -> tuple[Tensor, Tensor]:
-        """Float32 reflectance (N, C, H, W) to probabilities (N, K, H, W) and mask uint8 (N, H, W)."""
-        logits = self.logits(reflectance)
-        # A softmax in so many words: onnxruntime's own, over few channels that are not the last axis, took up to 39 %
-        # of a small network's time.
-        powers = torch.exp(logits - logits.amax(dim=1, keepdim=True))
-        return powers / powers.sum(dim=1, keepdim=True), logits.argmax(dim=1).to(torch.uint8)
+    def decided(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities (N, K, H, W) and mask uint8 (N, H, W)."""
+        return softmax(logits), logits.argmax(dim=1).to(torch.uint8)
+
+    def margin(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Distance (N, H, W) between the two largest probabilities."""
+        return lead(probabilities)
+
+
+def softmax(logits: Tensor) -> Tensor:
+    """A softmax over axis 1 in so many words.
+
+    onnxruntime's own, over few channels that are not the last axis, took up to 39 % of a small network's time.
+    """
+    powers = torch.exp(logits - logits.amax(dim=1, keepdim=True))
+    return powers / powers.sum(dim=1, keepdim=True)
+
+
+def lead(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Distance (N, ...) between the two largest of probabilities (N, K, ...)."""
+    best = np.sort(probabilities, axis=1)
+    margin: NDArray[np.float32] = best[:, -1] - best[:, -2]
+    return margin
 
 
 def is_layer_of_network(name: str) -> bool:
@@ -73,32 +145,30 @@ def flight_graph(model: SegmentationModel, logit_bias: Sequence[float] = ()) -> 
     return FlightGraph(fold_batchnorm(copy.deepcopy(model).cpu(), example), logit_bias).eval()
 
 
-def export_fp32(graph: FlightGraph, path: Path, *, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a float32 ONNX graph with dynamic batch, height and width, whole or not at all.
+def export_fp32(graph: DecisionGraph, path: Path, *, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a float32 ONNX graph with a dynamic batch, whole or not at all.
 
-    Input ``reflectance`` float32 (N, C, H, W), finite, 0 where invalid, H and W multiples of the model's
-    ``size_multiple``; outputs ``probabilities`` float32 (N, K, H, W) and ``mask`` uint8 (N, H, W).
+    Input ``reflectance`` float32 (N, C, H, W), finite, 0 where invalid; outputs as in
+    :class:`satsqueeze.core.package.FlightManifest`.
 
     Args:
-        graph: see :func:`flight_graph`.
+        graph: see :func:`flight_graph` and :func:`satsqueeze.export.class_graph.class_graph`.
         path: ``.onnx`` file.
         metadata: keys and values stored in the graph.
 
     Raises:
         ExportError: PyTorch cannot export the model.
     """
-    multiple = graph.model.size_multiple
-    example = torch.zeros(2, len(graph.model.card.bands), 3 * multiple, 4 * multiple)
-    sizes = {0: Dim("batch"), 2: multiple * Dim("rows", max=2**16), 3: multiple * Dim("cols", max=2**16)}
+    shape = graph.shape
     with quiet():
         try:
             program = torch.onnx.export(
                 graph,
-                (example,),
+                (torch.zeros(shape.example),),
                 dynamo=True,
-                dynamic_shapes=(sizes,),
-                input_names=[INPUT],
-                output_names=[PROBABILITIES, MASK],
+                dynamic_shapes=(shape.dynamic,),
+                input_names=list(shape.axes)[:1],
+                output_names=list(shape.axes)[1:],
                 opset_version=OPSET,
                 optimize=True,
                 verbose=False,
@@ -107,14 +177,14 @@ def export_fp32(graph: FlightGraph, path: Path, *, metadata: Mapping[str, str] |
             raise ExportError(f"PyTorch cannot export {graph.model.card.name!r} to ONNX: {error}") from error
     if program is None:
         raise ExportError(f"PyTorch exported nothing for {graph.model.card.name!r}")
-    proto = _tidied(program.model_proto)
+    proto = _tidied(program.model_proto, shape.axes)
     onnx.helper.set_model_props(proto, dict(metadata or {}))
     onnx.checker.check_model(proto, full_check=True)
     with replacing(path) as temporary:
         onnx.save(proto, temporary)
 
 
-def _tidied(proto: onnx.ModelProto) -> onnx.ModelProto:
+def _tidied(proto: onnx.ModelProto, axes: Mapping[str, Mapping[int, str]]) -> onnx.ModelProto:
     """The graph with layers named after modules, plain axis names, and without traces of the exporting machine."""
     proto.producer_name, proto.producer_version, proto.doc_string = "satsqueeze", "", ""
     graph = proto.graph
@@ -130,7 +200,7 @@ def _tidied(proto: onnx.ModelProto) -> onnx.ModelProto:
         del node.metadata_props[:]
     for value in (*graph.input, *graph.output):
         del value.metadata_props[:]
-        for axis, name in _AXES[value.name].items():
+        for axis, name in axes[value.name].items():
             value.type.tensor_type.shape.dim[axis].dim_param = name
     for tensor in graph.initializer:
         tensor.doc_string = ""

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from satsqueeze.core.errors import ParityError
 from satsqueeze.core.package import FlightManifest, Graph
 from satsqueeze.core.run import plain
-from satsqueeze.export.onnx import INPUT, MASK, PROBABILITIES, FlightGraph
-from satsqueeze.export.validation import Verdict
-from satsqueeze.flight.engine import open_engine
+from satsqueeze.export.onnx import DecisionGraph, FlightGraph, is_layer_of_network, lead
+from satsqueeze.export.validation import Judgement
+from satsqueeze.flight.engine import INPUT, open_engine
 from satsqueeze.flight.runtime import FlightModel
 
 LOGITS = "logits"
@@ -56,12 +56,22 @@ class SizeParity:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BatchParity:
+    """Decisions on images that must not depend on what else is in the batch."""
+
+    batches: tuple[int, ...]
+    """Batch sizes that gave the probabilities of single images."""
+    difference: float
+    """Largest absolute difference of a probability."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ParityReport:
     """Everything that the gate measured; the content of ``parity.json``."""
 
     fp32: FloatParity
-    sizes: SizeParity
-    int8: dict[str, Verdict]
+    sizes: SizeParity | BatchParity
+    int8: dict[str, Judgement]
     """Per int8 graph, its loss against the float graph on validation images."""
     allowed_loss: float
     sensitivity: dict[str, dict[str, float]]
@@ -80,7 +90,7 @@ class ParityReport:
 
 
 def check_float(
-    graph: FlightGraph, path: Path, images: Sequence[NDArray[np.float32]], *, tolerance: float
+    graph: DecisionGraph, path: Path, images: Sequence[NDArray[np.float32]], *, tolerance: float
 ) -> FloatParity:
     """Compare logits, probabilities and classes of a float graph with the model's.
 
@@ -94,20 +104,20 @@ def check_float(
         ParityError: a difference above the tolerance.
     """
     session = onnxruntime.InferenceSession(_with_logits(path), providers=["CPUExecutionProvider"])
+    outputs = [LOGITS, *list(graph.shape.axes)[1:]]
     gaps, scales, chances, differing, ties, pixels = [], [], [], 0, 0, 0
     for image in images:
         with torch.no_grad():
             want = graph.logits(torch.from_numpy(image[None]))
-        want_chances = torch.softmax(want, dim=1).numpy()
-        want_mask = want.argmax(dim=1).numpy()
-        logits, probabilities, mask = session.run([LOGITS, PROBABILITIES, MASK], {INPUT: image[None]})
+            want_chances, want_decision = (tensor.numpy() for tensor in graph.decided(want))
+        logits, probabilities, decision = session.run(outputs, {INPUT: image[None]})
         gaps.append(float(np.abs(logits - want.numpy()).max()))
         scales.append(float(np.abs(logits).max()))
         chances.append(float(np.abs(probabilities - want_chances).max()))
-        differ = mask != want_mask
+        differ = decision != want_decision
         differing += int(differ.sum())
-        ties += int((differ & (_margin(want_chances) <= 2 * tolerance)).sum())
-        pixels += mask.size
+        ties += int((differ & (graph.margin(want_chances) <= 2 * tolerance)).sum())
+        pixels += decision.size
     found = FloatParity(
         images=len(images),
         pixels=pixels,
@@ -160,6 +170,29 @@ def check_sizes(
     return SizeParity(sizes=tuple(names), windows=windows, window_ties=ties)
 
 
+def check_batches(path: Path, images: Sequence[NDArray[np.float32]], *, tolerance: float) -> BatchParity:
+    """Check that a float graph gives the same for images in a batch as one by one.
+
+    Args:
+        path: the exported float graph.
+        images: float32 reflectance (C, H, W) each, of one size.
+        tolerance: largest difference of a probability.
+
+    Raises:
+        ParityError: a difference above the tolerance.
+    """
+    engine = open_engine("onnx", path)
+    single = [np.asarray(engine.run(image[None], probabilities=True).probabilities)[0] for image in images]
+    together = np.asarray(engine.run(np.stack(images), probabilities=True).probabilities)
+    difference = float(np.abs(together - np.stack(single)).max())
+    if not difference <= tolerance:
+        raise ParityError(
+            f"{path.name} gives other probabilities for {len(images)} images at once than one by one, by "
+            f"{difference:.3g}; allowed is {tolerance:.3g}. A layer mixes the images of a batch"
+        )
+    return BatchParity(batches=(1, len(images)), difference=difference)
+
+
 def _check_windows(
     manifest: FlightManifest, record: Graph, path: Path, image: NDArray[np.float32], *, tolerance: float
 ) -> tuple[tuple[int, ...], int]:
@@ -168,7 +201,7 @@ def _check_windows(
     engine = open_engine("onnx", path)
     longest = max(image.shape[1:])
     whole = FlightModel(manifest, graph=record, engine=engine, window=longest).predict(image, manifest.band_names, True)
-    margin, ties, windows = _margin(whole.probabilities[None])[0], 0, (longest // 2, longest // 3)
+    margin, ties, windows = lead(whole.probabilities[None])[0], 0, (longest // 2, longest // 3)
     for window in windows:
         tiled = FlightModel(manifest, graph=record, engine=engine, window=window).predict(image, manifest.band_names)
         differ = tiled != whole.mask
@@ -196,20 +229,18 @@ def _model_result(
 def _beyond_ties(
     mask: NDArray[np.uint8], want: NDArray[np.integer[Any]], chances: NDArray[np.float32], tolerance: float
 ) -> int:
-    return int(((mask != want) & (_margin(chances[None])[0] > 2 * tolerance)).sum())
-
-
-def _margin(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Distance (N, H, W) between the two largest of probabilities (N, K, H, W)."""
-    best = np.sort(probabilities, axis=1)
-    margin: NDArray[np.float32] = best[:, -1] - best[:, -2]
-    return margin
+    return int(((mask != want) & (lead(chances[None])[0] > 2 * tolerance)).sum())
 
 
 def _with_logits(path: Path) -> bytes:
     """The graph with its logits, on which it decides, as a further output."""
     proto = onnx.load(path)
-    decision = next(node for node in proto.graph.node if node.op_type == "ArgMax")
+    # The network has neither after its logits: squeeze-and-excitation's sigmoids bear the names of its layers.
+    decision = next(
+        node
+        for node in reversed(proto.graph.node)
+        if node.op_type in ("ArgMax", "Sigmoid") and not is_layer_of_network(node.name)
+    )
     proto.graph.node.append(onnx.helper.make_node("Identity", [decision.input[0]], [LOGITS]))
     proto.graph.output.append(onnx.helper.make_tensor_value_info(LOGITS, onnx.TensorProto.FLOAT, None))
     serialised: bytes = proto.SerializeToString()

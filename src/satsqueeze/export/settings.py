@@ -41,6 +41,11 @@ class ExportSettings:
     seed: int = 0
     deepness: DeepnessSettings = field(default_factory=DeepnessSettings)
 
+    @property
+    def allowed_loss(self) -> float:
+        """Of the score that int8 is judged by."""
+        return self.jaccard_loss
+
     def __post_init__(self) -> None:
         limits = {"tolerance": self.tolerance, "calibration_side": self.calibration_side}
         counts = {"calibration_windows": self.calibration_windows, "ranking_windows": self.ranking_windows}
@@ -53,3 +58,23 @@ class ExportSettings:
             raise SettingsError("export setting 'calibrations' needs at least one of minmax, percentile, entropy")
         if self.default == "int8" and not self.int8:
             raise SettingsError("export setting 'default' is int8, but int8 is off; choose fp32")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassExportSettings(ExportSettings):
+    """How a trained classifier becomes a flight package; sides and biases of masks do not apply."""
+
+    calibration_windows: int = 256
+    """Training images that set the ranges of int8 activations."""
+    ranking_windows: int = 64
+    """Validation images by which calibrations and layers are ranked."""
+    accuracy_loss: float = 0.003
+    """Accuracy that int8 may lose against the float graph on validation images; micro F1 where images have any number
+    of classes."""
+    thresholds: tuple[float, ...] = ()
+    """Probability from which a multi-label image has each class, as training tuned it; empty: 0.5 each."""
+
+    @property
+    def allowed_loss(self) -> float:
+        """Of the score that int8 is judged by."""
+        return self.accuracy_loss

@@ -22,8 +22,13 @@ from pystac.extensions.raster import DataType
 
 from satsqueeze.core.files import write_json
 from satsqueeze.core.package import FlightManifest
-from satsqueeze.flight.engine import INPUT, MASK, PROBABILITIES
+from satsqueeze.flight.engine import CLASS, CLASSES, INPUT, MASK, PROBABILITIES
 
+_TASKS = {
+    "segmentation": TaskType.SEMANTIC_SEGMENTATION,
+    "classification": TaskType.SCENE_CLASSIFICATION,
+    "multi-label": TaskType.SCENE_CLASSIFICATION,
+}
 _EVERYWHERE = [-180.0, -90.0, 180.0, 90.0]
 _MEDIA_TYPES = {"onnx": "application/octet-stream; framework=onnx", "openvino": "application/xml; framework=openvino"}
 
@@ -52,13 +57,14 @@ def model_item(manifest: FlightManifest, *, architecture: str, created: datetime
             "satsqueeze:receptive_field": manifest.receptive_field,
             "satsqueeze:window_invariant": manifest.window_invariant,
             "satsqueeze:macs_per_pixel": manifest.macs_per_pixel,
+            **({"satsqueeze:thresholds": list(manifest.thresholds)} if manifest.thresholds else {}),
             "satsqueeze:quality": [quality.model_dump() for quality in manifest.quality],
         },
     )
     MLMExtension.ext(item, add_if_missing=True).apply(
         name=manifest.name,
         architecture=architecture,
-        tasks=[TaskType.SEMANTIC_SEGMENTATION],
+        tasks=[_TASKS[manifest.task]],
         input=[_input(manifest)],
         output=_outputs(manifest),
         framework="ONNX",
@@ -90,7 +96,7 @@ def _input(manifest: FlightManifest) -> ModelInput:
         name=INPUT,
         bands=[ModelBand.create(name=name) for name in manifest.band_names],
         input=InputStructure.create(
-            shape=[-1, len(manifest.bands), -1, -1],
+            shape=[-1, len(manifest.bands), *(manifest.input_size or (-1, -1))],
             dim_order=["batch", "bands", "height", "width"],
             data_type=DataType.FLOAT32,
         ),
@@ -106,14 +112,33 @@ def _outputs(manifest: FlightManifest) -> list[ModelOutput]:
         Classification.create(value=value, name=name.replace(" ", "-"), description=name)
         for value, name in enumerate(manifest.classes)
     ]
-    mask = ResultStructure.create(shape=[-1, -1, -1], dim_order=["batch", "height", "width"], data_type=DataType.UINT8)
-    chances = ResultStructure.create(
-        shape=[-1, len(classes), -1, -1], dim_order=["batch", "class", "height", "width"], data_type=DataType.FLOAT32
-    )
-    tasks = [TaskType.SEMANTIC_SEGMENTATION]
+    tasks = [_TASKS[manifest.task]]
+    name, mask, chances, description = _results(manifest)
     return [
-        ModelOutput.create(name=MASK, tasks=tasks, result=mask, classes=classes, description="Class of every pixel"),
+        ModelOutput.create(name=name, tasks=tasks, result=mask, classes=classes, description=description),
         ModelOutput.create(
             name=PROBABILITIES, tasks=tasks, result=chances, classes=classes, description="Probability of every class"
         ),
     ]
+
+
+def _results(manifest: FlightManifest) -> tuple[str, ResultStructure, ResultStructure, str]:
+    """Name of the output that decides, its form and that of the probabilities, and what it says."""
+    count = len(manifest.classes)
+    if manifest.task == "segmentation":
+        name, shape, axes, planes = MASK, [-1, -1, -1], ["batch", "height", "width"], [-1, -1]
+        description = "Class of every pixel"
+    elif manifest.task == "classification":
+        name, shape, axes, planes, description = CLASS, [-1], ["batch"], [], "Class of every image"
+    else:
+        name, shape, axes, planes = CLASSES, [-1, count], ["batch", "class"], []
+        description = "1 for each class that an image has"
+    plane_axes = ["height", "width"][: len(planes)]
+    return (
+        name,
+        ResultStructure.create(shape=shape, dim_order=axes, data_type=DataType.UINT8),
+        ResultStructure.create(
+            shape=[-1, count, *planes], dim_order=["batch", "class", *plane_axes], data_type=DataType.FLOAT32
+        ),
+        description,
+    )

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from satsqueeze.core.bands import SENSORS
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.files import write_json
-from satsqueeze.core.package import (
-    FlightManifest,
-    Graph,
-    PackageBand,
-    PackageScaling,
-    Quality,
-    assembling,
-    seal,
-)
+from satsqueeze.core.package import FlightManifest, Quality, assembling, seal
 from satsqueeze.core.run import plain
+from satsqueeze.export.class_stage import class_export
 from satsqueeze.export.deepness import deepness_metadata
+from satsqueeze.export.draft import FP32, draft_manifest
 from satsqueeze.export.integer import INT8, IntegerBench, IntegerGraphs, integer_graphs
 from satsqueeze.export.onnx import export_fp32, flight_graph
 from satsqueeze.export.parity import ParityReport, check_float, check_sizes
@@ -36,10 +27,10 @@ from satsqueeze.export.stac import model_item, write_item
 from satsqueeze.export.validation import Validator
 from satsqueeze.export.vectors import make_vectors, smooth_image
 from satsqueeze.flight.verify import verify_package
-from satsqueeze.nets.cost import cost, receptive_field
+from satsqueeze.nets.classifier import ClassifierConfig
+from satsqueeze.nets.cost import receptive_field
 from satsqueeze.nets.model import SegmentationModel
 
-FP32 = "fp32.onnx"
 VECTORS = "vectors.npz"
 ITEM = "item.json"
 PARITY = "parity.json"
@@ -62,6 +53,8 @@ def export_package(  # noqa: PLR0917 - what goes in and where to, in the order o
 ) -> FlightManifest:
     """Export, quantise, prove, describe and seal a model; nothing is left unless all of it succeeds.
 
+    A classifier is exported with :class:`ClassExportSettings`, from a packed cache whose labels are of whole images.
+
     Args:
         model: trained model; left as it is.
         cache: packed images and labels, with at least the model's bands.
@@ -79,13 +72,7 @@ def export_package(  # noqa: PLR0917 - what goes in and where to, in the order o
         ExportError: the model cannot be exported, or there are no images.
         PackageError: ``folder`` is something else than a package.
     """
-    bands = model.card.bands
-    export = _Export(
-        model=model,
-        calibration=Samples(cache, tuple(ids_calibration), bands),
-        validation=Samples(cache, tuple(ids_validation), bands),
-        settings=settings,
-    )
+    export = _export_of(model, cache, ids_calibration, ids_validation, settings)
     with assembling(Path(folder)) as part:
         draft = export.draft(name=name, description=description).model_copy(
             update={"quality": tuple(quality), "training": plain(dict(training or {}))}
@@ -93,15 +80,46 @@ def export_package(  # noqa: PLR0917 - what goes in and where to, in the order o
         manifest, report = export.graphs(part, draft)
         write_json(part / PARITY, report.to_dict())
         make_vectors(part, manifest, seed=settings.seed).write(part / VECTORS)
-        write_item(part / ITEM, model_item(manifest, architecture=model.card.family))
+        write_item(part / ITEM, model_item(manifest, architecture=_architecture(model)))
         sealed = seal(part, manifest.model_copy(update={"parity": report.to_dict(), "vectors": VECTORS}))
         verify_package(part, threads=settings.threads)
     return sealed
 
 
+class _Exporter(Protocol):
+    """What differs between tasks."""
+
+    def draft(self, *, name: str, description: str) -> FlightManifest: ...
+
+    def graphs(self, folder: Path, draft: FlightManifest) -> tuple[FlightManifest, ParityReport]: ...
+
+
+def _export_of(
+    model: SegmentationModel,
+    cache: ImageCache,
+    ids_calibration: Sequence[str],
+    ids_validation: Sequence[str],
+    settings: ExportSettings,
+) -> _Exporter:
+    if model.card.task != "segmentation":
+        return class_export(model, cache, ids_calibration, ids_validation, settings)
+    bands = model.card.bands
+    return _Export(
+        model=model,
+        calibration=Samples(cache, tuple(ids_calibration), bands),
+        validation=Samples(cache, tuple(ids_validation), bands),
+        settings=settings,
+    )
+
+
+def _architecture(model: SegmentationModel) -> str:
+    config = model.card.config
+    return config.model if isinstance(config, ClassifierConfig) else model.card.family
+
+
 @dataclass(frozen=True)
 class _Export:
-    """One run of the stage: what goes in, and the steps that share it."""
+    """One run of the stage for segmentation: what goes in, and the steps that share it."""
 
     model: SegmentationModel
     calibration: Samples
@@ -110,35 +128,16 @@ class _Export:
 
     def draft(self, *, name: str, description: str) -> FlightManifest:
         """Everything that is known before a graph exists; its only graph is the float one."""
-        card, multiple = self.model.card, self.model.size_multiple
+        multiple = self.model.size_multiple
         side = -(-COST_SIDE // multiple) * multiple
-        found = cost(self.model, height=side, width=side)
         reach, invariant = self._reach()
-        known = SENSORS[self.settings.sensor]
-        coarsest = max((known[band].gsd_m for band in card.bands if band in known), default=10.0)
-        return FlightManifest(
+        return draft_manifest(
+            self.model,
             name=name,
             description=description,
-            bands=tuple(
-                PackageBand(
-                    name=band,
-                    wavelength_nm=known[band].wavelength_nm if band in known else 0.0,
-                    gsd_m=known[band].gsd_m if band in known else coarsest,
-                )
-                for band in card.bands
-            ),
-            classes=card.classes,
-            foreground=card.foreground,
-            scaling=PackageScaling.of(card.scaling),
-            size_multiple=multiple,
-            receptive_field=reach,
-            window_invariant=invariant,
-            parameters=found.parameters,
-            macs_per_pixel=found.macs_per_pixel,
-            macs_input=f"{side}x{side}",
-            graphs=(Graph(file=FP32, precision="fp32", engine="onnx"),),
-            default_graph=FP32,
-            versions=_versions(),
+            sensor=self.settings.sensor,
+            side=side,
+            fields={"receptive_field": reach, "window_invariant": invariant},
         )
 
     def _reach(self) -> tuple[int, bool]:
@@ -162,7 +161,7 @@ class _Export:
             fp32=fp32,
             sizes=sizes,
             int8={file: entry.verdict for file, entry in integer.found.items()},
-            allowed_loss=self.settings.jaccard_loss,
+            allowed_loss=self.settings.allowed_loss,
             sensitivity={file: entry.sensitivity for file, entry in integer.found.items()},
             calibration=integer.calibration,
             drifts=integer.drifts,
@@ -183,7 +182,7 @@ class _Export:
                 folder / FP32, self._windows(self.validation, settings.ranking_windows), threads=settings.threads
             ),
             validator=Validator(self.validation, draft, folder, threads=settings.threads),
-            allowed_loss=settings.jaccard_loss,
+            allowed_loss=settings.allowed_loss,
             allowed_share=settings.float_share,
         )
         return integer_graphs(bench, methods=settings.calibrations, openvino=settings.openvino == "auto")
@@ -205,13 +204,3 @@ class _Export:
         return [
             smooth_image(channels=channels, height=side, width=side + multiple, generator=generator) for side in sides
         ]
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in ("satsqueeze", "torch", "onnx", "onnxruntime", "openvino", "nncf", "numpy"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,28 @@ from satsqueeze.core.package import FlightManifest, Graph
 from satsqueeze.export.samples import Samples
 from satsqueeze.flight.engine import open_engine
 from satsqueeze.flight.runtime import DEFAULT_WINDOW, FlightModel
+
+
+class Judgement(Protocol):
+    """A graph against the float graph on the same images; a frozen record."""
+
+    @property
+    def loss(self) -> float:
+        """Of the score that is guarded; negative where the graph is better."""
+        ...
+
+    @property
+    def summary(self) -> str:
+        """The loss in words."""
+        ...
+
+
+class Judge(Protocol):
+    """Judges graphs by what they give on validation images."""
+
+    def judge(self, graph: Graph, folder: Path) -> Judgement:
+        """Run ``graph``, which lies in ``folder``, on every validation image."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +54,11 @@ class Verdict:
     images: int
     truth: str
     """What the Jaccard is measured against: ``labels``, or ``float graph`` where there are no labels."""
+
+    @property
+    def summary(self) -> str:
+        """The loss in words."""
+        return f"{self.loss:.4f} Jaccard ({self.reference_jaccard:.4f} to {self.jaccard:.4f} against {self.truth})"
 
 
 class Validator:

@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from satsqueeze.core.package import FlightManifest
+from satsqueeze.flight.classifier import FlightClassifier
 from satsqueeze.flight.engine import open_engine
-from satsqueeze.flight.runtime import FlightModel
-from satsqueeze.flight.vectors import TestVectors
+from satsqueeze.flight.runtime import FlightModel, flight_model
+from satsqueeze.flight.vectors import Result, TestVectors
 
 SIZES = ((64, 64), (37, 53), (1, 1))
 """Heights and widths in pixels; the first image has a hole of missing pixels."""
+_WHOLE_IMAGES = 3  # test images of a package that decides on whole ones, all of its size
 
 
 def smooth_image(*, channels: int, height: int, width: int, generator: np.random.Generator) -> NDArray[np.float32]:
@@ -53,14 +55,26 @@ def make_vectors(folder: Path, manifest: FlightManifest, *, seed: int = 0) -> Te
         seed: of the images.
     """
     generator = np.random.default_rng(seed)
+    sizes = SIZES if manifest.input_size is None else (manifest.input_size,) * _WHOLE_IMAGES
     images = [
         smooth_image(channels=len(manifest.bands), height=height, width=width, generator=generator)
-        for height, width in SIZES
+        for height, width in sizes
     ]
-    images[0][:, 5:9, 40:50] = np.nan
+    if manifest.input_size is not None:
+        # Few digits compress well: else the images weigh more than a tiny network.
+        images = [(np.round(image * 1024) / 1024).astype(np.float32) for image in images]
+    height, width = sizes[0]
+    images[0][:, 5 * height // 64 : 9 * height // 64, 40 * width // 64 : 50 * width // 64] = np.nan
     expected = {}
     for graph in manifest.graphs:
-        model = FlightModel(manifest, graph=graph, engine=open_engine(graph.engine, folder / graph.file))
-        found = [model.predict(image, manifest.band_names, probabilities=True) for image in images]
-        expected[graph.file] = tuple((p.mask, p.probabilities) for p in found)
+        model = flight_model(manifest, graph=graph, engine=open_engine(graph.engine, folder / graph.file))
+        expected[graph.file] = tuple(_result(model, image) for image in images)
     return TestVectors(images=tuple(images), expected=expected)
+
+
+def _result(model: FlightModel, image: NDArray[np.float32]) -> Result:
+    if isinstance(model, FlightClassifier):
+        decided = model.classify(image, model.bands)
+        return np.asarray(decided.classes), decided.probabilities
+    found = model.predict(image, model.bands, probabilities=True)
+    return found.mask, found.probabilities

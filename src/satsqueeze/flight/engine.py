@@ -16,7 +16,11 @@ from satsqueeze.core.errors import MissingDependencyError, PackageError, Setting
 EngineName = Literal["onnx", "openvino"]
 INPUT = "reflectance"
 MASK = "mask"
+CLASS = "class"
+CLASSES = "classes"
 PROBABILITIES = "probabilities"
+DECISIONS = (MASK, CLASS, CLASSES)
+"""Names of the output that decides: on pixels, on images with one class each, or with any number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +28,9 @@ class GraphOutput:
     """What a graph says about a batch."""
 
     mask: NDArray[np.uint8]
-    """uint8 (N, H, W), class values."""
+    """uint8 (N, H, W), class values; of whole images (N,), or in a multi-label package (N, K), 1 = present."""
     probabilities: NDArray[np.float32] | None
-    """float32 (N, K, H, W), summing to 1 over K; None where not asked for."""
+    """float32 (N, K, H, W), of whole images (N, K), summing to 1 over K unless multi-label; None if not asked for."""
 
 
 class Engine(Protocol):
@@ -35,7 +39,7 @@ class Engine(Protocol):
     name: EngineName
 
     def run(self, batch: NDArray[np.float32], *, probabilities: bool) -> GraphOutput:
-        """Run float32 reflectance (N, C, H, W), finite, H and W multiples of the package's ``size_multiple``."""
+        """Run float32 reflectance (N, C, H, W), finite, H and W as the package's manifest asks for."""
         ...
 
 
@@ -61,11 +65,12 @@ class OnnxEngine:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises a family of C++ errors without a common type
             raise PackageError(f"onnxruntime cannot load {path}: {error}") from error
-        _check_names(path, [i.name for i in self._session.get_inputs()], [o.name for o in self._session.get_outputs()])
+        outputs = [output.name for output in self._session.get_outputs()]
+        self._decision = _decision_of(path, [i.name for i in self._session.get_inputs()], outputs)
 
     def run(self, batch: NDArray[np.float32], *, probabilities: bool) -> GraphOutput:
         """See :class:`Engine`."""
-        wanted = [MASK, PROBABILITIES] if probabilities else [MASK]
+        wanted = [self._decision, PROBABILITIES] if probabilities else [self._decision]
         results = self._session.run(wanted, {INPUT: batch})
         return GraphOutput(mask=results[0], probabilities=results[1] if probabilities else None)
 
@@ -94,7 +99,8 @@ class OpenVinoEngine:
             settings["INFERENCE_NUM_THREADS"] = threads
         try:
             graph = openvino.Core().read_model(path)
-            _check_names(path, [i.any_name for i in graph.inputs], [o.any_name for o in graph.outputs])
+            inputs, outputs = [i.any_name for i in graph.inputs], [o.any_name for o in graph.outputs]
+            self._decision = _decision_of(path, inputs, outputs)
             self._full = openvino.compile_model(graph, "CPU", settings)
         except RuntimeError as error:
             raise PackageError(f"OpenVINO cannot load {path}: {error}") from error
@@ -103,7 +109,8 @@ class OpenVinoEngine:
         """See :class:`Engine`."""
         results = self._full(batch)
         return GraphOutput(
-            mask=np.array(results[MASK]), probabilities=np.array(results[PROBABILITIES]) if probabilities else None
+            mask=np.array(results[self._decision]),
+            probabilities=np.array(results[PROBABILITIES]) if probabilities else None,
         )
 
 
@@ -129,9 +136,12 @@ def open_engine(name: EngineName, path: Path, *, threads: int | None = None) -> 
     raise SettingsError(f"unknown engine {name!r}; known: onnx, openvino")
 
 
-def _check_names(path: Path, inputs: list[str], outputs: list[str]) -> None:
-    if inputs != [INPUT] or not {MASK, PROBABILITIES} <= set(outputs):
+def _decision_of(path: Path, inputs: list[str], outputs: list[str]) -> str:
+    """The output that decides."""
+    found = [name for name in DECISIONS if name in outputs]
+    if inputs != [INPUT] or len(found) != 1 or PROBABILITIES not in outputs:
         raise PackageError(
             f"{path} is not a flight graph: it takes {inputs} and gives {outputs}, expected input {INPUT!r} and "
-            f"outputs {MASK!r}, {PROBABILITIES!r}"
+            f"outputs {PROBABILITIES!r} and one of {', '.join(map(repr, DECISIONS))}"
         )
+    return found[0]

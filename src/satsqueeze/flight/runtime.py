@@ -10,14 +10,14 @@ from typing import Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from satsqueeze.core.bands import band_positions
-from satsqueeze.core.errors import BandError, GridError, MissingDependencyError, PackageError, SettingsError
+from satsqueeze.core.errors import GridError, MissingDependencyError, PackageError, SettingsError
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.package import FlightManifest, Graph, verify
-from satsqueeze.core.window import Window, cover
+from satsqueeze.core.window import cover
 from satsqueeze.flight.engine import Engine, EngineName, has_openvino, open_engine
 from satsqueeze.flight.reflectance import check_reflectance
-from satsqueeze.flight.tiling import Mirror, Tiling, importance
+from satsqueeze.flight.source import Source, channels_of
+from satsqueeze.flight.tiling import Tiling, importance
 from satsqueeze.flight.vectors import SelfTest, TestVectors, compare
 
 DEFAULT_WINDOW = 1024
@@ -121,8 +121,14 @@ class FlightModel:
             BandError: a band is absent or repeated, or the names do not fit the channels.
             RadiometryError: the values are not reflectance.
             GridError: an empty image, or a validity of another size.
+            PackageError: the package decides on whole images.
         """
-        channels = _channels(image, bands, self.bands)
+        if self.manifest.task != "segmentation":
+            raise PackageError(
+                f"{self.manifest.name} decides on whole images ({self.manifest.task}) and gives no mask; use classify, "
+                "or a segmentation package"
+            )
+        channels = channels_of(image, bands, self.bands)
         if valid is not None and (valid.shape != image.shape[1:] or valid.dtype != np.bool_):
             raise GridError(
                 f"validity must be boolean {image.shape[1:]} like the image, got {valid.dtype} {valid.shape}"
@@ -130,10 +136,10 @@ class FlightModel:
         check_reflectance(image, channels)
         exact = self.manifest.window_invariant or max(image.shape[1:]) <= self.tiling.window
         run = self._run_tiles if exact else self._run_blended
-        mask, chances = run(_Source(image, channels, valid), probabilities)
+        mask, chances = run(Source(image, channels, valid), probabilities)
         return Prediction(mask=mask, probabilities=chances) if chances is not None else mask
 
-    def _run_tiles(self, source: _Source, probabilities: bool) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
+    def _run_tiles(self, source: Source, probabilities: bool) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
         height, width = source.shape
         mask = np.empty((height, width), np.uint8)
         chances = np.empty((len(self.classes), height, width), np.float32) if probabilities else None
@@ -154,9 +160,7 @@ class FlightModel:
                 chances[:, rows, cols][:, missing[inner]] = 0
         return mask, chances
 
-    def _run_blended(
-        self, source: _Source, probabilities: bool
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
+    def _run_blended(self, source: Source, probabilities: bool) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
         height, width = source.shape
         rows, cols = self.tiling.padded(height), self.tiling.padded(width)
         side = max(1, self.tiling.window // self.tiling.multiple) * self.tiling.multiple
@@ -184,43 +188,6 @@ class FlightModel:
         )
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Reads inputs of the graph from an image."""
-
-    image: NDArray[np.floating]
-    channels: list[int]
-    valid: NDArray[np.bool_] | None
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.image.shape[1], self.image.shape[2]
-
-    def read(self, window: Window) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Values (C, h, w), 0 where missing, and (h, w) with True = missing."""
-        values = Mirror(self.image).read(window, self.channels)
-        with np.errstate(over="ignore", invalid="ignore"):
-            # One addition per value finds out whether any needs a closer look.
-            finite = bool(np.isfinite(values.sum()))
-        missing = np.zeros(values.shape[1:], np.bool_) if finite else np.logical_not(np.isfinite(values).all(axis=0))
-        if self.valid is not None:
-            missing |= Mirror(~self.valid[None]).read(window, [0])[0] > 0
-        if missing.any():
-            values = np.where(missing, np.float32(0), values)
-        return values, missing
-
-
-def _channels(image: NDArray[np.floating], have: Sequence[str], want: Sequence[str]) -> list[int]:
-    if image.ndim != 3 or 0 in image.shape:
-        raise GridError(f"an image must be (C, H, W) with at least one pixel, got shape {image.shape}")
-    if isinstance(have, str) or len(have) != image.shape[0]:
-        raise BandError(
-            f"the image has {image.shape[0]} channels but {0 if isinstance(have, str) else len(have)} band names were "
-            f"given: {have!r}. Give a list with one name per channel, in order, such as {list(want)}."
-        )
-    return band_positions(have, want)
-
-
 def open_package(
     path: Path | str,
     *,
@@ -233,6 +200,9 @@ def open_package(
 
     Every byte is checked against the package's hashes, then the test vectors are run: a graph that does not
     reproduce them on this machine is passed over for the next one, and :attr:`FlightModel.notes` says so.
+
+    A package that decides on whole images gives a :class:`satsqueeze.flight.classifier.FlightClassifier`, which has
+    ``classify`` in place of ``predict``; see also :func:`satsqueeze.flight.classifier.open_classifier`.
 
     Args:
         path: folder of the package.
@@ -249,17 +219,12 @@ def open_package(
     folder = Path(path)
     manifest = verify(folder)
     vectors = TestVectors.read(folder / manifest.vectors) if manifest.vectors else None
-    notes = (
-        [] if manifest.window_invariant else ["not window-invariant: large images are blended from overlapping tiles"]
-    )
+    notes = []
+    if manifest.task == "segmentation" and not manifest.window_invariant:
+        notes.append("not window-invariant: large images are blended from overlapping tiles")
     for graph, name in candidates(manifest, engine, precision):
-        model = FlightModel(
-            manifest,
-            graph=graph,
-            engine=open_engine(name, folder / graph.file, threads=threads),
-            window=window,
-            notes=notes,
-        )
+        opened = open_engine(name, folder / graph.file, threads=threads)
+        model = flight_model(manifest, graph=graph, engine=opened, window=window, notes=notes)
         result = model.self_test(vectors) if vectors else None
         if result is None or result.passed:
             return model
@@ -268,6 +233,22 @@ def open_package(
         f"{folder}: no graph reproduces the test vectors on this machine ({'; '.join(notes)}). Do not fly it: "
         "update the engine, or export the package again here."
     )
+
+
+def flight_model(
+    manifest: FlightManifest,
+    *,
+    graph: Graph,
+    engine: Engine,
+    window: int = DEFAULT_WINDOW,
+    notes: Sequence[str] = (),
+) -> FlightModel:
+    """The model for the task of a package; arguments as for :class:`FlightModel`."""
+    if manifest.task == "segmentation":
+        return FlightModel(manifest, graph=graph, engine=engine, window=window, notes=notes)
+    from satsqueeze.flight.classifier import FlightClassifier
+
+    return FlightClassifier(manifest, graph=graph, engine=engine, notes=notes)
 
 
 def candidates(manifest: FlightManifest, engine: str, precision: str) -> list[tuple[Graph, EngineName]]:

@@ -16,7 +16,7 @@ from satsqueeze.core.files import replacing
 from satsqueeze.core.labels import IGNORE
 
 Result = tuple[NDArray[np.uint8], NDArray[np.float32]]
-"""Mask (H, W) and probabilities (K, H, W) of one image."""
+"""Mask (H, W) and probabilities (K, H, W) of one image; of a decision on the whole, () or (K,), and (K,)."""
 FP32_DIFFERENCE = 1e-3
 """Largest difference of a probability allowed to a float graph."""
 INT8_DIFFERENCE = 0.02
@@ -89,12 +89,18 @@ class SelfTest:
 
 
 def compare(
-    vectors: TestVectors, file: str, results: Sequence[Result], *, precision: Literal["fp32", "int8"]
+    vectors: TestVectors,
+    file: str,
+    results: Sequence[Result],
+    *,
+    precision: Literal["fp32", "int8"],
+    thresholds: Sequence[float] = (),
 ) -> SelfTest:
     """Compare results with the expected ones of graph ``file``.
 
     A float graph must give every probability within 1e-3, and the same class wherever the two best classes are further
-    apart than twice that. An int8 graph must give probabilities within 0.02 on average. Missing pixels must agree.
+    apart than twice that, or probabilities that far from their thresholds where there are any. An int8 graph must give
+    probabilities within 0.02 on average. Missing pixels must agree.
 
     Raises:
         PackageError: the vectors do not cover this graph.
@@ -107,8 +113,7 @@ def compare(
     reasons = []
     for (mask, chances), (want_mask, want_chances) in zip(results, expected, strict=True):
         differ = mask != want_mask
-        best = np.sort(want_chances, axis=0)[-2:]
-        undecided += int((differ & (best[1] - best[0] <= 2 * FP32_DIFFERENCE)).sum())
+        undecided += int((differ & (_margin(want_chances, thresholds) <= 2 * FP32_DIFFERENCE)).sum())
         pixels += mask.size
         differences += int(differ.sum())
         gaps.append(np.abs(chances - want_chances).ravel())
@@ -128,3 +133,12 @@ def compare(
         mean_difference=mean,
         reason=", ".join(dict.fromkeys(reasons)),
     )
+
+
+def _margin(chances: NDArray[np.float32], thresholds: Sequence[float]) -> NDArray[np.float32]:
+    """How clear each decision is, shaped as the decisions."""
+    if thresholds:
+        return np.abs(chances - np.asarray(thresholds, np.float32))
+    best = np.sort(chances, axis=0)[-2:]
+    margin: NDArray[np.float32] = best[1] - best[0]
+    return margin

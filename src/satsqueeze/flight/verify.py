@@ -9,7 +9,7 @@ from typing import Any
 from satsqueeze.core.errors import PackageError
 from satsqueeze.core.package import FlightManifest, verify
 from satsqueeze.flight.engine import has_openvino, open_engine
-from satsqueeze.flight.runtime import FlightModel
+from satsqueeze.flight.runtime import flight_model
 from satsqueeze.flight.vectors import SelfTest, TestVectors
 
 
@@ -62,7 +62,7 @@ def verify_package(path: Path | str, *, threads: int | None = None) -> VerifyRep
             skipped.append(f"{graph.file}: {'no test vectors' if vectors is None else 'openvino is not installed'}")
             continue
         engine = open_engine(graph.engine, folder / graph.file, threads=threads)
-        tests.append(FlightModel(manifest, graph=graph, engine=engine).self_test(vectors))
+        tests.append(flight_model(manifest, graph=graph, engine=engine).self_test(vectors))
     failed = [f"{test.graph}: {test.reason}" for test in tests if not test.passed]
     if failed:
         raise PackageError(

@@ -14,6 +14,7 @@ from satsqueeze.core.labels import IGNORE
 from satsqueeze.learn import geometry, intensity
 from satsqueeze.learn.batch import TrainBatch
 from satsqueeze.learn.draws import Draws
+from satsqueeze.learn.paste import pasted
 
 _CHANNEL_SHARE = 0.5  # share of the bands that blur and coarsening touch
 
@@ -54,6 +55,8 @@ class AugmentSettings:
     """Probability of flipping, for either axis."""
     transpose: float = 0.5
     """Probability of swapping rows and columns of a square patch; nnU-Net has no such step, 0 leaves it out."""
+    paste: float = 0.0
+    """Probability of pasting what is labelled foreground in another patch of the batch; not a step of nnU-Net."""
 
     def __post_init__(self) -> None:
         for entry in fields(self):
@@ -104,6 +107,7 @@ _PROBABILITIES = (
     "gamma_inverted",
     "mirror",
     "transpose",
+    "paste",
 )
 
 
@@ -128,6 +132,8 @@ class Augmenter:
         """
         draws = Draws(self._seed, batch.step)
         batch = self._warp(batch, draws)
+        chosen = draws.indices(self._settings.paste, len(batch.images))
+        batch = pasted(batch, chosen, draws.others(chosen, len(batch.images)))
         valid = geometry.valid_pixels(batch.images)
         self._noise(batch.images, draws)
         self._blur(batch.images, valid, draws)

@@ -19,3 +19,16 @@ class TrainBatch(NamedTuple):
     from the sampler, uint8 in 1/255."""
     step: int
     """Global number of the step that these patches belong to."""
+
+
+class ClassBatch(NamedTuple):
+    """Whole images with their classes."""
+
+    images: Tensor
+    """Float32 reflectance (N, C, H, W), 0 where invalid."""
+    targets: Tensor
+    """Float32 (N, K): share of each class in an image, 0 or 1 unless images were mixed."""
+    answers: Tensor | None
+    """Float32 logits of teachers (N, T, K); None without any."""
+    step: int
+    """Global number of the step that these images belong to."""

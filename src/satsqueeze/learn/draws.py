@@ -32,6 +32,11 @@ class Draws:
         """Indices in [0, count), each kept with ``probability``."""
         return self.chosen(probability, count).nonzero().flatten()
 
+    def others(self, chosen: Tensor, count: int) -> Tensor:
+        """For every index in ``chosen``, another one in [0, count); itself only where there is no other."""
+        steps = torch.randint(1, max(count, 2), (len(chosen),), generator=self._generator)
+        return (chosen + steps) % count
+
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
         """Float32 uniform in [low, high)."""
         return low + (high - low) * torch.rand(shape, generator=self._generator)

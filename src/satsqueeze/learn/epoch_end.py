@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
@@ -12,7 +13,7 @@ from satsqueeze.learn.checkpoint import BEST_FILE, LAST_FILE, save_checkpoint
 from satsqueeze.learn.feed import Feed
 from satsqueeze.learn.job import Job
 from satsqueeze.learn.progress import HISTORY_FILE, Row
-from satsqueeze.learn.task import SegmentationTask
+from satsqueeze.learn.task import TrainingTask
 
 
 class EpochEnd(Callback):
@@ -23,7 +24,7 @@ class EpochEnd(Callback):
         feed: where the batches come from, for the time spent waiting.
     """
 
-    def __init__(self, job: Job, feed: Feed) -> None:
+    def __init__(self, job: Job, feed: Feed[Any]) -> None:
         self._job, self._feed = job, feed
         self._start = self._waited = 0.0
 
@@ -36,7 +37,7 @@ class EpochEnd(Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the epoch; the checkpoint comes last, so that an epoch counts only once all else is written."""
         task, job = pl_module, self._job
-        if not isinstance(task, SegmentationTask):
+        if not isinstance(task, TrainingTask):
             return
         settings, course = job.settings, job.course
         losses = task.mean_losses()
@@ -57,20 +58,17 @@ class EpochEnd(Callback):
     def _step(self) -> int:
         return (self._job.course.epochs + 1) * self._job.settings.steps_per_epoch - 1
 
-    def _validate(self, task: SegmentationTask) -> Row:
+    def _validate(self, task: TrainingTask[Any]) -> Row:
         job = self._job
+        name, smoothed = job.headline, f"{job.headline}_smoothed"
         if not job.split.validation:
             return {}
         if not job.settings.validates(job.course.epochs):
-            return {"jaccard": None, "jaccard_smoothed": job.course.smoothed, "validation_seconds": 0.0}
+            return {name: None, smoothed: job.course.smoothed, "validation_seconds": 0.0}
         start = time.perf_counter()
-        jaccard = job.score(task.scored, final=False)["jaccard"] or 0.0
-        is_best = job.course.add_score(jaccard, smoothing=job.settings.score_smoothing)
+        score = job.score(task.scored, final=False)[name] or 0.0
+        is_best = job.course.add_score(score, smoothing=job.settings.score_smoothing)
         if is_best and job.settings.keep == "best":
             record = {"fingerprint": job.fingerprint, "kept": task.scored.state_dict()}
             save_checkpoint(job.folder / BEST_FILE, record)
-        return {
-            "jaccard": jaccard,
-            "jaccard_smoothed": job.course.smoothed,
-            "validation_seconds": time.perf_counter() - start,
-        }
+        return {name: score, smoothed: job.course.smoothed, "validation_seconds": time.perf_counter() - start}

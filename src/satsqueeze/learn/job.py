@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,18 @@ from satsqueeze.data.cache import PackedCache
 from satsqueeze.data.splits import Split
 from satsqueeze.learn.evaluate import ScoreSettings, score
 from satsqueeze.learn.progress import Course
-from satsqueeze.learn.segmenter import Segmenter
-from satsqueeze.learn.settings import FitSettings
+from satsqueeze.learn.settings import FitSettings, TrainSettings
 from satsqueeze.nets.model import SegmentationModel
 
 
 @dataclass(kw_only=True)
-class Job:
+class Job(ABC):
     """A training run."""
 
     model: SegmentationModel
     cache: PackedCache
     split: Split
-    settings: FitSettings
+    settings: TrainSettings
     folder: Path
     targets: str
     """What is minimised, for the fingerprint."""
@@ -43,8 +43,29 @@ class Job:
             }
         )
 
-    def score(self, model: Segmenter, *, final: bool) -> dict[str, Any]:
-        """Metrics of a model on the validation images, in full precision and overlap if ``final``."""
+    @property
+    @abstractmethod
+    def headline(self) -> str:
+        """Name of the score by which the best epoch is chosen."""
+
+    @abstractmethod
+    def score(self, model: SegmentationModel, *, final: bool) -> dict[str, Any]:
+        """Metrics of a model on the validation images, with the headline among them; in full precision if ``final``."""
+
+
+@dataclass(kw_only=True)
+class SegmentationJob(Job):
+    """Training to segment."""
+
+    settings: FitSettings
+
+    @property
+    def headline(self) -> str:
+        """Global Jaccard of the foreground."""
+        return "jaccard"
+
+    def score(self, model: SegmentationModel, *, final: bool) -> dict[str, Any]:
+        """See :meth:`Job.score`; in full overlap, too, if ``final``."""
         settings = ScoreSettings(
             window=self.settings.window,
             overlap=0.5 if final else self.settings.validation_overlap,

@@ -19,9 +19,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from typing_extensions import override
 
 from satsqueeze.core.files import write_text
-from satsqueeze.learn.settings import FitSettings
+from satsqueeze.learn.settings import TrainSettings
 
 HISTORY_FILE = "history.csv"
+_SHOWN = ("loss", "jaccard", "accuracy", "mean_average_precision")
 
 Row = dict[str, float | int | None]
 
@@ -78,7 +79,7 @@ class ProgressBar(Callback):
         settings: of the run.
     """
 
-    def __init__(self, name: str, course: Course, settings: FitSettings) -> None:
+    def __init__(self, name: str, course: Course, settings: TrainSettings) -> None:
         self._course = course
         columns = (
             TextColumn("{task.description}"),
@@ -106,7 +107,7 @@ class ProgressBar(Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show what the last epoch came to."""
         last = self._course.history[-1] if self._course.history else {}
-        shown = (f"{name} {last[name]:.4f}" for name in ("loss", "jaccard") if last.get(name) is not None)
+        shown = (f"{name} {last[name]:.4f}" for name in _SHOWN if last.get(name) is not None)
         self._bar.update(self._line, status=" ".join(shown))
 
     @override

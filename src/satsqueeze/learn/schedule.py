@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -46,10 +46,14 @@ def _half_cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
 
 
+Weights = Iterable[nn.Parameter] | Iterable[dict[str, Any]]
+"""Parameters, or groups of them with settings of their own, as torch takes them."""
+
+
 def build_optimiser(
-    name: OptimiserName, weights: Iterable[nn.Parameter], *, learning_rate: float, weight_decay: float
+    name: OptimiserName, weights: Weights, *, learning_rate: float, weight_decay: float, momentum: float = 0.99
 ) -> Optimizer:
-    """``sgd`` with Nesterov momentum 0.99 (nnU-Net), ``adamw`` with torch's betas, or ``muon``.
+    """``sgd`` with Nesterov momentum, by default 0.99 (nnU-Net), ``adamw`` with torch's betas, or ``muon``.
 
     Muon (Jordan et al. 2024, as timm has it) takes orthogonalised steps on convolutions and AdamW steps of 0.4 times
     the learning rate on norms and biases; small networks learn in far fewer steps by it.
@@ -59,7 +63,7 @@ def build_optimiser(
     """
     makers: dict[str, Callable[[], Optimizer]] = {
         "sgd": lambda: torch.optim.SGD(
-            weights, lr=learning_rate, momentum=0.99, nesterov=True, weight_decay=weight_decay, fused=True
+            weights, lr=learning_rate, momentum=momentum, nesterov=momentum > 0, weight_decay=weight_decay, fused=True
         ),
         "adamw": lambda: torch.optim.AdamW(weights, lr=learning_rate, weight_decay=weight_decay, fused=True),
         "muon": lambda: _muon(weights, learning_rate=learning_rate, weight_decay=weight_decay),
@@ -69,7 +73,16 @@ def build_optimiser(
     return makers[name]()
 
 
-def _muon(weights: Iterable[nn.Parameter], *, learning_rate: float, weight_decay: float) -> Optimizer:
+def decayed_apart(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Groups of a model's parameters, of which norms and biases do not decay."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    matrices = [parameter for parameter in trained if parameter.ndim > 1]
+    vectors = [parameter for parameter in trained if parameter.ndim <= 1]
+    groups = ({"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0})
+    return [group for group in groups if group["params"]]
+
+
+def _muon(weights: Weights, *, learning_rate: float, weight_decay: float) -> Optimizer:
     # Here, because the import takes seconds and only this optimiser needs it.
     from timm.optim.muon import Muon
 

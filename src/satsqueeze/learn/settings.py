@@ -12,37 +12,28 @@ from satsqueeze.learn.segmenter import Precision
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitSettings:
-    """One training run. The defaults are nnU-Net v2's, but for the length, which is its plan's to choose."""
+class TrainSettings:
+    """What every training run is told, whatever it is trained for."""
 
     epochs: int = 100
     steps_per_epoch: int = 50
     batch_size: int = 12
-    patch_size: tuple[int, int] = (256, 256)
-    """Pixels (h, w)."""
     learning_rate: float = 1e-2
     optimiser: OptimiserName = "sgd"
-    """``sgd`` has Nesterov momentum 0.99; ``muon`` suits small networks and short runs."""
+    """``sgd`` has Nesterov momentum; ``muon`` suits small networks and short runs."""
     schedule: ScheduleName = "poly"
     weight_decay: float = 3e-5
     clip_norm: float = 12.0
     """Limit of the gradient's norm; 0 = no limit."""
-    foreground_share: float = 1 / 3
-    """Share of each batch that is made to hold a foreground pixel."""
-    source_weights: dict[str, float] | None = None
-    """How often each data source is drawn; None = by its number of images."""
     seed: int = 0
     precision: Precision = "auto"
     channels_last: bool = True
     compile: bool = False
     """Compile the network; pays off in long runs only."""
-    augment: AugmentSettings = field(default_factory=AugmentSettings)
     average_decay: float | None = None
     """Decay per step of an exponential average of the weights, which is then what is scored and kept; None = off."""
     validate_every: int = 1
     """Epochs between validations; the last epoch is always validated."""
-    validation_overlap: float = 0.25
-    """Overlap of the sliding windows while training."""
     score_smoothing: float = 0.9
     """Weight of the past in the smoothed validation score that chooses the best epoch."""
     keep: Literal["best", "last"] = "best"
@@ -54,27 +45,19 @@ class FitSettings:
         for name in ("epochs", "steps_per_epoch", "batch_size", "validate_every"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"fit setting '{name}' must be at least 1, got {getattr(self, name)}")
-        if min(self.patch_size) < 1 or self.seed < 0:
-            raise SettingsError(f"patch size must be positive and seed >= 0, got {self.patch_size} and {self.seed}")
+        if self.seed < 0:
+            raise SettingsError(f"training needs a seed >= 0, got {self.seed}")
         if self.learning_rate <= 0 or min(self.weight_decay, self.clip_norm) < 0:
             raise SettingsError(
                 "learning rate must be > 0, weight decay and clip norm >= 0, got "
                 f"{self.learning_rate}, {self.weight_decay}, {self.clip_norm}"
             )
-        for name in ("foreground_share", "validation_overlap", "score_smoothing", "average_decay"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                raise SettingsError(f"fit setting '{name}' must lie in [0, 1], got {value}")
+        self._require_shares("score_smoothing", "average_decay")
         if self.keep not in ("best", "last"):
             raise SettingsError(f"fit setting 'keep' must be best or last, got {self.keep!r}")
         if self.optimiser not in ("sgd", "adamw", "muon") or self.precision not in ("auto", "bf16", "fp32"):
             raise SettingsError(f"unknown optimiser {self.optimiser!r} or precision {self.precision!r}")
         self.learning_rate_at(0)
-
-    @property
-    def window(self) -> int:
-        """Side of the sliding windows in validation, pixels."""
-        return max(self.patch_size)
 
     @property
     def steps(self) -> int:
@@ -98,3 +81,35 @@ class FitSettings:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready record of all that the result depends on."""
         return {key: value for key, value in asdict(self).items() if key != "progress"}
+
+    def _require_shares(self, *names: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise SettingsError(f"fit setting '{name}' must lie in [0, 1], got {value}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitSettings(TrainSettings):
+    """One run in segmentation. The defaults are nnU-Net v2's, but for the length, which is its plan's to choose."""
+
+    patch_size: tuple[int, int] = (256, 256)
+    """Pixels (h, w)."""
+    foreground_share: float = 1 / 3
+    """Share of each batch that is made to hold a foreground pixel."""
+    source_weights: dict[str, float] | None = None
+    """How often each data source is drawn; None = by its number of images."""
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+    validation_overlap: float = 0.25
+    """Overlap of the sliding windows while training."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if min(self.patch_size) < 1:
+            raise SettingsError(f"patch size must be positive, got {self.patch_size}")
+        self._require_shares("foreground_share", "validation_overlap")
+
+    @property
+    def window(self) -> int:
+        """Side of the sliding windows in validation, pixels."""
+        return max(self.patch_size)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, cast
+from abc import abstractmethod
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import lightning.pytorch as pl
 import torch
@@ -18,7 +19,7 @@ from satsqueeze.learn.batch import TrainBatch
 from satsqueeze.learn.draws import step_seed
 from satsqueeze.learn.losses import Objective
 from satsqueeze.learn.schedule import build_optimiser
-from satsqueeze.learn.settings import FitSettings
+from satsqueeze.learn.settings import FitSettings, TrainSettings
 from satsqueeze.nets.model import SegmentationModel
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
@@ -26,22 +27,37 @@ Tensors = tuple[Tensor, ...] | list[Tensor]
 _CHECK_EVERY = 20  # steps between looks at the loss on a GPU, where each look waits for the device
 
 
-class SegmentationTask(pl.LightningModule):
+class StepBatch(Protocol):
+    """What every batch has."""
+
+    @property
+    def images(self) -> Tensor:
+        """Float32 reflectance (N, C, h, w)."""
+        ...
+
+    @property
+    def step(self) -> int:
+        """Global number of the step."""
+        ...
+
+
+BatchT = TypeVar("BatchT", bound=StepBatch)
+
+
+class TrainingTask(pl.LightningModule, Generic[BatchT]):
     """Trains a model; everything random depends on the seed and the number of the step alone.
 
     Args:
         model: trained in place.
-        objective: what to minimise.
         settings: see there.
     """
 
-    def __init__(self, model: SegmentationModel, objective: Objective, settings: FitSettings) -> None:
+    def __init__(self, model: SegmentationModel, settings: TrainSettings) -> None:
         super().__init__()
-        self.model, self.objective, self.settings = model, objective, settings
+        self.model, self.settings = model, settings
         self.averaged = None if settings.average_decay is None else averaged(model, settings.average_decay)
         # Kept out of the module tree: the compiled network shares its weights with the model.
         self._network = (torch.compile(model) if settings.compile else model,)
-        self._augment = Augmenter(settings.augment, band_std=model.card.scaling.std, seed=settings.seed)
         self._optimiser_state: dict[str, Any] | None = None
         self._sums: dict[str, Tensor] = {}
         self._steps = self._last_step = 0
@@ -51,22 +67,28 @@ class SegmentationTask(pl.LightningModule):
         """The model that is scored and kept: the averaged weights where there are any."""
         return self.model if self.averaged is None else cast("SegmentationModel", self.averaged.module)
 
-    @override
-    def on_after_batch_transfer(self, batch: TrainBatch, dataloader_idx: int) -> TrainBatch:
-        """Augment on the device that trains."""
-        if batch.soft is not None:
-            batch = batch._replace(soft=soft_from_bytes(batch.soft))
-        return self._augment(batch)
+    @abstractmethod
+    def augmented(self, batch: BatchT) -> BatchT:
+        """The batch as it is trained on."""
+
+    @abstractmethod
+    def losses(self, output: Tensor | list[Tensor], batch: BatchT) -> dict[str, Tensor]:
+        """Scalars by name, of which ``loss`` is minimised, for the network's output on a batch."""
 
     @override
-    def on_train_batch_start(self, batch: TrainBatch, batch_idx: int) -> None:
+    def on_after_batch_transfer(self, batch: BatchT, dataloader_idx: int) -> BatchT:
+        """Augment on the device that trains."""
+        return self.augmented(batch)
+
+    @override
+    def on_train_batch_start(self, batch: BatchT, batch_idx: int) -> None:
         """Set the learning rate, and the seed of dropout."""
         torch.manual_seed(step_seed(self.settings.seed, batch.step))
         for group in self._optimiser().param_groups:
             group["lr"] = self.settings.learning_rate_at(batch.step)
 
     @override
-    def training_step(self, batch: TrainBatch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: BatchT, batch_idx: int) -> Tensor:
         """Loss of a batch.
 
         Raises:
@@ -75,7 +97,7 @@ class SegmentationTask(pl.LightningModule):
         images = batch.images
         if self.settings.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
-        losses = self.objective(self._network[0](images), batch.labels.long(), batch.soft)
+        losses = self.losses(self._network[0](images), batch)
         for name, value in losses.items():
             self._sums[name] = self._sums.get(name, torch.zeros((), device=self.device)) + value.detach().float()
         self._steps, self._last_step = self._steps + 1, batch.step
@@ -84,7 +106,7 @@ class SegmentationTask(pl.LightningModule):
         return losses["loss"]
 
     @override
-    def on_train_batch_end(self, outputs: object, batch: TrainBatch, batch_idx: int) -> None:
+    def on_train_batch_end(self, outputs: object, batch: BatchT, batch_idx: int) -> None:
         """Update the averaged weights."""
         if self.averaged is not None:
             self.averaged.update_parameters(self.model)
@@ -109,16 +131,20 @@ class SegmentationTask(pl.LightningModule):
     @override
     def configure_optimizers(self) -> Optimizer:
         """The optimiser, as far as an earlier run had brought it."""
-        optimiser = build_optimiser(
+        optimiser = self.built_optimiser()
+        if self._optimiser_state is not None:
+            optimiser.load_state_dict(self._optimiser_state)
+            self._optimiser_state = None
+        return optimiser
+
+    def built_optimiser(self) -> Optimizer:
+        """The optimiser at the start of training."""
+        return build_optimiser(
             self.settings.optimiser,
             self.model.parameters(),
             learning_rate=self.settings.learning_rate,
             weight_decay=self.settings.weight_decay,
         )
-        if self._optimiser_state is not None:
-            optimiser.load_state_dict(self._optimiser_state)
-            self._optimiser_state = None
-        return optimiser
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that later steps depend on."""
@@ -150,6 +176,31 @@ class SegmentationTask(pl.LightningModule):
                 f"precision {self.settings.precision}. Lower the learning rate (try {rate / 10:g}), or set the "
                 "precision to fp32, and check that the images hold reflectance without NaN"
             )
+
+
+class SegmentationTask(TrainingTask[TrainBatch]):
+    """Trains a model to segment.
+
+    Args:
+        model: trained in place.
+        objective: what to minimise.
+        settings: see there.
+    """
+
+    def __init__(self, model: SegmentationModel, objective: Objective, settings: FitSettings) -> None:
+        super().__init__(model, settings)
+        self.objective = objective
+        self._augment = Augmenter(settings.augment, band_std=model.card.scaling.std, seed=settings.seed)
+
+    @override
+    def augmented(self, batch: TrainBatch) -> TrainBatch:
+        """Augmented images, with labels and teacher probabilities moved alike."""
+        return self._augment(batch if batch.soft is None else batch._replace(soft=soft_from_bytes(batch.soft)))
+
+    @override
+    def losses(self, output: Tensor | list[Tensor], batch: TrainBatch) -> dict[str, Tensor]:
+        """The objective's."""
+        return self.objective(output, batch.labels.long(), batch.soft)
 
 
 def averaged(model: SegmentationModel, decay: float) -> AveragedModel:

@@ -10,26 +10,35 @@ from torch import nn
 
 from satsqueeze.core.errors import BandError, SettingsError
 from satsqueeze.core.scaling import Scaling
+from satsqueeze.nets import classifier
 from satsqueeze.nets.baselines import SmpUNet, SmpUNetConfig
+from satsqueeze.nets.classifier import ClassifierConfig
+from satsqueeze.nets.encoder_unet import EncoderUNet, EncoderUNetConfig
 from satsqueeze.nets.unet import UNet
 from satsqueeze.nets.unet_config import UNetConfig
 
-NetConfig = UNetConfig | SmpUNetConfig
+NetConfig = UNetConfig | SmpUNetConfig | ClassifierConfig | EncoderUNetConfig
 Normalisation = Literal["dataset", "image"]
+Task = Literal["segmentation", "classification", "multi-label"]
+TASKS: tuple[Task, ...] = ("segmentation", "classification", "multi-label")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
     """How networks of one kind are described and built."""
 
-    config: type[UNetConfig | SmpUNetConfig]
+    config: type[UNetConfig | SmpUNetConfig | ClassifierConfig | EncoderUNetConfig]
     build: Callable[[Any], nn.Module]
     """From a config to a network with freshly drawn weights."""
+    tasks: tuple[Task, ...] = ("segmentation",)
+    """What its networks are for."""
 
 
 FAMILIES: dict[str, Family] = {
     "unet": Family(config=UNetConfig, build=UNet),
     "smp-unet-resnet34": Family(config=SmpUNetConfig, build=SmpUNet),
+    "encoder-unet": Family(config=EncoderUNetConfig, build=EncoderUNet),
+    classifier.FAMILY: Family(config=ClassifierConfig, build=classifier.build, tasks=("classification", "multi-label")),
 }
 
 
@@ -38,7 +47,8 @@ class ModelCard:
     """Everything that is needed to build a model again and to feed it.
 
     Raises:
-        SettingsError: an unknown family or normalisation, a config of another family, or classes that do not fit it.
+        SettingsError: an unknown family or normalisation, a config or task of another family, or classes that do not
+            fit it.
         BandError: bands that fit neither the config nor the scaling.
     """
 
@@ -56,12 +66,18 @@ class ModelCard:
     """Class values that count as positive in the headline Jaccard."""
     normalisation: Normalisation = "dataset"
     """By the data set's statistics, or per image and band over the pixels that are not 0 (nnU-Net's default)."""
+    task: Task = "segmentation"
+    """Logits per pixel; or per image with one class each (``classification``) or any number (``multi-label``)."""
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
             raise SettingsError(f"unknown family {self.family!r}; known: {', '.join(FAMILIES)}")
         if not isinstance(self.config, FAMILIES[self.family].config):
             raise SettingsError(f"family {self.family!r} cannot be built from a {type(self.config).__name__}")
+        if self.task not in FAMILIES[self.family].tasks:
+            raise SettingsError(
+                f"family {self.family!r} is for {' or '.join(FAMILIES[self.family].tasks)}, got task {self.task!r}"
+            )
         if self.normalisation not in ("dataset", "image"):
             raise SettingsError(f"normalisation: got {self.normalisation!r}, expected 'dataset' or 'image'")
         if len(self.bands) != self.config.in_channels or self.bands != self.scaling.bands:
@@ -77,7 +93,7 @@ class ModelCard:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; `from_dict` is its inverse."""
-        return {
+        record = {
             "name": self.name,
             "family": self.family,
             "config": self.config.to_dict(),
@@ -87,6 +103,8 @@ class ModelCard:
             "foreground": list(self.foreground),
             "normalisation": self.normalisation,
         }
+        # Left out where it says nothing new: the record is part of the fingerprint of older runs.
+        return record if self.task == "segmentation" else record | {"task": self.task}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> ModelCard:

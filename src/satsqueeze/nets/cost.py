@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from satsqueeze.nets.model import SegmentationModel
 from satsqueeze.nets.receptive import receptive_field
 
-__all__ = ["Cost", "cost", "count_parameters", "receptive_field", "size_multiple"]
+__all__ = ["Cost", "cost", "cost_of_network", "count_parameters", "receptive_field", "size_multiple"]
 
 # Layers that an engine computes in place, or folds into the layer before, when their input is read no more.
 _IN_PLACE = frozenset(
@@ -66,20 +66,29 @@ def cost(model: SegmentationModel, *, height: int, width: int) -> Cost:
     an engine's scratch memory are not counted.
 
     Raises:
-        GridError: the size is not a multiple of the model's `size_multiple`.
+        GridError: the size is not one that the model takes.
+    """
+    return cost_of_network(model, in_channels=len(model.card.bands), height=height, width=width)
+
+
+def cost_of_network(net: nn.Module, *, in_channels: int, height: int, width: int) -> Cost:
+    """The same for any module that takes images (1, `in_channels`, `height`, `width`), on any device.
+
+    Raises:
+        GridError: the size is not one that the network takes.
     """
     watch = _Watch()
-    with _evaluating(model), FlopCounterMode(display=False) as flops, watch:
+    with _evaluating(net), FlopCounterMode(display=False) as flops, watch:
         weightless = {
             name: torch.empty_like(tensor, device="meta")
-            for name, tensor in chain(model.named_parameters(), model.named_buffers())
+            for name, tensor in chain(net.named_parameters(), net.named_buffers())
         }
-        image = torch.empty(1, len(model.card.bands), height, width, device="meta")
+        image = torch.empty(1, in_channels, height, width, device="meta")
         watch.start(image)
-        functional_call(model, weightless, (image,))
+        functional_call(net, weightless, (image,))
     macs = flops.get_total_flops() // 2
     return Cost(
-        parameters=count_parameters(model),
+        parameters=count_parameters(net),
         macs=macs,
         macs_per_pixel=macs / (height * width),
         peak_activation_bytes=watch.peak(),

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from satsqueeze.core.errors import BandError, RunError, SettingsError
 from satsqueeze.core.files import read_json, replacing, sha256, write_json
 from satsqueeze.nets.card import FAMILIES, ModelCard
+from satsqueeze.nets.input_check import check_input
 
 __all__ = ["ModelCard", "SegmentationModel", "build_model", "load_model", "save_model"]
 
@@ -48,8 +49,11 @@ class SegmentationModel(nn.Module):
     def window_invariant(self) -> bool:
         """Whether a pixel's logits depend on its surroundings only, not on what else is in the window.
 
-        Instance norms and per-image normalisation look at the whole window, so that tiles of a scene disagree.
+        Instance norms and per-image normalisation look at the whole window, so that tiles of a scene disagree. A
+        classifier decides on the whole image.
         """
+        if self.card.task != "segmentation":
+            return False
         instance_norms = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
         return self.card.normalisation == "dataset" and not any(isinstance(m, instance_norms) for m in self.modules())
 
@@ -66,19 +70,22 @@ class SegmentationModel(nn.Module):
         return centred / std.clamp(min=_SMALLEST_STD)
 
     def forward(self, reflectance: Tensor) -> Tensor | list[Tensor]:
-        """Segment images.
+        """Segment or classify images.
 
         Args:
             reflectance: float (N, C, H, W), bands as in the card, 0 where invalid; H and W multiples of
                 `size_multiple`.
 
         Returns:
-            Logits (N, K, H, W), or in training with deep supervision a list of them, the finest first.
+            Logits (N, K, H, W), or in training with deep supervision a list of them, the finest first; of a classifier
+            (N, K).
 
         Raises:
             BandError: C is not the number of bands.
             GridError: H or W is not a multiple of `size_multiple`.
         """
+        if self.card.task != "segmentation":
+            check_input(reflectance, in_channels=self.card.config.in_channels, multiple=1)
         logits: Tensor | list[Tensor] = self.net(self.normalise(reflectance))
         return logits
 

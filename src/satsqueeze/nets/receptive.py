@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.nets.baselines import SmpUNetConfig
+from satsqueeze.nets.classifier import ClassifierConfig
+from satsqueeze.nets.encoder_unet import EncoderUNetConfig
 from satsqueeze.nets.model import SegmentationModel
 from satsqueeze.nets.unet_config import UNetConfig
 
@@ -43,6 +45,8 @@ def receptive_field(model: SegmentationModel) -> int:
         SettingsError: the model's family has no rule.
     """
     config = model.card.config
+    if isinstance(config, ClassifierConfig):
+        raise SettingsError("a classifier decides on the whole image: it has no receptive field")
     spans = (
         (position, _input_span(config, Span(position, position), axis))
         for position in range(config.size_multiple)
@@ -51,9 +55,11 @@ def receptive_field(model: SegmentationModel) -> int:
     return max(max(position - span.first, span.last - position) for position, span in spans)
 
 
-def _input_span(config: UNetConfig | SmpUNetConfig, output: Span, axis: int) -> Span:
+def _input_span(config: UNetConfig | SmpUNetConfig | EncoderUNetConfig, output: Span, axis: int) -> Span:
     if isinstance(config, UNetConfig):
         return _unet_span(config, output, axis)
+    if isinstance(config, EncoderUNetConfig):
+        return _unet_span(config.shape, output, axis)
     if config.encoder == "resnet34":
         return _smp_resnet34_span(output)
     raise SettingsError(f"no rule for the receptive field of smp's U-Net with encoder {config.encoder!r}")

@@ -1,0 +1,279 @@
+"""Students x ways of teaching x seeds on one data set, resumable at every training.
+
+Networks learn from the training images alone and keep their last weights, so that nothing in a cell is chosen by a held
+image: validation images stay for the calibration of teachers and for choosing recipes, and test images are scored once,
+when a training ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+
+from satsqueeze.bench.class_recipe import ClassRecipe, Network, Side, StudentNetwork, TrainedNetwork, Way
+from satsqueeze.bench.grid_cell import HELD, RECORD, Cell
+from satsqueeze.bench.grid_row import (
+    GridRow,
+    mean_metrics,
+    metrics_of,
+    metrics_spread,
+    read_grid_rows,
+    write_grid_rows,
+)
+from satsqueeze.bench.held import HeldAnswers, HeldTruth
+from satsqueeze.bench.paired import Paired, mcnemar
+from satsqueeze.core.errors import RunError, SettingsError, SplitError
+from satsqueeze.core.files import write_json
+from satsqueeze.core.run import RunFolder, fingerprint_of
+from satsqueeze.data.class_stage import ClassPrepared, prepare_classes
+from satsqueeze.data.splits import Split
+from satsqueeze.distill.answers import TeacherAnswers, answer
+from satsqueeze.distill.calibration import calibrate_teachers
+from satsqueeze.distill.class_objective import ClassDistillation
+from satsqueeze.distill.class_teachers import ClassModelTeacher
+from satsqueeze.learn.class_stage import classifier_card
+from satsqueeze.learn.fit_classifier import fit_classifier
+from satsqueeze.nets.card import ModelCard, Task
+from satsqueeze.nets.classifier import ClassifierConfig
+from satsqueeze.nets.cost import Cost, cost
+from satsqueeze.nets.model import build_model, load_model
+from satsqueeze.nets.zoo import zoo_card
+
+ROWS, SHIPPED = "grid.jsonl", "shipped.jsonl"
+
+
+class ClassGrid:
+    """One comparison, kept in a run folder.
+
+    Args:
+        recipe: what to compare.
+        run: where everything is kept.
+        say: told what is being done, and each score.
+
+    Raises:
+        SettingsError: a network that the zoo does not have.
+    """
+
+    def __init__(self, recipe: ClassRecipe, run: RunFolder, say: Callable[[str], None] = print) -> None:
+        for network in recipe.networks:
+            zoo_card(network.model)
+        self.recipe, self.run, self.say = recipe, run, say
+        self._costs: dict[str, Cost] = {}
+        self._asked: dict[tuple[str, ...], TeacherAnswers] = {}
+
+    @cached_property
+    def prepared(self) -> ClassPrepared:
+        """Packed images with their split, which is written to the run folder.
+
+        Raises:
+            SplitError: validation or test images are lacking.
+        """
+        prepared = prepare_classes(self.recipe.images, self.run)
+        if not prepared.split.validation or not prepared.split.test:
+            raise SplitError("a comparison needs validation and test images; give both parts of the split a share")
+        return prepared
+
+    @cached_property
+    def truth(self) -> HeldTruth:
+        """The right answers for validation and test images."""
+        return HeldTruth(self.prepared)
+
+    @cached_property
+    def _data_key(self) -> str:
+        return fingerprint_of(self.prepared.key)
+
+    def execute(self, only: Sequence[str] = ()) -> tuple[GridRow, ...]:
+        """Train and score what is missing; returns a row for all that has been scored, now or before.
+
+        Args:
+            only: names of teachers, students or ways; see :meth:`ClassRecipe.chosen`. Teachers that a way needs are
+                trained, too.
+
+        Raises:
+            SettingsError: an unknown name.
+            RunError: a training was made with other settings.
+        """
+        teachers, students, ways = self.recipe.chosen(only)
+        for cell in (cell for teacher in teachers for cell in self.teacher_cells(teacher)):
+            self.train(cell)
+        # Seeds outermost, so that a table of one seed is there early.
+        for seed in sorted({seed for student in students for seed in student.seeds}):
+            for student in (student for student in students if seed in student.seeds):
+                for way in ways:
+                    self.train(self.student_cell(student, way, seed))
+                    write_grid_rows(self.run / ROWS, self.rows())
+        rows = self.rows()
+        write_grid_rows(self.run / ROWS, rows)
+        return rows
+
+    def teacher_cells(self, teacher: TrainedNetwork) -> list[Cell]:
+        """The trainings of a teacher."""
+        home = self.run / "teachers" / teacher.name
+        return [
+            Cell(network=teacher, seed=seed, place=home / f"seed_{seed}", fit=teacher.fit) for seed in teacher.seeds
+        ]
+
+    def student_cell(self, student: StudentNetwork, way: Way, seed: int) -> Cell:
+        """One cell of the table."""
+        place = self.run / "students" / student.name / way.name / f"seed_{seed}"
+        return Cell(network=student, way=way, seed=seed, place=place, fit=student.fit)
+
+    def train(self, cell: Cell) -> None:
+        """Train a network and score it, unless that is done.
+
+        Raises:
+            RunError: it was done with other settings.
+        """
+        if self._is_done(cell):
+            return
+        self.say(f"training {cell.title}")
+        model = build_model(self.card(cell.network), seed=cell.seed)
+        # Only the loss on labels reads the smoothing from the settings; distillation has it in its objective.
+        objective, answers = self._taught(cell) if cell.way.teachers else (None, None)
+        result = fit_classifier(
+            model,
+            self.prepared.cache,
+            Split(train=self.learnt_from(cell.side), validation=()),
+            cell.settings,
+            cell.place,
+            objective=objective,
+            answers=answers,
+        )
+        held = HeldAnswers.of(model, self.prepared)
+        held.write(cell.place / HELD)
+        found = {
+            "validation": metrics_of(self.truth.validation(held)),
+            "test": metrics_of(self.truth.test(held)),
+        }
+        record = {
+            "fingerprint": self._fingerprint(cell),
+            "way": cell.way.name,
+            "epochs": result.epochs,
+            "seconds": result.seconds,
+            "images_per_second": result.images_per_second,
+            **found,
+        }
+        write_json(cell.place / RECORD, record)
+        scores = ", ".join(f"{name} {value['accuracy'] or 0:.4f}" for name, value in found.items())
+        self.say(f"{cell.title}: accuracy {scores}, {result.seconds / 60:.1f} min")
+
+    def learnt_from(self, side: Side) -> tuple[str, ...]:
+        """Images of a side."""
+        split = self.prepared.split
+        return split.train if side == "train" else (*split.train, *split.validation)
+
+    def card(self, network: Network) -> ModelCard:
+        """What a network of the recipe is, on this data."""
+        return classifier_card(network.model, self.prepared, dropout=network.dropout, name=network.name)
+
+    def cost(self, network: Network) -> Cost:
+        """What it costs at the size of the images."""
+        if network.name not in self._costs:
+            card = self.card(network)
+            side = cast("ClassifierConfig", card.config).size
+            self._costs[network.name] = cost(build_model(card, seed=0), height=side, width=side)
+        return self._costs[network.name]
+
+    def rows(self) -> tuple[GridRow, ...]:
+        """Teachers, then students in all ways that have been scored, then what was shipped."""
+        found = [self._row(self.teacher_cells(teacher), "teacher") for teacher in self.recipe.teachers]
+        found += [
+            self._row([self.student_cell(student, way, seed) for seed in student.seeds], "student")
+            for student in self.recipe.students
+            for way in self.recipe.ways
+        ]
+        return (*(row for row in found if row is not None), *read_grid_rows(self.run / SHIPPED))
+
+    def _row(self, cells: Sequence[Cell], kind: Any) -> GridRow | None:
+        done = [cell for cell in cells if self._is_valid(cell)]
+        if not done:
+            return None
+        records, network, way = [cell.record for cell in done], done[0].network, done[0].way
+        figures, paired = self.cost(network), self._paired(done)
+        return GridRow(
+            name=network.name,
+            kind=kind,
+            way="" if done[0].is_teacher else way.name,
+            teachers=way.teachers,
+            model=network.model,
+            test=mean_metrics([record["test"] for record in records]),
+            test_spread=metrics_spread([record["test"] for record in records]),
+            validation=mean_metrics([record["validation"] for record in records]),
+            seeds=tuple(cell.seed for cell in done),
+            images=len(self.prepared.split.test),
+            versus=self.recipe.baseline if paired else "",
+            paired=paired,
+            parameters=figures.parameters,
+            macs=figures.macs,
+            size=figures.height,
+            epochs=records[0]["epochs"],
+            train_minutes=float(np.mean([record["seconds"] for record in records])) / 60,
+            train_images_per_second=float(np.mean([record["images_per_second"] for record in records])),
+        )
+
+    def _paired(self, done: Sequence[Cell]) -> Paired | None:
+        """A student's cells against the baseline's of the same seeds."""
+        network, way = done[0].network, done[0].way
+        baseline = self.recipe.way(self.recipe.baseline)
+        if not isinstance(network, StudentNetwork) or way == baseline:
+            return None
+        ours, theirs = [], []
+        for cell in done:
+            other = self.student_cell(network, baseline, cell.seed)
+            if self._is_valid(other):
+                ours.append(self.truth.right(HeldAnswers.read(cell.place / HELD)))
+                theirs.append(self.truth.right(HeldAnswers.read(other.place / HELD)))
+        return mcnemar(np.concatenate(ours), np.concatenate(theirs)) if ours else None
+
+    def _taught(self, cell: Cell) -> tuple[ClassDistillation, TeacherAnswers]:
+        """What a student minimises, and what its teachers say."""
+        way, rule = cell.way, cell.way.rule()
+        if rule is None:
+            raise SettingsError(f"the way {way.name!r} has teachers but no policy")
+        answers = self._answers(way.teachers)
+        if way.pooled:
+            answers = TeacherAnswers(answers.folders, answers.cache, pooled=True)
+        fitted = calibrate_teachers(answers, self.prepared.split.validation) if way.calibrated else ()
+        return ClassDistillation(
+            policy=rule,
+            temperature=way.temperature,
+            label_smoothing=cell.settings.label_smoothing,
+            teacher_temperatures=tuple(found.temperature for found in fitted),
+            task=cast("Task", self.prepared.cache.task),
+            teachers=answers.described,
+        ), answers
+
+    def _answers(self, names: tuple[str, ...]) -> TeacherAnswers:
+        """Of the teachers, which are trained where they are not, about training and validation images."""
+        if names not in self._asked:
+            split, teachers = self.prepared.split, []
+            for teacher in map(self.recipe.teacher, names):
+                cells = self.teacher_cells(teacher)
+                for cell in cells:
+                    self.train(cell)
+                teachers.append(ClassModelTeacher(teacher.name, [load_model(cell.place) for cell in cells]))
+            self.say(f"asking {', '.join(names)}")
+            ids = (*split.train, *split.validation)
+            self._asked[names] = answer(teachers, self.prepared.cache, ids, self.run / "answers")
+        return self._asked[names]
+
+    def _fingerprint(self, cell: Cell) -> str:
+        """Of all that the scores depend on."""
+        teachers = [self.recipe.teacher(name) for name in cell.way.teachers]
+        taught = [[t.model, t.dropout, t.seeds, t.fit.to_dict()] for t in teachers]
+        return fingerprint_of([self._data_key, cell.key, taught])
+
+    def _is_valid(self, cell: Cell) -> bool:
+        """Whether it has been trained and scored as the recipe says."""
+        return cell.record.get("fingerprint") == self._fingerprint(cell)
+
+    def _is_done(self, cell: Cell) -> bool:
+        if cell.record and not self._is_valid(cell):
+            raise RunError(
+                f"{cell.place} holds {cell.title} trained with other settings, data or teachers than the recipe's; "
+                "remove the folder to train it anew, or choose another --out"
+            )
+        return bool(cell.record)

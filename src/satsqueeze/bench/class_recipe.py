@@ -1,0 +1,189 @@
+"""A recipe: the data, the teachers, the students and the ways of teaching that are compared, as read from YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from typing import Any, Literal, Protocol, TypeVar
+
+from satsqueeze.core.errors import SettingsError
+from satsqueeze.data.class_stage import ClassPrepareSettings
+from satsqueeze.distill.weighting import Policy, policy_named
+from satsqueeze.export.settings import ClassExportSettings
+from satsqueeze.learn.class_settings import ClassFitSettings
+
+ALONE = "none"
+Side = Literal["train", "train+validation"]
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+Part = TypeVar("Part", bound=_Named)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """A network that is trained."""
+
+    name: str
+    model: str
+    """A name of the zoo."""
+    fit: ClassFitSettings
+    """The budget of a cell of the table, or of a teacher."""
+    dropout: float = 0.0
+    seeds: tuple[int, ...] = (0,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedNetwork(Network):
+    """A teacher, trained from labels alone; with several seeds, their mean teaches."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentNetwork(Network):
+    """A network that is taught in every way."""
+
+    seeds: tuple[int, ...] = (0, 1, 2)
+    long: ClassFitSettings | None = None
+    """The run whose weights are shipped; None: as a cell."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """How students are taught."""
+
+    name: str
+    policy: str = ALONE
+    """``none`` for labels alone, or a weight policy: static, gated, confidence, entropy, margin."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Fields of the policy that are not as by default, such as ``{hard: 0.3}`` or ``{shares: [0.2, 0.6]}``."""
+    teachers: tuple[str, ...] = ()
+    temperature: float = 4.0
+    label_smoothing: float | None = None
+    """None: that of the training's settings."""
+    calibrated: bool = False
+    """Divide each teacher's logits by the temperature that suits the validation images."""
+    pooled: bool = False
+    """Teach every view of an image with the mean of the teacher's answers about its eight views."""
+
+    def __post_init__(self) -> None:
+        if (self.policy == ALONE) != (not self.teachers):
+            raise SettingsError(
+                f"the way {self.name!r} has policy {self.policy!r} and the teachers "
+                f"{', '.join(self.teachers) or 'none'}; expected policy 'none' without teachers, or a policy with at "
+                "least one"
+            )
+        self.rule()
+
+    def rule(self) -> Policy | None:
+        """What weighs labels and teachers; None without teachers.
+
+        Raises:
+            SettingsError: an unknown policy, or settings that it does not have or cannot take.
+        """
+        if self.policy == ALONE:
+            return None
+        plain: Any = policy_named(self.policy, teachers=len(self.teachers))
+        values = {key: tuple(value) if isinstance(value, list) else value for key, value in self.settings.items()}
+        try:
+            chosen: Policy = replace(plain, **values)
+        except TypeError as error:
+            raise SettingsError(
+                f"the way {self.name!r}: {error}; the policy {self.policy!r} is {plain} by default"
+            ) from error
+        return chosen
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassRecipe:
+    """What is compared: students x ways of teaching x seeds."""
+
+    images: ClassPrepareSettings
+    """The data set and its split."""
+    teachers: tuple[TrainedNetwork, ...] = ()
+    students: tuple[StudentNetwork, ...]
+    ways: tuple[Way, ...]
+    baseline: str = "alone"
+    """The way with which the others are compared image by image."""
+    long_on: Side = "train"
+    """Images of the long run. Validation images then still judge int8, though the weights saw them."""
+    export: ClassExportSettings = field(default_factory=ClassExportSettings)
+
+    def __post_init__(self) -> None:
+        names = self.names
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise SettingsError(f"teachers, students and ways need different names; repeated: {', '.join(twice)}")
+        self.way(self.baseline)
+        for way in self.ways:
+            for teacher in way.teachers:
+                self.teacher(teacher)
+        without = [network.name for network in self.networks if not network.seeds]
+        if without:
+            raise SettingsError(f"{', '.join(without)}: at least one seed is needed")
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """Teachers and students."""
+        return (*self.teachers, *self.students)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of teachers, students and ways."""
+        return (*(network.name for network in self.networks), *(way.name for way in self.ways))
+
+    def teacher(self, name: str) -> TrainedNetwork:
+        """The teacher called ``name``.
+
+        Raises:
+            SettingsError: there is none; the message names the closest.
+        """
+        return _named(self.teachers, name, "teacher")
+
+    def student(self, name: str) -> StudentNetwork:
+        """The student called ``name``; see :meth:`teacher`."""
+        return _named(self.students, name, "student")
+
+    def way(self, name: str) -> Way:
+        """The way called ``name``; see :meth:`teacher`."""
+        return _named(self.ways, name, "way of teaching")
+
+    def chosen(
+        self, only: Sequence[str]
+    ) -> tuple[tuple[TrainedNetwork, ...], tuple[StudentNetwork, ...], tuple[Way, ...]]:
+        """The parts that names ask for.
+
+        Nothing named is everything. Students alone are taught in all ways, and ways alone are for all students; with
+        teachers alone, no student is trained.
+
+        Raises:
+            SettingsError: an unknown name; the message names the closest.
+        """
+        for name in only:
+            if name not in self.names:
+                raise SettingsError(f"the recipe has no {name!r}; {_hint(name, self.names)}")
+        if not only:
+            return self.teachers, self.students, self.ways
+        teachers = tuple(part for part in self.teachers if part.name in only)
+        students = tuple(part for part in self.students if part.name in only)
+        ways = tuple(part for part in self.ways if part.name in only)
+        if students or ways:
+            return teachers, students or self.students, ways or self.ways
+        return teachers, (), ()
+
+
+def _named(parts: Iterable[Part], name: str, kind: str) -> Part:
+    known = {part.name: part for part in parts}
+    if name not in known:
+        raise SettingsError(f"the recipe has no {kind} {name!r}; {_hint(name, tuple(known))}")
+    return known[name]
+
+
+def _hint(name: str, known: Sequence[str]) -> str:
+    close = get_close_matches(name, known, n=2, cutoff=0.4)
+    nearest = f"did you mean {' or '.join(close)}? " if close else ""
+    return f"{nearest}it has {', '.join(known) or 'none'}"

@@ -1,0 +1,174 @@
+"""The long run of one student in one way of teaching, as a flight package with its test scores.
+
+No test image decides anything: int8 is calibrated on training images and judged on validation images, and the test
+images are scored after both graphs stand.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from satsqueeze.bench.class_grid import SHIPPED, ClassGrid
+from satsqueeze.bench.class_recipe import StudentNetwork, Way
+from satsqueeze.bench.grid_cell import HELD, Cell
+from satsqueeze.bench.grid_row import GridRow, metrics_of, read_grid_rows, write_grid_rows
+from satsqueeze.bench.held import HeldAnswers
+from satsqueeze.bench.machine import this_machine
+from satsqueeze.bench.throughput import Throughput, measure_throughput
+from satsqueeze.core.class_metrics import ClassMetrics, one_hot
+from satsqueeze.core.files import read_json
+from satsqueeze.core.package import MANIFEST, SEAL, FlightManifest, Graph, Quality, assembling, seal
+from satsqueeze.data.class_sampler import reflectance
+from satsqueeze.export.settings import ClassExportSettings
+from satsqueeze.export.stac import model_item, write_item
+from satsqueeze.export.stage import ITEM, export_package
+from satsqueeze.flight.classifier import FlightClassifier
+from satsqueeze.flight.engine import open_engine
+from satsqueeze.flight.verify import verify_package
+from satsqueeze.learn.training import METRICS_FILE
+from satsqueeze.nets.model import load_model
+
+SHIPPED_METRICS = ("accuracy", "precision_weighted", "recall_weighted")
+_CHUNK = 1024
+
+
+def ship(grid: ClassGrid, student: str, way: str, folder: Path) -> FlightManifest:
+    """Train the long run of a student (seed 0) and write it as a flight package; resumable at training.
+
+    Args:
+        grid: the comparison that it belongs to.
+        student: name of the student.
+        way: name of the way of teaching.
+        folder: of the package, whose name it bears; an older package there is replaced.
+
+    Raises:
+        SettingsError: an unknown name; the message names the closest.
+        ParityError: the package does not pass its gate; nothing is written.
+        RunError: the long run was made with other settings.
+    """
+    network, chosen = grid.recipe.student(student), grid.recipe.way(way)
+    cell = long_cell(grid, network, chosen)
+    grid.train(cell)
+    draft = cell.place / "package" / folder.name
+    manifest = _export(grid, cell, draft)
+    scores = {graph: _scores(grid, draft, manifest, graph) for graph in manifest.graphs}
+    protocol = _protocol(grid)
+    quality = tuple(
+        Quality(metric=name, value=value, protocol=protocol, graph=graph.file)
+        for graph, found in scores.items()
+        for name in SHIPPED_METRICS
+        if (value := found.to_dict()[name]) is not None
+    )
+    with assembling(folder) as part:
+        shutil.copytree(draft, part, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST, SEAL))
+        scored = manifest.model_copy(update={"quality": quality, "files": {}})
+        write_item(part / ITEM, model_item(scored, architecture=network.model))
+        sealed = seal(part, scored)
+        verify_package(part, threads=grid.recipe.export.threads)
+    rows = [_row(grid, cell, folder, sealed, graph, found) for graph, found in scores.items()]
+    older = [r for r in read_grid_rows(grid.run / SHIPPED) if (r.name, r.way) != (student, way)]
+    write_grid_rows(grid.run / SHIPPED, [*older, *rows])
+    return sealed
+
+
+def long_cell(grid: ClassGrid, student: StudentNetwork, way: Way) -> Cell:
+    """The training whose weights are shipped."""
+    place = grid.run / "long" / student.name / way.name / "seed_0"
+    return Cell(
+        network=student, way=way, seed=0, place=place, fit=student.long or student.fit, side=grid.recipe.long_on
+    )
+
+
+def _export(grid: ClassGrid, cell: Cell, draft: Path) -> FlightManifest:
+    """A package that knows no test score yet."""
+    cache, split, network = grid.prepared.cache, grid.prepared.split, cell.network
+    thresholds = grid.truth.thresholds(HeldAnswers.read(cell.place / HELD))
+    taught = f", taught by {', '.join(cell.way.teachers)} ({cell.way.name})" if cell.way.teachers else ""
+    sees = f"{len(cache.classes)} classes of whole images from {', '.join(cache.bands)}"
+    return export_package(
+        load_model(cell.place),
+        cache,
+        split.train,
+        split.validation,
+        _with_thresholds(grid, thresholds),
+        draft,
+        name=draft.name,
+        description=f"{sees}; {network.model}{taught}",
+        training={
+            "way": cell.way,
+            "teachers": [grid.recipe.teacher(name) for name in cell.way.teachers],
+            "settings": read_json(cell.place / METRICS_FILE)["settings"],
+            "images": len(grid.learnt_from(cell.side)),
+            "learnt_from": cell.side,
+        },
+    )
+
+
+def _with_thresholds(grid: ClassGrid, thresholds: tuple[float, ...]) -> ClassExportSettings:
+    return replace(grid.recipe.export, thresholds=thresholds) if thresholds else grid.recipe.export
+
+
+def _scores(grid: ClassGrid, package: Path, manifest: FlightManifest, graph: Graph) -> ClassMetrics:
+    """Of a graph on the test images, as it flies."""
+    prepared, cache = grid.prepared, grid.prepared.cache
+    positions = [cache.position(item) for item in prepared.split.test]
+    engine = open_engine(graph.engine, package / graph.file, threads=grid.recipe.export.threads)
+    flown = FlightClassifier(manifest, graph=graph, engine=engine)
+    metrics = ClassMetrics(cache.classes, multi_label=flown.is_multi_label)
+    for chunk in np.array_split(positions, max(1, len(positions) // _CHUNK)):
+        found = flown.classify(reflectance(cache.stack[chunk]), cache.bands)
+        decided = found.classes if flown.is_multi_label else one_hot(found.classes, len(cache.classes))
+        metrics.update(cache.targets[chunk], found.probabilities, predicted=decided)
+    return metrics
+
+
+def _row(  # noqa: PLR0917 - what is known of one graph
+    grid: ClassGrid, cell: Cell, folder: Path, manifest: FlightManifest, graph: Graph, found: ClassMetrics
+) -> GridRow:
+    network, figures, record = cell.network, grid.cost(cell.network), cell.record
+    engine = open_engine(graph.engine, folder / graph.file, threads=1)
+    timed: Throughput = measure_throughput(
+        engine, channels=len(manifest.bands), height=figures.height, width=figures.width, threads=1
+    )
+    return GridRow(
+        name=network.name,
+        kind="shipped",
+        way=cell.way.name,
+        teachers=cell.way.teachers,
+        model=network.model,
+        precision=graph.precision,
+        graph=f"{graph.file} on {graph.engine}",
+        test=metrics_of(found),
+        validation=record["validation"],
+        seeds=(cell.seed,),
+        images=found.images,
+        parameters=figures.parameters,
+        macs=figures.macs,
+        size=figures.height,
+        epochs=record["epochs"],
+        train_minutes=record["seconds"] / 60,
+        train_images_per_second=record["images_per_second"],
+        bytes=manifest.files[graph.file].bytes,
+        inference=timed,
+        machine=this_machine(),
+    )
+
+
+def _protocol(grid: ClassGrid) -> str:
+    split, settings = grid.prepared.split, grid.recipe.images
+    height, width = grid.prepared.cache.stack.shape[2:]
+    parted = (
+        f"{settings.split} split, seed {settings.seed}" if settings.split == "seeded" else f"split {settings.split}"
+    )
+    seen = ", which the weights also learnt from" if grid.recipe.long_on != "train" else ""
+    learnt = len(grid.learnt_from(grid.recipe.long_on))
+    return (
+        f"{len(split.test)} test images ({parted}), scored once, on which nothing was trained, chosen or calibrated; "
+        f"weights of the last epoch on {learnt} images; int8 calibrated on training images and judged on "
+        f"{len(split.validation)} validation images{seen}; whole images of {height} x {width} px, no test-time "
+        "augmentation"
+    )

@@ -1,0 +1,123 @@
+"""One line per student and way of teaching: quality over seeds, cost, and whether teaching helped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pydantic
+
+from satsqueeze.bench.machine import Machine
+from satsqueeze.bench.paired import Paired
+from satsqueeze.bench.throughput import Throughput
+from satsqueeze.core.class_metrics import ClassMetrics
+from satsqueeze.core.errors import RunError
+from satsqueeze.core.files import write_text
+
+Metrics = dict[str, float | None]
+METRICS = ("accuracy", "precision_weighted", "recall_weighted", "f1_macro", "mean_average_precision")
+
+
+class GridRow(pydantic.BaseModel):
+    """What is known about one network taught in one way; None means not known or undefined."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
+
+    name: str
+    """Of the student or teacher."""
+    kind: Literal["teacher", "student", "shipped"]
+    """``shipped``: one long run, as a flight package."""
+    way: str = ""
+    """Of teaching; empty for teachers, which learn from labels."""
+    teachers: tuple[str, ...] = ()
+    model: str
+    """Name of the zoo."""
+    precision: str = "fp32"
+    graph: str = ""
+    """File and engine within the package, where it is shipped."""
+    test: Metrics
+    """Means over seeds, as fractions, of: accuracy, precision and recall weighted by class, macro F1, mAP."""
+    test_spread: Metrics = {}
+    """Standard deviations over seeds, where there are several."""
+    validation: Metrics = {}
+    """Means over seeds on the images by which recipes may be chosen."""
+    seeds: tuple[int, ...]
+    """Of the trainings behind the scores."""
+    images: int
+    """Of the test part."""
+    versus: str = ""
+    """The way that ``paired`` compares with."""
+    paired: Paired | None = None
+    """With the same student taught the other way, over test images and common seeds."""
+    parameters: int
+    macs: int
+    """Multiply-accumulates of one image of ``size``."""
+    size: int
+    """Height and width of the images, in pixels."""
+    epochs: int | None = None
+    train_minutes: float | None = None
+    """Of one training, the mean over seeds; the teachers' own are in their rows."""
+    train_images_per_second: float | None = None
+    bytes: int | None = None
+    """Of the graph."""
+    inference: Throughput | None = None
+    machine: Machine | None = None
+    """Where inference was timed."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form; undefined figures are None."""
+        record: dict[str, Any] = json.loads(self.model_dump_json())
+        return record
+
+
+def metrics_of(found: ClassMetrics) -> Metrics:
+    """What rows tell of the scores of one network."""
+    record = found.to_dict()
+    return {name: record[name] for name in METRICS}
+
+
+def mean_metrics(records: Sequence[Metrics]) -> Metrics:
+    """Mean over seeds, None where one of them is undefined."""
+    return {name: float(np.mean(values)) if values else None for name, values in _columns(records)}
+
+
+def metrics_spread(records: Sequence[Metrics]) -> Metrics:
+    """Standard deviation over seeds (n - 1); empty for a single one."""
+    if len(records) < 2:
+        return {}
+    return {name: float(np.std(values, ddof=1)) if values else None for name, values in _columns(records)}
+
+
+def _columns(records: Sequence[Metrics]) -> Iterator[tuple[str, list[float]]]:
+    for name in METRICS:
+        values = [value for record in records if (value := record[name]) is not None]
+        yield name, values if len(values) == len(records) else []
+
+
+def read_grid_rows(path: Path) -> tuple[GridRow, ...]:
+    """Rows of a JSON-lines file, in order; none where there is no file yet.
+
+    Raises:
+        RunError: a line that is not a row; the message gives its number.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return ()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} cannot be read ({error}); remove it and run 'satsqueeze zoo grid' again") from error
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(GridRow.model_validate_json(line))
+        except pydantic.ValidationError as error:
+            raise RunError(f"{path}, line {number} is no row of a grid: {error}. Remove the file, run again") from error
+    return tuple(rows)
+
+
+def write_grid_rows(path: Path, rows: Sequence[GridRow]) -> None:
+    """Write rows as JSON lines, whole or not at all."""
+    write_text(path, "".join(json.dumps(row.to_dict(), sort_keys=True, allow_nan=False) + "\n" for row in rows))

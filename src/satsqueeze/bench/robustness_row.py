@@ -1,0 +1,75 @@
+"""One line per corruption and severity: how often a package is still right."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pydantic
+
+from satsqueeze.core.errors import RunError
+from satsqueeze.core.files import write_text
+
+CLEAN = "clean"
+
+
+class RobustnessRow(pydantic.BaseModel):
+    """Scores of one package under one corruption."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
+
+    package: str
+    precision: str
+    """Of the graph."""
+    engine: str
+    corruption: str
+    """One of :data:`satsqueeze.data.corruptions.CORRUPTIONS`, or ``clean``."""
+    severity: int
+    """1 to 5, 0 for clean images."""
+    accuracy: float
+    """Share of images whose class is right; of multi-label images, all of whose classes are."""
+    f1_macro: float | None
+    """None where undefined."""
+    clean_accuracy: float
+    """Of the same images in the same run, with nothing wrong."""
+    images: int
+    left_out: int
+    """Images that could not be used."""
+    cards: tuple[str, ...]
+    """Of the data sets."""
+    seed: int
+
+    def line(self) -> str:
+        """As a line of JSON."""
+        return json.dumps(json.loads(self.model_dump_json()), sort_keys=True, allow_nan=False)
+
+
+def read_robustness_rows(path: Path) -> tuple[RobustnessRow, ...]:
+    """Rows of a JSON-lines file, in order; none where there is no file yet.
+
+    Raises:
+        RunError: a line that is not a row; the message gives its number.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return ()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} cannot be read ({error}); name another file") from error
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(RobustnessRow.model_validate_json(line))
+        except pydantic.ValidationError as error:
+            raise RunError(
+                f"{path}, line {number} is no row of robustness: {error}. Remove the line, or name another file"
+            ) from error
+    return tuple(rows)
+
+
+def record_robustness_rows(path: Path, rows: Sequence[RobustnessRow]) -> None:
+    """Write rows after those of the file; all that it had of the same package and precision are replaced."""
+    fresh = {(row.package, row.precision) for row in rows}
+    kept = [row for row in read_robustness_rows(path) if (row.package, row.precision) not in fresh]
+    write_text(path, "".join(row.line() + "\n" for row in (*kept, *rows)))

@@ -1,0 +1,111 @@
+"""One line per training of a transfer experiment, and the table of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydantic
+
+from satsqueeze.bench.grid_row import Metrics
+from satsqueeze.bench.machine import Machine
+from satsqueeze.core.errors import RunError
+from satsqueeze.core.files import write_text
+
+
+class TransferRow(pydantic.BaseModel):
+    """What came of one start, label fraction and seed, at the learning rate that was chosen for them."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
+
+    start: str
+    fraction: float
+    """Share of the training labels."""
+    seed: int
+    fingerprint: str
+    """Hash of all that the figures depend on."""
+    model: str
+    """Name of the zoo."""
+    freeze_epochs: int
+    labels: int
+    """Images with labels that it learnt from."""
+    rate: float
+    """Learning rate, chosen by the mean validation score over seeds."""
+    tried: dict[str, float]
+    """Mean validation score over seeds of every learning rate, the same ones for every start."""
+    validation: float
+    """Score of the kept weights on validation images: accuracy, or mean average precision with several labels."""
+    validation_images: int
+    test: Metrics
+    """On images on which nothing was chosen."""
+    test_images: int
+    epochs: int
+    steps: int
+    seconds: float
+    """Of this training."""
+    bands: dict[str, int]
+    """Number of bands of the first layer that were matched, averaged and fresh."""
+    source: dict[str, float]
+    """Where weights were transferred: the source's training images, its validation score, and the images that were left
+    out of it because the target shows the same places."""
+    machine: Machine | None = None
+
+    @property
+    def key(self) -> tuple[str, float, int]:
+        """What a rerun replaces."""
+        return self.start, self.fraction, self.seed
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form; undefined figures are None."""
+        record: dict[str, Any] = json.loads(self.model_dump_json())
+        return record
+
+
+def read_transfer_rows(path: Path) -> tuple[TransferRow, ...]:
+    """Rows of a JSON-lines file, in order; none where there is no file yet.
+
+    Raises:
+        RunError: a line that is not a row; the message gives its number.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return ()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} cannot be read ({error}); remove it and run the experiment again") from error
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(TransferRow.model_validate_json(line))
+        except pydantic.ValidationError as error:
+            raise RunError(
+                f"{path}, line {number} is no row of a transfer experiment: {error}. Remove it and run again"
+            ) from error
+    return tuple(rows)
+
+
+def write_transfer_rows(path: Path, rows: Sequence[TransferRow]) -> None:
+    """Write rows as JSON lines, whole or not at all."""
+    write_text(path, "".join(json.dumps(row.to_dict(), sort_keys=True, allow_nan=False) + "\n" for row in rows))
+
+
+def transfer_table(rows: Sequence[TransferRow]) -> str:
+    """Test accuracy by labels and start as a Markdown table: mean over seeds, and the standard deviation (n - 1)."""
+    starts = tuple(dict.fromkeys(row.start for row in rows))
+    lines = [f"| labels | {' | '.join(starts)} |", f"|{'---|' * (1 + len(starts))}"]
+    for fraction in sorted({row.fraction for row in rows}):
+        alike = [row for row in rows if row.fraction == fraction]
+        cells = [_score([row for row in alike if row.start == start]) for start in starts]
+        lines.append(f"| {alike[0].labels} ({100 * fraction:g} %) | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _score(rows: Sequence[TransferRow]) -> str:
+    values = [100 * value for row in rows if (value := row.test["accuracy"]) is not None]
+    if not values:
+        return "-"
+    spread = f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.1f}{spread} % ({len(values)} seeds)"

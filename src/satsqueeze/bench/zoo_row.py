@@ -1,0 +1,140 @@
+"""One line per trained classifier: quality, cost and speed, with what makes them comparable."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+from satsqueeze.bench.energy import Energy, NotMeasured
+from satsqueeze.bench.machine import Machine
+from satsqueeze.bench.throughput import Throughput
+from satsqueeze.core.errors import RunError
+from satsqueeze.core.files import write_text
+
+
+class ZooRow(pydantic.BaseModel):
+    """What is known about one network, trained under a stated budget from one seed; None means not known."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
+
+    model: str
+    """Name of the zoo."""
+    seed: int
+    fingerprint: str
+    """Hash of data, split, network and settings; a rerun with the same one is skipped."""
+    failure: str = ""
+    """Why there are no figures; empty where there are."""
+    family: str = ""
+    parameters: int | None = None
+    macs: int | None = None
+    """Multiply-accumulates for one image of ``size``."""
+    size: int | None = None
+    """Height and width of the images, in pixels."""
+    fp32_bytes: int | None = None
+    """Size of the fp32 graph."""
+    metric: str = ""
+    """Of the scores: ``accuracy`` or ``mean_average_precision``."""
+    validation: float | None = None
+    """Score on the images that the best epoch was chosen by."""
+    test: float | None = None
+    """Score on images on which nothing was chosen."""
+    epochs: int | None = None
+    steps: int | None = None
+    train_batch: int | None = None
+    """Images of a training step."""
+    train_threads: int | None = None
+    train_minutes: float | None = None
+    """Training and validation."""
+    train_images_per_second: float | None = None
+    inference: Throughput | None = None
+    """Of the fp32 graph."""
+    energy: Energy | NotMeasured = NotMeasured("nobody asked for it")
+    """Of one image."""
+    machine: Machine | None = None
+    """Where it was trained and timed."""
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What a rerun replaces."""
+        return self.model, self.seed
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form; undefined figures are None."""
+        record: dict[str, Any] = json.loads(self.model_dump_json())
+        return record
+
+
+def read_zoo_rows(path: Path) -> tuple[ZooRow, ...]:
+    """Rows of a JSON-lines file, in order; none where there is no file yet.
+
+    Raises:
+        RunError: a line that is not a row; the message gives its number.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return ()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} cannot be read ({error}); remove it and run the sweep again") from error
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(ZooRow.model_validate_json(line))
+        except pydantic.ValidationError as error:
+            raise RunError(f"{path}, line {number} is no row of a sweep: {error}. Remove it and run again") from error
+    return tuple(rows)
+
+
+def record_zoo_row(path: Path, row: ZooRow) -> tuple[ZooRow, ...]:
+    """Add a row, or replace the one of the same network and seed; returns all rows."""
+    rows = read_zoo_rows(path)
+    replaced = tuple(row if old.key == row.key else old for old in rows)
+    rows = replaced if any(old.key == row.key for old in rows) else (*rows, row)
+    write_text(path, "".join(json.dumps(one.to_dict(), sort_keys=True, allow_nan=False) + "\n" for one in rows))
+    return rows
+
+
+def zoo_table(rows: Sequence[ZooRow]) -> str:
+    """The rows as a Markdown table, the best test score first, failures last."""
+    heads = (
+        "model",
+        "test",
+        "validation",
+        "parameters",
+        "MACs",
+        "bytes",
+        "train min",
+        "train img/s",
+        "img/s",
+        "energy",
+    )
+    done = sorted((row for row in rows if not row.failure), key=lambda row: -(row.test or row.validation or 0.0))
+    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    lines += [f"| {' | '.join(_cells(row))} |" for row in done]
+    lines += [f"| {row.model} (seed {row.seed}) | failed: {row.failure} |" for row in rows if row.failure]
+    return "\n".join(lines)
+
+
+def _cells(row: ZooRow) -> tuple[str, ...]:
+    inference = row.inference
+    energy = row.energy
+    return (
+        row.model if not row.seed else f"{row.model} (seed {row.seed})",
+        _number(row.test, ".4f"),
+        _number(row.validation, ".4f"),
+        _number(row.parameters, ",d"),
+        f"{(row.macs or 0) / 1e6:,.1f} M at {row.size} px",
+        _number(row.fp32_bytes, ",d"),
+        _number(row.train_minutes, ".1f"),
+        _number(row.train_images_per_second, ",.0f"),
+        _number(None if inference is None else inference.images_per_second, ",.0f"),
+        "not measured" if isinstance(energy, NotMeasured) else f"{energy.joules * 1e3:.3g} mJ",
+    )
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)

@@ -1,0 +1,189 @@
+"""A sweep over the zoo: every network trained under the same stated budget, one row each; resumable."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from satsqueeze.bench.energy import Meter, find_meter, measure_energy
+from satsqueeze.bench.machine import this_machine
+from satsqueeze.bench.throughput import measure_throughput
+from satsqueeze.bench.zoo_row import ZooRow, read_zoo_rows, record_zoo_row
+from satsqueeze.core.errors import SatsqueezeError, SettingsError
+from satsqueeze.core.files import read_json, write_json
+from satsqueeze.core.run import fingerprint_of, plain
+from satsqueeze.data.class_stage import ClassPrepared
+from satsqueeze.export.class_graph import class_graph
+from satsqueeze.export.draft import FP32
+from satsqueeze.export.onnx import export_fp32
+from satsqueeze.flight.engine import open_engine
+from satsqueeze.learn.class_settings import DECK, ClassFitSettings
+from satsqueeze.learn.class_stage import classifier_card, score_on_test, train_classifier
+from satsqueeze.learn.training import FitResult
+from satsqueeze.nets.card import ModelCard
+from satsqueeze.nets.cost import cost
+from satsqueeze.nets.model import load_model
+from satsqueeze.nets.zoo import ZOO, zoo_card
+
+ROWS, BUDGET = "zoo.jsonl", "budget.json"
+_PROBE_STEPS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepSettings:
+    """What a sweep trains and measures."""
+
+    models: tuple[str, ...] = ()
+    """Names of the zoo; empty: all."""
+    seeds: tuple[int, ...] = (0,)
+    minutes: float = 0.0
+    """Training time of each network, from which its number of epochs follows by a short trial; 0: ``fit.epochs``."""
+    fit: ClassFitSettings = field(default_factory=ClassFitSettings)
+    batch: int = 64
+    """Images of a call in inference."""
+    threads: int = 1
+    """Of inference."""
+    repeats: int = 10
+    """Timed batches in inference."""
+
+    def __post_init__(self) -> None:
+        if self.minutes < 0 or not self.seeds or min(self.batch, self.threads, self.repeats) < 1:
+            raise SettingsError(
+                "a sweep needs seeds, minutes >= 0, and a batch, threads and repeats of at least 1; got "
+                f"{self.seeds}, {self.minutes}, {self.batch}, {self.threads} and {self.repeats}"
+            )
+        for name in self.models:
+            zoo_card(name)
+
+
+@dataclass(frozen=True)
+class ZooSweep:
+    """One sweep.
+
+    Args:
+        prepared: images and their split.
+        settings: see there.
+        folder: of results; each network trains in a folder of its own.
+        meter: of energy; None: the best that this machine has.
+    """
+
+    prepared: ClassPrepared
+    settings: SweepSettings
+    folder: Path
+    meter: Meter | None = None
+
+    def run(self, on_row: Callable[[ZooRow], None] = lambda _: None) -> tuple[ZooRow, ...]:
+        """Train and measure what has no row yet; a network that fails gets a row that says why, and is tried again the
+        next time.
+
+        Args:
+            on_row: called with each row, whether new or from before.
+        """  # noqa: D205
+        rows = []
+        for name in self.settings.models or tuple(ZOO):
+            for seed in self.settings.seeds:
+                rows.append(self._row(name, seed))
+                on_row(rows[-1])
+        return tuple(rows)
+
+    def _row(self, name: str, seed: int) -> ZooRow:
+        key = fingerprint_of([self.prepared.key, name, self._alike(seed)])
+        known = next((row for row in read_zoo_rows(self.folder / ROWS) if row.key == (name, seed)), None)
+        if known is not None and known.fingerprint == key and not known.failure:
+            return known
+        try:
+            row = self._measured(name, seed, key)
+        except (SatsqueezeError, RuntimeError, MemoryError, ValueError) as error:
+            # Networks of others raise what they like; the sweep is about the rest, too.
+            row = ZooRow(model=name, seed=seed, fingerprint=key, failure=f"{type(error).__name__}: {error}")
+        record_zoo_row(self.folder / ROWS, row)
+        return row
+
+    def _alike(self, seed: int) -> dict[str, Any]:
+        """What the figures of a network depend on, in the form that rows from before later settings have."""
+        fit = replace(self.settings.fit, seed=seed)
+        alike: dict[str, Any] = plain(replace(self.settings, models=(), seeds=(seed,)))
+        return alike | {"fit": {**fit.to_dict(), "progress": fit.progress}}
+
+    def _measured(self, name: str, seed: int, key: str) -> ZooRow:
+        place = self.folder / name / f"seed_{seed}"
+        card = classifier_card(name, self.prepared)
+        fit = self._budgeted(card, replace(self.settings.fit, seed=seed), place)
+        result = train_classifier(card, self.prepared, fit, place)
+        model, size = load_model(place), card.config.to_dict()["size"]
+        found = cost(model, height=size, width=size)
+        export_fp32(class_graph(model), place / FP32)
+        steps = fit.for_images(len(self.prepared.split.train)).steps
+        return ZooRow(
+            model=name,
+            seed=seed,
+            fingerprint=key,
+            family=zoo_card(name).family,
+            parameters=found.parameters,
+            macs=found.macs,
+            size=size,
+            fp32_bytes=(place / FP32).stat().st_size,
+            epochs=result.epochs,
+            steps=steps,
+            train_batch=fit.batch_size,
+            train_threads=torch.get_num_threads(),
+            train_minutes=result.seconds / 60,
+            train_images_per_second=result.images_per_second,
+            machine=this_machine(),
+            **self._scores(result, place),
+            **self._inference(place / FP32, card, size),
+        )
+
+    def _scores(self, result: FitResult, place: Path) -> dict[str, Any]:
+        metric = "accuracy" if self.prepared.cache.task == "classification" else "mean_average_precision"
+        tested = score_on_test(place, self.prepared)[metric] if self.prepared.split.test else None
+        return {"metric": metric, "validation": result.best_score, "test": tested}
+
+    def _inference(self, path: Path, card: ModelCard, size: int) -> dict[str, Any]:
+        engine, channels = open_engine("onnx", path, threads=self.settings.threads), len(card.bands)
+        found = measure_throughput(
+            engine,
+            channels=channels,
+            height=size,
+            width=size,
+            batch=self.settings.batch,
+            threads=self.settings.threads,
+            repeats=self.settings.repeats,
+        )
+        image = np.full((1, channels, size, size), 0.2, np.float32)
+        repeats = max(1, round(found.images_per_second))
+        meter = self.meter or find_meter()
+        energy = measure_energy(lambda: engine.run(image, probabilities=False), meter, repeats=repeats)
+        return {"inference": found, "energy": energy}
+
+    def _budgeted(self, card: ModelCard, fit: ClassFitSettings, place: Path) -> ClassFitSettings:
+        """Settings of the training that fits the budget; decided once, so that a killed sweep resumes the same one."""
+        if not self.settings.minutes:
+            return fit
+        record = place / BUDGET
+        if not record.is_file():
+            short = replace(fit, epochs=1, steps_per_epoch=_PROBE_STEPS, keep="last")
+            trial = replace(self.prepared, split=replace(self.prepared.split, validation=()))
+            speed = train_classifier(card, trial, short, place / "trial").images_per_second
+            write_json(record, {"images_per_second": speed, **_within(self.settings.minutes, speed, fit, trial)})
+        chosen = read_json(record)
+        return replace(fit, epochs=chosen["epochs"], steps_per_epoch=chosen["steps_per_epoch"])
+
+
+def _within(minutes: float, speed: float, fit: ClassFitSettings, prepared: ClassPrepared) -> dict[str, int]:
+    """Epochs, and steps of each, that take about so many minutes."""
+    steps = max(1, math.floor(minutes * 60 * speed / fit.batch_size))
+    deck = replace(fit, steps_per_epoch=DECK).for_images(len(prepared.split.train)).steps_per_epoch
+    epochs = max(1, round(steps / deck))
+    return {"epochs": epochs, "steps_per_epoch": max(1, steps // epochs)}
+
+
+def failures(rows: Sequence[ZooRow]) -> tuple[ZooRow, ...]:
+    """Rows without figures."""
+    return tuple(row for row in rows if row.failure)

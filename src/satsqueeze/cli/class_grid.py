@@ -1,0 +1,67 @@
+"""``satsqueeze zoo grid``: students x ways of teaching x seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from satsqueeze.bench.class_grid import ClassGrid
+from satsqueeze.bench.class_recipe import ClassRecipe
+from satsqueeze.bench.class_ship import ship as ship_package
+from satsqueeze.bench.grid_row import GridRow, write_grid_rows
+from satsqueeze.cli.flags import read_settings
+from satsqueeze.cli.stage import console
+from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.run import RunFolder
+
+_HEAD = (
+    f"{'network':<20} {'way':<14} {'precision':<9} {'test':>16} {'validation':>10} {'seeds':>5}  against the baseline"
+)
+
+
+def grid(
+    recipe: Path,
+    *,
+    out: Path = Path("runs/grid"),
+    only: list[str] | None = None,
+    rows: Path | None = None,
+    ship: Path | None = None,
+    student: str = "",
+    way: str = "",
+) -> int:
+    """Compare ways of teaching classifiers over students and seeds; resumable at every training.
+
+    Args:
+        recipe: YAML file with the data, the teachers, the students and the ways of teaching.
+        out: run folder; created if absent.
+        only: names of teachers, students or ways to train and score now; by default all.
+        rows: JSON-lines file for the result, besides the one in the run folder.
+        ship: instead, train the long run of one student in one way and write it as a flight package to this folder.
+        student: name of the student to ship.
+        way: name of the way of teaching to ship.
+    """
+    if ship is not None and not (student and way):
+        raise SettingsError("--ship needs the --student and the --way that are to be shipped")
+    work = ClassGrid(read_settings(ClassRecipe, recipe), RunFolder(out), say=console.print)
+    if ship is not None:
+        ship_package(work, student, way, ship)
+    found = work.rows() if ship is not None else work.execute(only or ())
+    if rows is not None:
+        write_grid_rows(rows, found)
+    print("\n".join([_HEAD, *map(_line, found)]))
+    if ship is not None:
+        print(f"shipped {ship}")
+    return 0
+
+
+def _line(row: GridRow) -> str:
+    spread = row.test_spread.get("accuracy")
+    score = f"{_percent(row.test['accuracy'])}{'' if spread is None else f' +- {100 * spread:.2f}'}"
+    compared = "" if row.paired is None else f"{100 * row.paired.gain:+.2f} points, p = {row.paired.p:.2g}"
+    return (
+        f"{row.name:<20} {row.way or '-':<14} {row.precision:<9} {score:>16} "
+        f"{_percent(row.validation.get('accuracy')):>10} {len(row.seeds):>5}  {compared}"
+    ).rstrip()
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f} %"

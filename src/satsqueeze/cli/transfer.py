@@ -1,0 +1,27 @@
+"""``satsqueeze zoo transfer``: starting from another data set, with few labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from satsqueeze.bench.transfer_grid import TransferGrid
+from satsqueeze.bench.transfer_recipe import TransferRecipe
+from satsqueeze.bench.transfer_row import transfer_table, write_transfer_rows
+from satsqueeze.cli.flags import read_settings
+from satsqueeze.cli.stage import console
+from satsqueeze.core.run import RunFolder
+
+
+def transfer(recipe: Path, *, out: Path = Path("runs/transfer"), rows: Path | None = None) -> int:
+    """Compare starts over label fractions and seeds, each at the learning rate that suits it; resumable.
+
+    Args:
+        recipe: YAML file with the source, the target, the starts, the fractions, the seeds and the learning rates.
+        out: run folder; created if absent.
+        rows: JSON-lines file for the result, besides the one in the run folder.
+    """
+    found = TransferGrid(read_settings(TransferRecipe, recipe), RunFolder(out), say=console.print).execute()
+    if rows is not None:
+        write_transfer_rows(rows, found)
+    print(transfer_table(found))
+    return 0

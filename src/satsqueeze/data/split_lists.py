@@ -1,0 +1,112 @@
+"""Official splits as lists of image names in CSV files, as BigEarthNet publishes them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from satsqueeze.core.errors import SplitError
+from satsqueeze.data.class_split import PARTS, ClassSplit, require_every_class
+from satsqueeze.data.packed import PackedCache
+
+HEADS = frozenset({"patch_id", "patch", "patch_name", "name", "image", "id"})
+"""Of the column of names, where a file has a first line of column names."""
+FILES = {"train": ("train",), "validation": ("val", "validation"), "test": ("test",)}
+"""Names of the files of each part, before ``.csv``."""
+
+
+def listed_split(cache: PackedCache, place: Path) -> ClassSplit:
+    """The parts that lists of names state; images that no list names are in no part.
+
+    Images that were quarantined when the data set was packed are left out of their part.
+
+    Args:
+        cache: images, known by their id or the last part of it, such as a patch's name.
+        place: a folder with ``train.csv``, ``val.csv`` and ``test.csv``, of which the first column counts, or one CSV
+            file with a column of names (``patch_id``) and a column ``split``.
+
+    Raises:
+        SplitError: no list, a name that the data set does not have or has twice, a name in two parts, or a class that a
+            part lacks.
+    """
+    parts = _of_folder(place) if place.is_dir() else _of_table(place)
+    known = _known(cache)
+    left_out = {name for entry in cache.quarantine for name in (entry.id, entry.id.rpartition("/")[2])}
+    absent = [name for names in parts.values() for name in names if name not in known and name not in left_out]
+    if absent:
+        total = sum(map(len, parts.values()))
+        raise SplitError(
+            f"{len(absent)} of the {total} images that {place} lists are not in the data set, such as "
+            f"{', '.join(absent[:3])}; fetch them, or take them off the lists"
+        )
+    split = ClassSplit(**{part: _ids(names, known, place) for part, names in parts.items()})
+    _refuse_shared(split, place)
+    require_every_class(cache, split)
+    return split
+
+
+def _known(cache: PackedCache) -> dict[str, list[str]]:
+    """Ids by every name that a list may use."""
+    known: dict[str, list[str]] = {}
+    for item_id in cache.ids:
+        for name in {item_id, item_id.rpartition("/")[2]}:
+            known.setdefault(name, []).append(item_id)
+    return known
+
+
+def _ids(names: Sequence[str], known: Mapping[str, Sequence[str]], place: Path) -> tuple[str, ...]:
+    for name in names:
+        if len(known.get(name, ())) > 1:
+            raise SplitError(
+                f"{place} lists {name}, which the data set has {len(known[name])} times: {', '.join(known[name])}; "
+                "list these names instead"
+            )
+    return tuple(sorted({known[name][0] for name in names if name in known}))
+
+
+def _refuse_shared(split: ClassSplit, place: Path) -> None:
+    seen: dict[str, str] = {}
+    for part in PARTS:
+        for item_id in getattr(split, part):
+            if item_id in seen:
+                raise SplitError(f"{place} lists {item_id} in {seen[item_id]} and in {part}; an image has one part")
+            seen[item_id] = part
+
+
+def _of_folder(folder: Path) -> dict[str, list[str]]:
+    parts: dict[str, list[str]] = {}
+    for part, stems in FILES.items():
+        paths = [path for stem in stems if (path := folder / f"{stem}.csv").is_file()]
+        names = [row[0] for path in paths for row in _rows(path)]
+        parts[part] = names[1:] if names and names[0].casefold() in HEADS else names
+    if not parts["train"]:
+        raise SplitError(f"{folder} holds no list of training images; expected train.csv, val.csv and test.csv there")
+    return parts
+
+
+def _of_table(path: Path) -> dict[str, list[str]]:
+    rows = _rows(path)
+    heads = [cell.casefold() for cell in rows[0]] if rows else []
+    name = next((column for column, head in enumerate(heads) if head in HEADS), None)
+    if name is None or "split" not in heads:
+        raise SplitError(
+            f"{path} needs a first line with a column of names ({', '.join(sorted(HEADS))}) and a column split, got "
+            f"{', '.join(heads) or 'nothing'}"
+        )
+    parts: dict[str, list[str]] = {part: [] for part in PARTS}
+    for row in rows[1:]:
+        stated = row[heads.index("split")].strip().casefold() if len(row) == len(heads) else ""
+        part = next((part for part, stems in FILES.items() if stated in stems), None)
+        if part is None:
+            raise SplitError(f"{path} puts {row[0]} into the part {stated!r}; expected train, validation or test")
+        parts[part].append(row[name])
+    return parts
+
+
+def _rows(path: Path) -> list[list[str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as handle:
+            return [[cell.strip() for cell in row] for row in csv.reader(handle) if row and row[0].strip()]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SplitError(f"{path} cannot be read as a list of names: {error}") from error

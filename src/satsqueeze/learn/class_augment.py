@@ -1,0 +1,82 @@
+"""Variation of whole images on the device that trains; what is drawn depends on the seed and the step alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.scaling import Scaling
+from satsqueeze.learn.batch import ClassBatch
+from satsqueeze.learn.class_settings import ClassAugmentSettings
+from satsqueeze.learn.corrupt import Corrupter
+from satsqueeze.learn.draws import step_seed
+
+
+class ClassAugmenter:
+    """Shifts, corrupts and mixes images; their views are the sampler's to choose, so that teachers' answers fit them.
+
+    Args:
+        settings: see there.
+        seed: of all draws.
+        scaling: of the network, whose bands and means corruption needs.
+
+    Raises:
+        SettingsError: corruption without a scaling.
+        BandError: corruption of bands whose wavelengths are not known.
+    """
+
+    def __init__(self, settings: ClassAugmentSettings, *, seed: int, scaling: Scaling | None = None) -> None:
+        self._settings, self._seed = settings, seed
+        if settings.corrupt and scaling is None:
+            raise SettingsError("corruption needs the bands and means of the images; hand over the network's scaling")
+        self._corrupt = Corrupter(settings.corrupt, scaling, seed=seed) if settings.corrupt and scaling else None
+
+    def __call__(self, batch: ClassBatch) -> ClassBatch:
+        """The batch, varied.
+
+        Raises:
+            SettingsError: mixup along with teachers' answers, which are about single images.
+        """
+        generator = np.random.Generator(np.random.Philox(step_seed(self._seed, batch.step)))
+        images, targets, reach = batch.images, batch.targets, self._settings.shift
+        if reach:
+            images = shifted(images, generator.integers(-reach, reach + 1, size=(len(images), 2)).tolist())
+        if self._corrupt is not None:
+            images = self._corrupt(images, batch.step)
+        if self._settings.mixup:
+            if batch.answers is not None:
+                raise SettingsError("teachers answer for single images; set mixup to 0, or train without teachers")
+            shares = generator.beta(self._settings.mixup, self._settings.mixup, size=len(images))
+            kept = torch.from_numpy(shares.astype(np.float32)).to(images.device)
+            images = mixed(images, kept)
+            targets = mixed(targets, kept)
+        return batch._replace(images=images, targets=targets)
+
+
+def shifted(images: Tensor, shifts: list[list[int]]) -> Tensor:
+    """Images (N, C, H, W), each moved by its own (rows, cols) in pixels, mirrored about its outermost pixels.
+
+    Raises:
+        SettingsError: a shift as large as the image.
+    """
+    height, width = images.shape[-2:]
+    reach = max((abs(value) for shift in shifts for value in shift), default=0)
+    if reach >= min(height, width):
+        raise SettingsError(
+            f"a shift of {reach} px leaves nothing of images of {height} x {width} px; use a smaller one"
+        )
+    padded = functional.pad(images, (reach, reach, reach, reach), mode="reflect")
+    windows = [
+        image[:, reach - rows : reach - rows + height, reach - cols : reach - cols + width]
+        for image, (rows, cols) in zip(padded, shifts, strict=True)
+    ]
+    return torch.stack(windows)
+
+
+def mixed(values: Tensor, kept: Tensor) -> Tensor:
+    """Each of the values (N, ...) by its share kept (N,), plus the rest of the one before it, the first of the last."""
+    share = kept.view(-1, *[1] * (values.ndim - 1))
+    return share * values + (1 - share) * values.roll(1, 0)

@@ -1,0 +1,103 @@
+"""What a training run for decisions on whole images is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from satsqueeze.core.errors import SettingsError
+from satsqueeze.learn.schedule import OptimiserName, ScheduleName
+from satsqueeze.learn.settings import TrainSettings
+
+DECK = 0
+"""Steps per epoch that mean: as many as deal every image once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassAugmentSettings:
+    """How whole images are varied."""
+
+    views: bool = True
+    """Each image in one of its 8 flips and quarter turns at random (4 where it is not square)."""
+    shift: int = 0
+    """Largest shift in pixels along either axis; what comes in from outside is mirrored."""
+    mixup: float = 0.0
+    """Parameter of the Beta distribution from which the share of another image is drawn, for images and targets alike
+    (Zhang et al. 2018); 0 = off."""
+    corrupt: float = 0.0
+    """Robust training: probability that an image gets noise, blur, haze, another brightness or missing bands, each as
+    often and at a random severity; see :mod:`satsqueeze.data.corruptions`. Its targets and teachers' answers stay."""
+
+    def __post_init__(self) -> None:
+        if self.shift < 0 or self.mixup < 0:
+            raise SettingsError(f"shift and mixup must be >= 0, got {self.shift} and {self.mixup}")
+        if not 0 <= self.corrupt <= 1:
+            raise SettingsError(f"corrupt is a probability in [0, 1], got {self.corrupt}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassFitSettings(TrainSettings):
+    """One run in classification. The defaults suit small networks on small images."""
+
+    epochs: int = 30
+    steps_per_epoch: int = DECK
+    """0 = as many as deal every image once."""
+    batch_size: int = 128
+    learning_rate: float = 5e-3
+    optimiser: OptimiserName = "adamw"
+    schedule: ScheduleName = "onecycle"
+    weight_decay: float = 0.05
+    """Not of norms and biases."""
+    momentum: float = 0.9
+    """Of ``sgd``."""
+    clip_norm: float = 0.0
+    label_smoothing: float = 0.1
+    """Share of the targets that is spread over all classes, in the default objective."""
+    score_smoothing: float = 0.0
+    freeze_epochs: int = 0
+    """Epochs at the start in which what was taken over from another run keeps its weights and its norms' statistics;
+    only the head is trained, and the first layer where a band is fresh."""
+    augment: ClassAugmentSettings = field(default_factory=ClassAugmentSettings)
+
+    def __post_init__(self) -> None:
+        if self.steps_per_epoch == DECK:
+            replace(self, steps_per_epoch=1)  # checks all the rest
+            return
+        super().__post_init__()
+        if not 0 <= self.freeze_epochs <= self.epochs:
+            raise SettingsError(
+                f"freeze_epochs must lie in 0..{self.epochs}, the number of epochs; got {self.freeze_epochs}"
+            )
+        if not 0 <= self.label_smoothing < 1 or not 0 <= self.momentum < 1:
+            raise SettingsError(
+                f"label smoothing and momentum must lie in [0, 1), got {self.label_smoothing} and {self.momentum}"
+            )
+
+    def for_images(self, count: int) -> Self:
+        """These settings with the number of steps in an epoch written out, for a number of images to train on."""
+        if self.steps_per_epoch != DECK:
+            return self
+        return replace(self, steps_per_epoch=max(1, -(-count // self.batch_size)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready record of all that the result depends on."""
+        record = super().to_dict()
+        # Left out where it changes nothing, so that trainings from before it was there resume.
+        if not self.augment.corrupt:
+            del record["augment"]["corrupt"]
+        if not self.freeze_epochs:
+            del record["freeze_epochs"]
+        return record
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> Self:
+        """Inverse of :meth:`to_dict`.
+
+        Raises:
+            SettingsError: unknown keys, or values that cannot be.
+        """
+        try:
+            augment = ClassAugmentSettings(**record.get("augment", {}))
+            return cls(**{**record, "augment": augment})
+        except TypeError as error:
+            raise SettingsError(f"not settings of a training: {error}") from error

@@ -1,0 +1,77 @@
+"""Compound scaling: one number from which depth, width and resolution of a wide residual network follow.
+
+Tan and Le (EfficientNet, arXiv 1905.11946) scale depth by alpha^phi, width by beta^phi and resolution by gamma^phi, so
+that the cost grows by (alpha * beta^2 * gamma^2)^phi. Papoutsis et al. (arXiv 2111.09451) apply this to wide residual
+networks, but round the depth so that a group of one block is followed by one of three (papers.md 5.4). Here blocks are
+added one by one, and every rounding keeps the order: a larger phi never gives a smaller network in any respect.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from satsqueeze.core.errors import SettingsError
+
+BASE_WIDTHS = (32, 64, 128)
+BASE_BLOCKS = 3
+"""Of all groups together."""
+_WIDTH_STEP = 4
+_SIDE_STEP = 4
+_ORDER = (1, 0, 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompoundScaling:
+    """By what each step of phi multiplies a network's three measures.
+
+    Raises:
+        SettingsError: a factor below 1.
+    """
+
+    depth: float
+    """alpha: number of blocks."""
+    width: float
+    """beta: channels."""
+    resolution: float
+    """gamma: side of the image that the network works on."""
+
+    def __post_init__(self) -> None:
+        if not min(self.depth, self.width, self.resolution) >= 1:
+            raise SettingsError(f"every factor of a compound scaling must be at least 1, got {self}")
+
+    @property
+    def cost(self) -> float:
+        """By what one step multiplies the multiply-accumulates, but for rounding."""
+        return self.depth * self.width**2 * self.resolution**2
+
+    def blocks(self, phi: float) -> tuple[int, int, int]:
+        """Blocks of the three groups: spread evenly, one more in the middle one, then in the first.
+
+        A block computes as much in every group, since the width doubles where the side halves, but in the last one it
+        has the most parameters.
+        """
+        each, more = divmod(_nearest(BASE_BLOCKS * self.depth**phi), len(BASE_WIDTHS))
+        counts = [each] * len(BASE_WIDTHS)
+        for group in _ORDER[:more]:
+            counts[group] += 1
+        return counts[0], counts[1], counts[2]
+
+    def widths(self, phi: float) -> tuple[int, int, int]:
+        """Channels of the three groups, in multiples of 4."""
+        first, second, third = (_WIDTH_STEP * _nearest(base * self.width**phi / _WIDTH_STEP) for base in BASE_WIDTHS)
+        return first, second, third
+
+    def side(self, size: int, phi: float) -> int:
+        """Side in pixels at which the network works on images of `size` x `size`: a multiple of 4, but for phi 0."""
+        return _SIDE_STEP * _nearest(size * self.resolution**phi / _SIDE_STEP) if phi else size
+
+
+SCALING = CompoundScaling(depth=1.12, width=1.12, resolution=1.035)
+"""From B0 to B7. Depth and width grow alike, the resolution slowly, since enlarging shows nothing that the image has
+not. Each step costs 1.5 times the one before, where EfficientNet's cost double: at B7 17 times B0 instead of 128, so
+that all of them can be trained under one budget. Chosen by hand, to be fitted by a search."""
+
+
+def _nearest(value: float) -> int:
+    # Not round(), which sends halves to even numbers and so is no monotone step.
+    return int(value + 0.5)

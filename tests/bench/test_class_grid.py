@@ -1,0 +1,305 @@
+"""A whole comparison on generated tiles, in seconds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+import yaml
+from affine import Affine
+from scipy.stats import binom
+from torch import nn
+
+from satsqueeze.bench.class_grid import ROWS, ClassGrid
+from satsqueeze.bench.class_recipe import ClassRecipe, StudentNetwork, TrainedNetwork, Way
+from satsqueeze.bench.class_ship import long_cell, ship
+from satsqueeze.bench.evaluate import evaluate
+from satsqueeze.bench.grid_cell import HELD, RECORD
+from satsqueeze.bench.grid_row import read_grid_rows
+from satsqueeze.bench.held import HeldAnswers
+from satsqueeze.bench.paired import mcnemar
+from satsqueeze.cli.main import main
+from satsqueeze.core.errors import DataError, RunError, SettingsError
+from satsqueeze.core.run import RunFolder
+from satsqueeze.data.class_stage import ClassPrepareSettings
+from satsqueeze.data.dataset import open_dataset
+from satsqueeze.distill.weighting import Confidence, Gated, Static
+from satsqueeze.export.settings import ClassExportSettings
+from satsqueeze.flight.runtime import open_package
+from satsqueeze.learn.class_settings import ClassFitSettings
+from satsqueeze.nets import card as cards
+
+CARD = """
+name: tiles
+task: classification
+bands: [red, green, blue]
+images: '{above}{label:[a-z]+}/{name}.tif'
+label_kind: path
+classes: [field, forest, water]
+foreground: []
+scale: 0.0001
+"""
+SIDE = 16
+FIT = ClassFitSettings(epochs=1, batch_size=8, learning_rate=0.02, precision="fp32", progress=False)
+WAYS = (
+    Way(name="alone"),
+    Way(name="gated", policy="gated", teachers=("big", "wide")),
+    Way(name="confidence", policy="confidence", teachers=("big", "wide"), calibrated=True, settings={"hard": 0.3}),
+)
+
+
+@pytest.fixture(autouse=True)
+def _small_networks(monkeypatch):
+    """Networks of some hundred weights in place of the zoo's."""
+    torch.set_num_threads(1)
+
+    def build(config):
+        width = {"resnet8": 4, "resnet16": 8}[config.model]
+        return nn.Sequential(
+            nn.Conv2d(config.in_channels, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            nn.AvgPool2d(8),
+            nn.Flatten(),
+            nn.Linear(4 * width, config.classes),
+        )
+
+    monkeypatch.setitem(cards.FAMILIES, "zoo", replace(cards.FAMILIES["zoo"], build=build))
+
+
+@pytest.fixture(scope="module")
+def tiles(tmp_path_factory):
+    """Eight tiles of each of three classes that differ a little in colour."""
+    root, generator = tmp_path_factory.mktemp("tiles") / "tiles", np.random.default_rng(0)
+    profile = {"driver": "GTiff", "count": 3, "height": SIDE, "width": SIDE, "dtype": "uint16", "crs": "EPSG:32631"}
+    for value, name in enumerate(("field", "forest", "water")):
+        (root / name).mkdir(parents=True)
+        for number in range(8):
+            tile = generator.normal(1000, 300, (3, SIDE, SIDE))
+            tile[value] += 400
+            place = root / name / f"{name}_{number:02}.tif"
+            with rasterio.open(place, "w", transform=Affine(10, 0, 0, 0, -10, 0), **profile) as target:
+                target.write(tile.clip(1).astype(np.uint16))
+    (root / "dataset.yaml").write_text(CARD)
+    return root
+
+
+@pytest.fixture(scope="module")
+def recipe(tiles):
+    return ClassRecipe(
+        images=ClassPrepareSettings(data=str(tiles), shares=(0.5, 0.25, 0.25)),
+        teachers=(
+            TrainedNetwork(name="big", model="resnet16", fit=FIT),
+            TrainedNetwork(name="wide", model="resnet16", fit=FIT, seeds=(1, 2)),
+        ),
+        students=(StudentNetwork(name="small", model="resnet8", fit=FIT, long=replace(FIT, epochs=2), seeds=(0, 1)),),
+        ways=WAYS,
+        export=ClassExportSettings(openvino="off", calibrations=("minmax",), accuracy_loss=1.0, threads=1),
+    )
+
+
+@pytest.fixture
+def work(recipe, run_folder):
+    grid = ClassGrid(recipe, RunFolder(run_folder), say=lambda _: None)
+    return grid, grid.execute()
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    """Shared, since what is trained stays trained."""
+    return tmp_path_factory.mktemp("runs") / "run"
+
+
+def test_a_row_for_each_teacher_and_each_student_in_each_way(work):
+    grid, rows = work
+    assert [(row.name, row.kind, row.way, row.seeds) for row in rows if row.kind != "shipped"] == [
+        ("big", "teacher", "", (0,)),
+        ("wide", "teacher", "", (1, 2)),
+        ("small", "student", "alone", (0, 1)),
+        ("small", "student", "gated", (0, 1)),
+        ("small", "student", "confidence", (0, 1)),
+    ]
+    assert read_grid_rows(grid.run / ROWS) == rows
+    split = grid.prepared.split
+    assert [len(part) for part in (split.train, split.validation, split.test)] == [12, 6, 6]
+    alone, gated = rows[2], rows[3]
+    assert (alone.images, alone.size, alone.epochs, alone.teachers) == (6, SIDE, 1, ())
+    assert alone.parameters == 3 * 4 * 9 + 2 * 4 + 3 * (16 + 1)
+    assert alone.macs == 3 * 9 * 4 * SIDE**2 + 16 * 3
+    assert alone.train_minutes > 0
+    assert (alone.paired, alone.versus) == (None, "")
+    assert (gated.teachers, gated.versus, gated.paired.decisions) == (("big", "wide"), "alone", 12)
+    assert gated.paired.gain == pytest.approx(gated.test["accuracy"] - alone.test["accuracy"])
+
+
+def test_scores_are_those_of_the_kept_logits(work, recipe):
+    grid, rows = work
+    accuracies = []
+    for seed in (0, 1):
+        place = grid.student_cell(recipe.student("small"), WAYS[1], seed).place
+        held = HeldAnswers.read(place / HELD)
+        truth = grid.prepared.cache.targets[[grid.prepared.cache.position(i) for i in grid.prepared.split.test]]
+        accuracies.append(float((held.test.argmax(axis=1) == truth.argmax(axis=1)).mean()))
+        # Nothing was validated in training: the last weights stay.
+        assert json.loads((place / "metrics.json").read_text())["validation"] is None
+    assert rows[3].test["accuracy"] == pytest.approx(np.mean(accuracies))
+    assert rows[3].test_spread["accuracy"] == pytest.approx(np.std(accuracies, ddof=1))
+
+
+def test_a_second_call_trains_nothing(work, recipe):
+    grid, rows = work
+    said = []
+    again = ClassGrid(recipe, grid.run, say=said.append)
+    assert again.execute() == rows
+    assert said == []
+
+
+def test_a_cell_that_was_killed_before_its_scores_is_taken_up(work, recipe):
+    grid, rows = work
+    place = grid.student_cell(recipe.student("small"), WAYS[2], 1).place
+    weights = (place / "weights.safetensors").stat().st_mtime_ns
+    (place / RECORD).unlink()
+    again = ClassGrid(recipe, grid.run, say=lambda _: None)
+    assert [row.seeds for row in again.rows() if row.way == "confidence" and row.kind == "student"] == [(0,)]
+    assert [row.test for row in again.execute(["confidence"])] == [row.test for row in rows]
+    assert (place / "weights.safetensors").stat().st_mtime_ns == weights
+
+
+def test_other_settings_are_refused_and_only_for_what_is_asked(work, recipe):
+    grid, _ = work
+    longer = replace(recipe.student("small"), fit=replace(FIT, epochs=3))
+    changed = ClassGrid(replace(recipe, students=(longer,)), grid.run, say=lambda _: None)
+    with pytest.raises(RunError, match=r"small, alone, seed 0 trained with other settings.*remove the folder"):
+        changed.execute()
+    assert [row.name for row in changed.execute(["big"]) if row.kind != "shipped"] == ["big", "wide"]
+
+
+@pytest.mark.parametrize(
+    ("only", "expected"),
+    [
+        ((), (2, 1, 3)),
+        (("big",), (1, 0, 0)),
+        (("small",), (0, 1, 3)),
+        (("gated",), (0, 1, 1)),
+        (("wide", "small", "alone"), (1, 1, 1)),
+    ],
+)
+def test_names_choose(recipe, only, expected):
+    assert tuple(map(len, recipe.chosen(only))) == expected
+
+
+def test_unknown_names_are_refused_with_the_closest(recipe, tmp_path):
+    with pytest.raises(SettingsError, match="has no 'gatet'; did you mean gated"):
+        recipe.chosen(["gatet"])
+    with pytest.raises(SettingsError, match="no student 'smal'; did you mean small"):
+        recipe.student("smal")
+    with pytest.raises(SettingsError, match="no teacher 'bigg'; did you mean big"):
+        replace(recipe, ways=(*WAYS, Way(name="x", policy="static", teachers=("bigg",))))
+    with pytest.raises(SettingsError, match="no way of teaching 'none'"):
+        replace(recipe, baseline="none")
+    with pytest.raises(SettingsError, match="different names; repeated: gated"):
+        replace(recipe, ways=(*WAYS, WAYS[1]))
+    with pytest.raises(SettingsError, match="small: at least one seed"):
+        replace(recipe, students=(replace(recipe.students[0], seeds=()),))
+    unknown = replace(recipe, students=(replace(recipe.students[0], model="resnet9"),))
+    with pytest.raises(SettingsError, match="closest: resnet8"):
+        ClassGrid(unknown, RunFolder(tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"policy": "static"}, "policy 'static' and the teachers none"),
+        ({"teachers": ("big",)}, "policy 'none' and the teachers big"),
+        ({"policy": "statik", "teachers": ("big",)}, "did you mean static"),
+        ({"policy": "gated", "teachers": ("a", "b"), "settings": {"hard": 0.1}}, "Gated"),
+        ({"policy": "confidence", "teachers": ("a",), "settings": {"hard": 2}}, r"hard in \[0, 1\]"),
+    ],
+)
+def test_refused_ways(fields, message):
+    with pytest.raises(SettingsError, match=message):
+        Way(name="x", **fields)
+
+
+def test_rules_have_the_settings_of_the_way():
+    assert WAYS[0].rule() is None
+    assert WAYS[1].rule() == Gated()
+    assert WAYS[2].rule() == Confidence(hard=0.3)
+    uneven = Way(name="x", policy="static", teachers=("a", "b"), settings={"shares": [0.2, 0.6]})
+    assert uneven.rule() == Static((0.2, 0.6))
+
+
+def test_shipping_gives_a_package_with_its_test_scores(work, recipe, tiles, tmp_path):
+    grid, _ = work
+    manifest = ship(grid, "small", "confidence", tmp_path / "tiny")
+    assert open_package(tmp_path / "tiny").manifest == manifest
+    place = long_cell(grid, recipe.student("small"), WAYS[2]).place
+    assert json.loads((place / "metrics.json").read_text())["epochs"] == 2
+    record = json.loads((place / RECORD).read_text())
+    scores = {(score.graph, score.metric): score for score in manifest.quality}
+    assert len(scores) == 6
+    assert scores["fp32.onnx", "accuracy"].value == pytest.approx(record["test"]["accuracy"])
+    assert "6 test images (seeded split, seed 0)" in manifest.quality[0].protocol
+    assert "12 images; int8 calibrated on training images and judged on 6" in manifest.quality[0].protocol
+    assert evaluate(tmp_path / "tiny", open_dataset(tiles), precision="int8")["images"] == 24
+    shipped = [row for row in grid.rows() if row.kind == "shipped"]
+    assert [(row.precision, row.way, row.seeds, row.epochs) for row in shipped] == [
+        ("fp32", "confidence", (0,), 2),
+        ("int8", "confidence", (0,), 2),
+    ]
+    assert all(row.bytes > 0 and row.inference.images_per_second > 0 for row in shipped)
+    ship(grid, "small", "confidence", tmp_path / "tiny")
+    assert len([row for row in grid.rows() if row.kind == "shipped"]) == 2
+
+
+def test_the_long_run_may_learn_from_validation_images(recipe, run_folder, work):
+    grid = ClassGrid(replace(recipe, long_on="train+validation"), work[0].run, say=lambda _: None)
+    cell = long_cell(grid, recipe.student("small"), WAYS[0])
+    assert len(grid.learnt_from(cell.side)) == 18
+    assert not set(grid.learnt_from(cell.side)) & set(grid.prepared.split.test)
+
+
+def test_mcnemar_is_the_sum_of_binomial_tails():
+    first = np.array([True] * 9 + [False] * 2 + [True] * 5)
+    second = np.array([False] * 9 + [True] * 2 + [True] * 5)
+    found = mcnemar(first, second)
+    assert (found.better, found.worse, found.decisions) == (9, 2, 16)
+    assert found.gain == pytest.approx(first.mean() - second.mean())
+    assert found.p == pytest.approx(2 * binom.cdf(2, 11, 0.5))
+    assert mcnemar(first, first).p == 1
+    with pytest.raises(DataError, match="the same images"):
+        mcnemar(first, second[:3])
+
+
+def test_the_command(tiles, tmp_path, capsys):
+    fit = {"epochs": 1, "batch_size": 8, "precision": "fp32"}
+    record = {
+        "images": {"data": str(tiles), "shares": [0.5, 0.25, 0.25]},
+        "teachers": [{"name": "big", "model": "resnet16", "fit": fit}],
+        "students": [{"name": "small", "model": "resnet8", "fit": fit, "seeds": [0]}],
+        "ways": [{"name": "alone"}, {"name": "taught", "policy": "static", "teachers": ["big"]}],
+    }
+    path, rows = tmp_path / "recipe.yaml", tmp_path / "rows.jsonl"
+    path.write_text(yaml.safe_dump(record))
+    words = ["zoo", "grid", str(path), "--out", str(tmp_path / "run")]
+    assert main([*words, "--only", "small,alone", "--rows", str(rows)]) == 0
+    assert [row.way for row in read_grid_rows(rows)] == ["alone"]
+    assert main(words) == 0
+    assert "points, p = " in capsys.readouterr().out.splitlines()[-1]
+    assert main([*words, "--only", "tought"]) == 2
+    assert "did you mean taught" in capsys.readouterr().err
+    assert main([*words, "--ship", str(tmp_path / "package")]) == 2
+    assert "--student and the --way" in capsys.readouterr().err
+
+
+def test_damaged_rows_and_answers_are_run_errors(tmp_path):
+    (tmp_path / ROWS).write_text("{}\n")
+    with pytest.raises(RunError, match="line 1 is no row of a grid"):
+        read_grid_rows(tmp_path / ROWS)
+    (tmp_path / HELD).write_bytes(b"x")
+    with pytest.raises(RunError, match=r"remove .* and train again"):
+        HeldAnswers.read(tmp_path / HELD)

@@ -1,0 +1,168 @@
+"""Sweeps that resume, go on past failures, and keep to a stated budget."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from affine import Affine
+from torch import nn
+
+from satsqueeze.bench.energy import NoMeter
+from satsqueeze.bench.throughput import Throughput, measure_throughput
+from satsqueeze.bench.zoo_row import ZooRow, read_zoo_rows, record_zoo_row, zoo_table
+from satsqueeze.bench.zoo_sweep import ROWS, SweepSettings, ZooSweep, failures
+from satsqueeze.core.errors import ExportError, RunError, SettingsError
+from satsqueeze.core.run import RunFolder
+from satsqueeze.data.class_stage import ClassPrepareSettings, prepare_classes
+from satsqueeze.learn.class_settings import ClassFitSettings
+from satsqueeze.nets import card as cards
+
+CARD = """
+name: tiles
+task: classification
+bands: [red, green, blue]
+images: '{above}{label:[a-z]+}/{name}.tif'
+label_kind: path
+classes: [field, forest, water]
+foreground: []
+scale: 0.0001
+"""
+SIDE = 8
+FIT = ClassFitSettings(epochs=2, batch_size=8, learning_rate=0.02, precision="fp32")
+SETTINGS = SweepSettings(models=("resnet8", "resnet16"), fit=FIT, batch=4, repeats=2)
+
+
+@pytest.fixture(autouse=True)
+def _small_networks(monkeypatch):
+    """Networks of some hundred weights in place of the zoo's; resnet50 cannot be built."""
+    torch.set_num_threads(1)
+
+    def build(config):
+        if config.model == "resnet50":
+            raise ExportError("no such luck")
+        width = 8 if config.model == "resnet8" else 12
+        return nn.Sequential(
+            nn.Conv2d(config.in_channels, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            nn.AvgPool2d(4),
+            nn.Flatten(),
+            nn.Linear(4 * width, config.classes),
+        )
+
+    monkeypatch.setitem(cards.FAMILIES, "zoo", replace(cards.FAMILIES["zoo"], build=build))
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    root, generator = tmp_path_factory.mktemp("zoo"), np.random.default_rng(0)
+    data = root / "tiles"
+    profile = {"driver": "GTiff", "count": 3, "height": SIDE, "width": SIDE, "dtype": "uint16", "crs": "EPSG:32631"}
+    for value, name in enumerate(("field", "forest", "water")):
+        (data / name).mkdir(parents=True)
+        for number in range(12):
+            tile = generator.normal(1000, 150, (3, SIDE, SIDE))
+            tile[value] += 800
+            place = data / name / f"{name}_{number:02}.tif"
+            with rasterio.open(place, "w", transform=Affine(10, 0, 0, 0, -10, 0), **profile) as target:
+                target.write(tile.clip(1).astype(np.uint16))
+    (data / "dataset.yaml").write_text(CARD)
+    return prepare_classes(ClassPrepareSettings(data=str(data)), RunFolder(root / "run"))
+
+
+def sweep(prepared, folder, **changes):
+    return ZooSweep(prepared, replace(SETTINGS, **changes), folder, NoMeter("none here"))
+
+
+def test_one_row_each_that_is_kept(prepared, tmp_path):
+    seen = []
+    rows = sweep(prepared, tmp_path).run(seen.append)
+    assert [row.key for row in rows] == [("resnet8", 0), ("resnet16", 0)]
+    assert tuple(seen) == rows == read_zoo_rows(tmp_path / ROWS)
+    first = rows[0]
+    assert first.parameters == 3 * 8 * 9 + 2 * 8 + 3 * (32 + 1)
+    assert (first.size, first.epochs, first.steps, first.train_batch) == (SIDE, 2, 6, 8)
+    assert first.macs == (3 * 9 * 8) * SIDE**2 + 32 * 3
+    assert first.inference.batch == 4
+    assert first.inference.images_per_second > 0
+    assert first.fp32_bytes > 0
+    assert first.metric == "accuracy"
+    assert 0 <= first.test <= 1
+    # Nothing is trained or timed again, except for what is new.
+    again = sweep(prepared, tmp_path).run()
+    assert again == rows
+    more = sweep(prepared, tmp_path, seeds=(0, 1), models=("resnet8",)).run()
+    assert [row.key for row in more] == [("resnet8", 0), ("resnet8", 1)]
+    assert len(read_zoo_rows(tmp_path / ROWS)) == 3
+
+
+def test_a_failure_is_a_row_and_is_tried_again(prepared, tmp_path):
+    rows = sweep(prepared, tmp_path, models=("resnet50", "resnet8")).run()
+    assert [row.failure for row in rows] == ["ExportError: no such luck", ""]
+    assert failures(rows) == rows[:1]
+    table = zoo_table(rows)
+    assert "| resnet50 (seed 0) | failed: ExportError: no such luck |" in table
+    assert table.splitlines()[2].startswith("| resnet8 | ")
+    assert "not measured" in table
+
+
+def test_a_budget_in_minutes_is_decided_once(prepared, tmp_path):
+    # Speed is measured; what it comes to is written down.
+    first = sweep(prepared, tmp_path, models=("resnet8",), minutes=1e-4).run()[0]
+    record = json.loads((tmp_path / "resnet8" / "seed_0" / "budget.json").read_text())
+    steps = record["epochs"] * record["steps_per_epoch"]
+    assert first.steps == steps
+    assert 8 * steps <= max(8, 1e-4 * 60 * record["images_per_second"])
+    (tmp_path / ROWS).unlink()
+    assert sweep(prepared, tmp_path, models=("resnet8",), minutes=1e-4).run()[0].steps == steps
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"models": ("resnet9",)}, "closest: resnet8"),
+        ({"minutes": -1.0}, "minutes >= 0"),
+        ({"seeds": ()}, "needs seeds"),
+        ({"batch": 0}, "at least 1"),
+    ],
+)
+def test_refused_sweeps(changes, message):
+    with pytest.raises(SettingsError, match=message):
+        replace(SETTINGS, **changes)
+
+
+def test_rows_are_read_back_or_refused(tmp_path):
+    path = tmp_path / ROWS
+    row = ZooRow(model="a", seed=0, fingerprint="x", failure="y")
+    record_zoo_row(path, row)
+    assert record_zoo_row(path, row.model_copy(update={"failure": "z"}))[0].failure == "z"
+    assert len(read_zoo_rows(path)) == 1
+    path.write_text(path.read_text() + "{}\n")
+    with pytest.raises(RunError, match="line 2 is no row of a sweep"):
+        read_zoo_rows(path)
+
+
+def test_throughput_is_the_median():
+    class Engine:
+        name = "onnx"
+        calls = 0
+
+        def run(self, batch, *, probabilities):
+            assert batch.shape == (5, 3, 4, 4)
+            self.calls += 1
+
+    ticks = iter([0, 1, 10, 12, 20, 29])
+    engine = Engine()
+    found = measure_throughput(
+        engine, channels=3, height=4, width=4, batch=5, repeats=3, warmup=1, clock=lambda: next(ticks)
+    )
+    assert isinstance(found, Throughput)
+    assert found.images_per_second == 2.5
+    assert engine.calls == 4
+    with pytest.raises(SettingsError, match="at least 1"):
+        measure_throughput(engine, channels=3, height=4, width=4, batch=0)

@@ -1,0 +1,162 @@
+"""From tiles to a flight package by commands."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from satsqueeze.flight import open_package
+
+from .conftest import write_raster
+
+CARD = """
+name: tiles
+task: classification
+bands: [red, green, blue]
+images: '{above}{label:[a-z]+}/{name}.tif'
+label_kind: path
+classes: [field, forest, water]
+foreground: []
+scale: 0.0001
+"""
+SIDE = 16
+
+
+@pytest.fixture
+def tiles(tmp_path):
+    """Twenty tiles of each of three classes that differ in colour, and a broken one."""
+    root, generator = tmp_path / "tiles", np.random.default_rng(0)
+    for value, name in enumerate(("field", "forest", "water")):
+        for number in range(20):
+            image = generator.normal(1000, 150, (3, SIDE, SIDE))
+            image[value] += 800
+            write_raster(root / name / f"{name}_{number:02}.tif", image.clip(1).astype(np.uint16))
+    (root / "field" / "field_99.tif").write_bytes(b"broken")
+    (root / "dataset.yaml").write_text(CARD)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def _small_network(monkeypatch):
+    """A network of a few hundred weights in place of the zoo's resnet8."""
+    from dataclasses import replace
+
+    from satsqueeze.nets import card
+
+    def build(config):
+        return nn.Sequential(
+            nn.Conv2d(config.in_channels, 8, 3, padding=1, bias=False),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.AvgPool2d(8),
+            nn.Flatten(),
+            nn.Linear(32, config.classes),
+        )
+
+    monkeypatch.setitem(card.FAMILIES, "zoo", replace(card.FAMILIES["zoo"], build=build))
+
+
+FIT = ("--fit.epochs", "3", "--fit.batch_size", "8", "--fit.learning_rate", "0.02", "--fit.precision", "fp32")
+
+
+def test_train_export_evaluate(tiles, run_main, tmp_path):
+    out = tmp_path / "run"
+    train = ("zoo", "train", tiles, "--model", "resnet8", "--out", out, *FIT)
+    status, said, log = run_main(*train)
+    assert status == 0, log
+    assert "resnet8: validation score" in said
+    assert "test images" in said
+    assert "left out: tiles/field_99" in log
+    stage = json.loads((out / "stages" / "classifier.json").read_text())
+    assert stage["result"]["test"]["images"] == 9
+    assert stage["result"]["test"]["accuracy"] > 0.8
+    before = (out / "classifier" / "weights.safetensors").stat().st_mtime_ns
+    assert run_main(*train)[0] == 0
+    assert (out / "classifier" / "weights.safetensors").stat().st_mtime_ns == before
+    quick = ("--export.calibrations", "[minmax]", "--export.openvino", "off", "--accuracy_loss", "0.5")
+    status, said, log = run_main("export", out, *quick)
+    assert status == 0, log
+    model = open_package(said.strip(), threads=torch.get_num_threads())
+    assert (model.manifest.task, model.manifest.input_size) == ("classification", (SIDE, SIDE))
+    assert {score.metric for score in model.manifest.quality} == {"accuracy", "f1_macro"}
+    status, said, _ = run_main("evaluate", said.strip(), tiles, "--json")
+    record = json.loads(said)
+    assert (status, record["images"], len(record["quarantined"])) == (0, 60, 1)
+    assert record["accuracy"] > 0.8
+
+
+def test_a_shared_cache_and_a_given_split(tiles, run_main, tmp_path):
+    first, cache = tmp_path / "one", tmp_path / "cache"
+    assert run_main("zoo", "train", tiles, "--out", first, "--cache", cache, *FIT)[0] == 0
+    second = ("zoo", "train", tiles, "--out", tmp_path / "two", "--cache", cache, *FIT)
+    assert run_main(*second, "--split", first / "data" / "split.json", "--fit.seed", "1")[0] == 0
+    splits = [(tmp_path / name / "data" / "split.json").read_text() for name in ("one", "two")]
+    assert splits[0] == splits[1]
+    assert not (tmp_path / "two" / "data" / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--model", "resnet9"), "closest: resnet8"),
+        (("--split", "official"), "in no official part"),
+        (("--fit.epochs", "0"), "'epochs' must be at least 1"),
+        (("--bands", "nir"), "nir"),
+    ],
+)
+def test_mistakes_are_explained(tiles, run_main, tmp_path, words, message):
+    status, _, said = run_main("zoo", "train", tiles, "--out", tmp_path / "run", *words)
+    assert status == 2
+    assert message in said
+
+
+def test_an_empty_class_and_labels_of_pixels(tiles, folder, run_main, tmp_path):
+    for path in (tiles / "water").iterdir():
+        path.unlink()
+    status, _, said = run_main("zoo", "train", tiles, "--out", tmp_path / "run")
+    assert (status, "water have no image among 40" in said) == (2, True)
+    status, _, said = run_main("zoo", "train", folder(), "--out", tmp_path / "other")
+    assert (status, "labels of pixels, not of whole images" in said) == (2, True)
+
+
+def test_export_before_training_and_with_flags_of_masks(tiles, run_main, tmp_path):
+    out = tmp_path / "run"
+    assert run_main("zoo", "train", tiles, "--out", out, *FIT)[0] == 0
+    status, _, said = run_main("export", out, "--export.jaccard_loss", "0.1")
+    assert (status, "for a classifier use --accuracy_loss" in said) == (2, True)
+    (out / "stages" / "classifier.json").unlink()
+    status, _, said = run_main("export", out)
+    assert (status, "run 'satsqueeze zoo train DATA --out" in said) == (2, True)
+
+
+def test_start_from_a_run_with_few_labels(tiles, run_main, tmp_path):
+    first = tmp_path / "first"
+    assert run_main("zoo", "train", tiles, "--bands", "blue,green,red", "--out", first, *FIT)[0] == 0
+    out = tmp_path / "second"
+    second = ("zoo", "train", tiles, "--out", out, "--init", first, "--label_fraction", "0.25", *FIT)
+    status, _, log = run_main(*second, "--fit.freeze_epochs", "1")
+    assert status == 0, log
+    assert "bands (within 50 nm): red matched, green matched, blue matched" in " ".join(log.split())
+    assert "classes: 3 matched, 0 fresh" in log
+    start = json.loads((out / "stages" / "classifier.json").read_text())["result"]["start"]
+    assert start["bands"]["blue"]["how"] == "matched"
+    assert json.loads((out / "classifier" / "metrics.json").read_text())["settings"]["freeze_epochs"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--label_fraction", "0.03"), "without an image; ask for a share of at least"),
+        (("--label_fraction", "2"), "must lie in (0, 1], got 2"),
+        (("--init", "nowhere"), "nowhere holds no trained model"),
+        (("--fit.freeze_epochs", "1"), "start from another run (--init)"),
+    ],
+)
+def test_starts_that_cannot_be(tiles, run_main, tmp_path, words, message):
+    status, _, said = run_main("zoo", "train", tiles, "--out", tmp_path / "run", *FIT, *words)
+    assert status == 2
+    assert message in said
