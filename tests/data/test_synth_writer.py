@@ -22,6 +22,7 @@ def test_round_trip(tmp_path: Path) -> None:
         assert source.nodata == 0
         assert source.crs.to_epsg() == 32633
         assert source.res == (10.0, 10.0)
+        assert (set(source.scales), set(source.offsets)) == ({1e-4}, {-0.1})
         assert source.profile["compress"] == "deflate"
         assert float(source.tags()["SUN_ZENITH_DEG"]) == pytest.approx(scene.sun_zenith_deg, abs=1e-3)
         image_transform = source.transform

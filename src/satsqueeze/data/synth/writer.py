@@ -16,6 +16,7 @@ from satsqueeze.core.bands import SENTINEL2
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.files import replacing, write_text
 from satsqueeze.core.labels import CLOUD_CLASSES, IGNORE
+from satsqueeze.core.radiometry import Radiometry
 from satsqueeze.data.synth.biomes import BIOMES, Biome
 from satsqueeze.data.synth.noise import stream
 from satsqueeze.data.synth.scene import SceneSettings, SynthScene, generate_scene
@@ -23,6 +24,7 @@ from satsqueeze.data.synth.scene import SceneSettings, SynthScene, generate_scen
 QUANTIFICATION = 10_000
 OFFSET_DN = 1000
 """DN = reflectance * 10000 + 1000, as Sentinel-2 level 1C since processing baseline 04.00; DN 0 is nodata."""
+RADIOMETRY = Radiometry(scale=1 / QUANTIFICATION, offset=-OFFSET_DN / QUANTIFICATION, provenance="as generated")
 CRS = "EPSG:32633"
 _SPACING_M = 100_000.0
 _TILE = 256
@@ -130,8 +132,8 @@ def card_dict(settings: DatasetSettings) -> dict[str, Any]:
             {"name": band, "wavelength_nm": SENTINEL2[band].wavelength_nm, "gsd_m": settings.gsd}
             for band in settings.bands
         ],
-        "scale": 1 / QUANTIFICATION,
-        "offset": -OFFSET_DN / QUANTIFICATION,
+        "scale": RADIOMETRY.scale,
+        "offset": RADIOMETRY.offset,
         "nodata": 0,
         "classes": list(CLOUD_CLASSES),
         "ignore": IGNORE,
@@ -181,9 +183,11 @@ def _write_crop(scene: SynthScene, crop: Crop, folder: Path, east: float) -> Non
     tags = {
         "SUN_ZENITH_DEG": f"{scene.sun_zenith_deg:.3f}",
         "SUN_AZIMUTH_DEG": f"{scene.sun_azimuth_deg:.3f}",
-        "REFLECTANCE": f"DN * {1 / QUANTIFICATION:g} + {-OFFSET_DN / QUANTIFICATION:g}",
+        "REFLECTANCE": f"DN * {RADIOMETRY.scale:g} + {RADIOMETRY.offset:g}",
     }
-    _write_tiff(folder / "images" / f"{crop.name}.tif", image, scene.bands, place, nodata=0, tags=tags)
+    _write_tiff(
+        folder / "images" / f"{crop.name}.tif", image, scene.bands, place, nodata=0, tags=tags, radiometry=RADIOMETRY
+    )
     for kind, values in (("labels", scene.labels), ("landcover", scene.land_cover)):
         path = folder / kind / f"{crop.name}.tif"
         _write_tiff(path, values[None, rows, cols], (kind,), place, nodata=IGNORE, tags={})
@@ -197,6 +201,7 @@ def _write_tiff(
     *,
     nodata: int,
     tags: dict[str, str],
+    radiometry: Radiometry | None = None,
 ) -> None:
     profile = {
         "driver": "GTiff",
@@ -216,3 +221,6 @@ def _write_tiff(
         target.write(values)
         target.descriptions = names
         target.update_tags(**tags)
+        if radiometry is not None:
+            target.scales = [radiometry.scale] * target.count
+            target.offsets = [radiometry.offset] * target.count
