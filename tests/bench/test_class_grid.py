@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -215,6 +217,8 @@ def test_unknown_names_are_refused_with_the_closest(recipe, tmp_path):
     [
         ({"policy": "static"}, "policy 'static' and the teachers none"),
         ({"teachers": ("big",)}, "policy 'none' and the teachers big"),
+        ({"attention": 1.0}, "attention 1.0 and the teachers none; expected a weight >= 0, and teachers"),
+        ({"policy": "static", "teachers": ("big",), "attention": -1.0}, "attention -1.0 and the teachers big"),
         ({"policy": "statik", "teachers": ("big",)}, "did you mean static"),
         ({"policy": "gated", "teachers": ("a", "b"), "settings": {"hard": 0.1}}, "Gated"),
         ({"policy": "confidence", "teachers": ("a",), "settings": {"hard": 2}}, r"hard in \[0, 1\]"),
@@ -261,6 +265,61 @@ def test_the_long_run_may_learn_from_validation_images(recipe, run_folder, work)
     cell = long_cell(grid, recipe.student("small"), WAYS[0])
     assert len(grid.learnt_from(cell.side)) == 18
     assert not set(grid.learnt_from(cell.side)) & set(grid.prepared.split.test)
+
+
+SELF_TAUGHT = (
+    Way(name="alone"),
+    Way(name="smooth", label_smoothing=0.2),
+    Way(name="born-again", policy="static", teachers=("twin",), settings={"shares": [0.5]}),
+    Way(name="looks", policy="static", teachers=("big",), settings={"shares": [0.0]}, attention=10.0),
+)
+
+
+def test_born_again_smoothed_and_attentive_students_are_ways_like_others(recipe, tmp_path):
+    """A twin is a teacher with the student's model; attention alone is a policy that gives teachers no share."""
+    twin = TrainedNetwork(name="twin", model="resnet8", fit=FIT, seeds=(5,))
+    student = replace(recipe.student("small"), seeds=(0,))
+    whole = replace(recipe, teachers=(recipe.teacher("big"), twin), students=(student,), ways=SELF_TAUGHT)
+    said = []
+    grid = ClassGrid(whole, RunFolder(tmp_path / "run"), say=said.append)
+    rows = {row.way: row for row in grid.execute() if row.kind == "student"}
+    assert list(rows) == [way.name for way in SELF_TAUGHT]
+    assert (rows["born-again"].model, grid.recipe.teacher("twin").model) == ("resnet8", "resnet8")
+    places = {way.name: grid.student_cell(student, way, 0).place for way in SELF_TAUGHT}
+    settings = {name: json.loads((place / "metrics.json").read_text())["settings"] for name, place in places.items()}
+    assert (settings["alone"]["label_smoothing"], settings["smooth"]["label_smoothing"]) == (0.1, 0.2)
+    columns = {name: (place / "history.csv").read_text().splitlines()[0].split(",") for name, place in places.items()}
+    assert ["attention" in columns[way.name] for way in SELF_TAUGHT] == [False, False, False, True]
+    weights = {(place / "weights.safetensors").read_bytes() for place in places.values()}
+    assert len(weights) == len(SELF_TAUGHT)
+    assert "looking with big" in said
+    (maps,) = (grid.run / "attention").glob("*/attention.npy")
+    assert np.isfinite(np.load(maps)[[grid.prepared.cache.position(i) for i in grid.prepared.split.train]]).all()
+    assert ClassGrid(whole, grid.run, say=pytest.fail).execute() == grid.rows()
+
+
+def test_the_ways_of_the_documentation_are_ways():
+    page = (Path(__file__).parents[2] / "docs/classification.md").read_text(encoding="utf-8")
+    shown = [Way(**yaml.safe_load(text)) for text in re.findall(r"^\| `(\{name: .*?\})` \|", page, re.MULTILINE)]
+    assert [(way.name, way.teachers, way.attention) for way in shown] == [
+        ("smooth", (), 0.0),
+        ("born-again", ["twin"], 0.0),
+        ("looks", ["wide"], 10),
+        ("both", ["wide", "light"], 10),
+    ]
+    (twin,) = re.findall(r"`(\{name: twin.*?\}\})`", page)
+    assert yaml.safe_load(twin)["model"] == "resnet8"
+
+
+def test_attention_counts_in_the_key_only_where_it_is_on(work, recipe):
+    """Cells from before there was attention stay valid: their key is written out here."""
+    grid, _ = work
+    student = recipe.student("small")
+    cell = grid.student_cell(student, WAYS[2], 0)
+    told = ["confidence", {"hard": 0.3}, 4.0, True, False]
+    assert cell.key == ["train", "resnet8", 0.0, cell.settings.to_dict(), told]
+    looking = grid.student_cell(student, replace(WAYS[2], attention=2.0), 0)
+    assert looking.key == ["train", "resnet8", 0.0, cell.settings.to_dict(), [*told, {"attention": 2.0}]]
 
 
 def test_mcnemar_is_the_sum_of_binomial_tails():

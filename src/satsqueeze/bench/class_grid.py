@@ -31,6 +31,9 @@ from satsqueeze.core.run import RunFolder, fingerprint_of
 from satsqueeze.data.class_stage import ClassPrepared, prepare_classes
 from satsqueeze.data.splits import Split
 from satsqueeze.distill.answers import TeacherAnswers, answer
+from satsqueeze.distill.attention import AttentionTransfer
+from satsqueeze.distill.attention_layer import feature_layer
+from satsqueeze.distill.attention_maps import ask_maps
 from satsqueeze.distill.calibration import calibrate_teachers
 from satsqueeze.distill.class_objective import ClassDistillation
 from satsqueeze.distill.class_teachers import ClassModelTeacher
@@ -39,7 +42,7 @@ from satsqueeze.learn.fit_classifier import fit_classifier
 from satsqueeze.nets.card import ModelCard, Task
 from satsqueeze.nets.classifier import ClassifierConfig
 from satsqueeze.nets.cost import Cost, cost
-from satsqueeze.nets.model import build_model, load_model
+from satsqueeze.nets.model import SegmentationModel, build_model, load_model
 from satsqueeze.nets.zoo import zoo_card
 
 ROWS, SHIPPED = "grid.jsonl", "shipped.jsonl"
@@ -133,6 +136,7 @@ class ClassGrid:
         model = build_model(self.card(cell.network), seed=cell.seed)
         # Only the loss on labels reads the smoothing from the settings; distillation has it in its objective.
         objective, answers = self._taught(cell) if cell.way.teachers else (None, None)
+        guide = self._guide(cell, model) if cell.way.attention else None
         result = fit_classifier(
             model,
             self.prepared.cache,
@@ -141,6 +145,7 @@ class ClassGrid:
             cell.place,
             objective=objective,
             answers=answers,
+            guide=guide,
         )
         held = HeldAnswers.of(model, self.prepared)
         held.write(cell.place / HELD)
@@ -249,16 +254,27 @@ class ClassGrid:
     def _answers(self, names: tuple[str, ...]) -> TeacherAnswers:
         """Of the teachers, which are trained where they are not, about training and validation images."""
         if names not in self._asked:
-            split, teachers = self.prepared.split, []
-            for teacher in map(self.recipe.teacher, names):
-                cells = self.teacher_cells(teacher)
-                for cell in cells:
-                    self.train(cell)
-                teachers.append(ClassModelTeacher(teacher.name, [load_model(cell.place) for cell in cells]))
+            split, teachers = self.prepared.split, [self._teacher(name) for name in names]
             self.say(f"asking {', '.join(names)}")
             ids = (*split.train, *split.validation)
             self._asked[names] = answer(teachers, self.prepared.cache, ids, self.run / "answers")
         return self._asked[names]
+
+    def _guide(self, cell: Cell, model: SegmentationModel) -> AttentionTransfer:
+        """What the student's features follow: the attention of its teachers, in the images that it learns from."""
+        names = cell.way.teachers
+        self.say(f"looking with {', '.join(names)}")
+        teachers, ids = [self._teacher(name) for name in names], self.learnt_from(cell.side)
+        maps = ask_maps(teachers, self.prepared.cache, ids, self.run / "attention")
+        layer = feature_layer(model).name
+        return AttentionTransfer(weight=cell.way.attention, layer=layer, maps=maps, teachers=maps.described)
+
+    def _teacher(self, name: str) -> ClassModelTeacher:
+        """As trained, now or before."""
+        cells = self.teacher_cells(self.recipe.teacher(name))
+        for cell in cells:
+            self.train(cell)
+        return ClassModelTeacher(name, [load_model(cell.place) for cell in cells])
 
     def _fingerprint(self, cell: Cell) -> str:
         """Of all that the scores depend on."""

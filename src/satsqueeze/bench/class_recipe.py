@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -69,6 +70,8 @@ class Way:
     """Divide each teacher's logits by the temperature that suits the validation images."""
     pooled: bool = False
     """Teach every view of an image with the mean of the teacher's answers about its eight views."""
+    attention: float = 0.0
+    """Weight of the distance between the attention maps of student and teachers; 0 = off."""
 
     def __post_init__(self) -> None:
         if (self.policy == ALONE) != (not self.teachers):
@@ -76,6 +79,11 @@ class Way:
                 f"the way {self.name!r} has policy {self.policy!r} and the teachers "
                 f"{', '.join(self.teachers) or 'none'}; expected policy 'none' without teachers, or a policy with at "
                 "least one"
+            )
+        if not 0 <= self.attention < math.inf or (self.attention and not self.teachers):
+            raise SettingsError(
+                f"the way {self.name!r} has attention {self.attention} and the teachers "
+                f"{', '.join(self.teachers) or 'none'}; expected a weight >= 0, and teachers where it is not 0"
             )
         self.rule()
 

@@ -50,6 +50,9 @@ class Cell:
         """What its scores depend on, but for the data and the teachers; names do not count."""
         way, network = self.way, self.network
         told = [way.policy, way.settings, way.temperature, way.calibrated, way.pooled] if way.teachers else []
+        if way.attention:
+            # Only where it is on, so that cells from before it was there stay valid.
+            told = [*told, {"attention": way.attention}]
         return [self.side, network.model, network.dropout, self.settings.to_dict(), told]
 
     @property

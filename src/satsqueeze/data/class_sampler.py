@@ -24,6 +24,14 @@ class Answers(Protocol):
         ...
 
 
+class Maps(Protocol):
+    """Cached attention maps of teachers, for every view of every image."""
+
+    def rows(self, positions: NDArray[np.int64], views: NDArray[np.int64]) -> tuple[NDArray[np.float32], ...]:
+        """Of each teacher, float32 maps (N, h, w) for cache positions (N,) in views (N,)."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImageBatch:
     """N whole images."""
@@ -38,6 +46,8 @@ class ImageBatch:
     """(N,) places in the cache's entries."""
     views: NDArray[np.int64]
     """(N,) how each image is laid; see :mod:`satsqueeze.data.dihedral`."""
+    maps: tuple[NDArray[np.float32], ...] = ()
+    """Attention maps (N, h, w) of each teacher."""
 
 
 class ClassSampler:
@@ -54,6 +64,7 @@ class ClassSampler:
         views: whether each image is laid in one of its 8 views at random (4 where it is not square); else always as it
             is.
         answers: teachers' logits to deal alongside.
+        maps: teachers' attention maps to deal alongside.
 
     Raises:
         SettingsError: no images, a batch size below 1, or a negative seed.
@@ -70,6 +81,7 @@ class ClassSampler:
         seed: int,
         views: bool = True,
         answers: Answers | None = None,
+        maps: Maps | None = None,
     ) -> None:
         if not ids or batch_size < 1 or seed < 0:
             raise SettingsError(
@@ -80,7 +92,7 @@ class ClassSampler:
         self._positions = np.array([cache.position(item_id) for item_id in ids], np.int64)
         height, width = cache.stack.shape[2:]
         self._views = (VIEWS if height == width else VIEWS // 2) if views else 1
-        self._answers = answers
+        self._answers, self._maps = answers, maps
 
     def __len__(self) -> int:
         return len(self._positions)
@@ -99,6 +111,7 @@ class ClassSampler:
             answers=None if self._answers is None else self._answers.rows(positions, views),
             positions=positions,
             views=views,
+            maps=() if self._maps is None else self._maps.rows(positions, views),
         )
 
     def dealt(self, step: int) -> NDArray[np.int64]:

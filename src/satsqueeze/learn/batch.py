@@ -32,3 +32,5 @@ class ClassBatch(NamedTuple):
     """Float32 logits of teachers (N, T, K); None without any."""
     step: int
     """Global number of the step that these images belong to."""
+    maps: tuple[Tensor, ...] = ()
+    """Float32 attention maps (N, h, w) of each teacher; none without any."""

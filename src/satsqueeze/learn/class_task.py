@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from torch import Tensor
 from torch.optim.optimizer import Optimizer
 from typing_extensions import override
@@ -12,6 +14,7 @@ from satsqueeze.learn.class_augment import ClassAugmenter
 from satsqueeze.learn.class_losses import ClassObjective
 from satsqueeze.learn.class_settings import ClassFitSettings
 from satsqueeze.learn.freeze import HeldBody
+from satsqueeze.learn.guide import Guide, Tap
 from satsqueeze.learn.schedule import build_optimiser, decayed_apart
 from satsqueeze.learn.task import TrainingTask
 from satsqueeze.nets.model import SegmentationModel
@@ -25,6 +28,10 @@ class ClassTask(TrainingTask[ClassBatch]):
         objective: what to minimise.
         settings: see there.
         held: names of what is frozen in the first epochs, as in the model's state dict.
+        guide: what the features of a layer follow besides.
+
+    Raises:
+        SettingsError: the model has no such layer.
     """
 
     def __init__(
@@ -34,6 +41,7 @@ class ClassTask(TrainingTask[ClassBatch]):
         settings: ClassFitSettings,
         *,
         held: frozenset[str] = frozenset(),
+        guide: Guide | None = None,
     ) -> None:
         super().__init__(model, settings)
         self.objective = objective
@@ -41,6 +49,7 @@ class ClassTask(TrainingTask[ClassBatch]):
         self._momentum = settings.momentum
         self._body = HeldBody(model, held)
         self._freeze_steps = settings.freeze_epochs * settings.steps_per_epoch
+        self._guide, self._tap = guide, None if guide is None else Tap(model, guide.layer)
 
     @override
     def augmented(self, batch: ClassBatch) -> ClassBatch:
@@ -61,11 +70,21 @@ class ClassTask(TrainingTask[ClassBatch]):
             self._body.hold(False)
 
     @override
+    def training_step(self, batch: ClassBatch, batch_idx: int) -> Tensor:
+        """Loss of a batch, with an ear to the guide's layer."""
+        with self._tap or nullcontext():
+            return super().training_step(batch, batch_idx)
+
+    @override
     def losses(self, output: Tensor | list[Tensor], batch: ClassBatch) -> dict[str, Tensor]:
-        """The objective's."""
+        """The objective's, and ``attention`` where there is a guide."""
         if isinstance(output, list):
             raise TrainError("a classifier gives one set of logits, got a list; train it as a segmentation network")
-        return self.objective(output, batch.targets, batch.answers)
+        found = self.objective(output, batch.targets, batch.answers)
+        if self._guide is None or self._tap is None:
+            return found
+        guided = self._guide(self._tap.output, batch.maps)
+        return found | {"loss": found["loss"] + guided, "attention": guided.detach()}
 
     @override
     def built_optimiser(self) -> Optimizer:

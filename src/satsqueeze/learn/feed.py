@@ -105,6 +105,7 @@ def whole_images(sampler: ImageSource, channels: list[int] | None = None) -> Cal
             targets=torch.from_numpy(batch.targets),
             answers=None if batch.answers is None else torch.from_numpy(batch.answers),
             step=step,
+            maps=tuple(map(torch.from_numpy, batch.maps)),
         )
 
     return deal

@@ -16,6 +16,7 @@ from satsqueeze.learn.class_task import ClassTask
 from satsqueeze.learn.classify import score_classes
 from satsqueeze.learn.evaluate import channels
 from satsqueeze.learn.feed import whole_images
+from satsqueeze.learn.guide import Guide
 from satsqueeze.learn.job import Job
 from satsqueeze.learn.training import Cut, FitResult, described, train
 from satsqueeze.nets.classifier import ClassifierConfig
@@ -52,6 +53,7 @@ def fit_classifier(
     objective: ClassObjective | None = None,
     answers: Answers | None = None,
     origin: TransferReport | None = None,
+    guide: Guide | None = None,
 ) -> FitResult:
     """Train a classifier and keep its best weights; resumes and repeats as :func:`satsqueeze.learn.fit.fit` does.
 
@@ -67,10 +69,11 @@ def fit_classifier(
         objective: what to minimise; by default cross-entropy, binary with several labels, with label smoothing.
         answers: teachers' logits for the objective.
         origin: where the model's weights come from, which tells what ``freeze_epochs`` freezes.
+        guide: what the features of one of the model's layers follow besides.
 
     Raises:
         SettingsError: the model is for another task, or has other classes than the cache; or something is to be frozen
-            that comes from nowhere.
+            that comes from nowhere; or a guide along with mixup or a compiled network.
         SplitError: no image to train on.
         GridError: the images differ in size, or have another one than the network takes.
         BandError: the model needs a band that the cache lacks.
@@ -86,6 +89,11 @@ def fit_classifier(
             f"freeze_epochs is {settings.freeze_epochs}, but no weights were taken over that could be kept; start from "
             "another run (--init), or set it to 0"
         )
+    if guide is not None and (settings.augment.mixup or settings.compile):
+        raise SettingsError(
+            "a layer of the network is guided by maps of single images; set mixup to 0 and compile to false, or train "
+            "without attention"
+        )
     settings = settings.for_images(len(split.train))
     chosen = objective or LabelLoss(multi_label=cache.task == "multi-label", smoothing=settings.label_smoothing)
     job = ClassJob(
@@ -95,6 +103,7 @@ def fit_classifier(
         settings=settings,
         folder=Path(folder),
         targets=f"{described(chosen)}, {'labels only' if answers is None else described(answers)}"
+        + ("" if guide is None else f", {described(guide)}")
         + ("" if origin is None else f", started from {origin.source} within {origin.tolerance_nm:g} nm"),
     )
 
@@ -106,9 +115,10 @@ def fit_classifier(
             seed=settings.seed,
             views=settings.augment.views,
             answers=answers,
+            maps=guide,
         )
         held: frozenset[str] = frozenset() if origin is None else origin.held
-        return ClassTask(model, chosen, settings, held=held), whole_images(sampler, channels(model, cache))
+        return ClassTask(model, chosen, settings, held=held, guide=guide), whole_images(sampler, channels(model, cache))
 
     return train(job, start)
 
