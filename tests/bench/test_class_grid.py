@@ -21,7 +21,7 @@ from satsqueeze.bench.class_recipe import ClassRecipe, StudentNetwork, TrainedNe
 from satsqueeze.bench.class_ship import long_cell, ship
 from satsqueeze.bench.evaluate import evaluate
 from satsqueeze.bench.grid_cell import HELD, RECORD
-from satsqueeze.bench.grid_row import read_grid_rows
+from satsqueeze.bench.grid_row import read_grid_rows, record_grid_rows
 from satsqueeze.bench.held import HeldAnswers
 from satsqueeze.bench.paired import mcnemar
 from satsqueeze.cli.main import main
@@ -353,6 +353,18 @@ def test_the_command(tiles, tmp_path, capsys):
     assert "did you mean taught" in capsys.readouterr().err
     assert main([*words, "--ship", str(tmp_path / "package")]) == 2
     assert "--student and the --way" in capsys.readouterr().err
+
+
+def test_rows_of_other_networks_and_ways_stay_in_the_file(work, tmp_path):
+    _, rows = work
+    one, taught, path = rows[2], rows[3], tmp_path / "rows.jsonl"
+    other = one.model_copy(update={"name": "other"})
+    shipped = [one.model_copy(update={"kind": "shipped", "graph": graph}) for graph in ("fp32.onnx", "int8.onnx")]
+    record_grid_rows(path, [one, other, *shipped])
+    better = one.model_copy(update={"epochs": 99})
+    again = taught.model_copy(update={"kind": "shipped", "graph": "fp32.onnx"})
+    record_grid_rows(path, [better, again])
+    assert read_grid_rows(path) == (other, better, again)
 
 
 def test_damaged_rows_and_answers_are_run_errors(tmp_path):

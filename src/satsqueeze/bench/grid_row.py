@@ -67,6 +67,11 @@ class GridRow(pydantic.BaseModel):
     machine: Machine | None = None
     """Where inference was timed."""
 
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """What it is the row of: rows of one place are about the same trainings."""
+        return self.kind, self.name, "" if self.kind == "shipped" else self.way
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; undefined figures are None."""
         record: dict[str, Any] = json.loads(self.model_dump_json())
@@ -116,6 +121,18 @@ def read_grid_rows(path: Path) -> tuple[GridRow, ...]:
         except pydantic.ValidationError as error:
             raise RunError(f"{path}, line {number} is no row of a grid: {error}. Remove the file, run again") from error
     return tuple(rows)
+
+
+def record_grid_rows(path: Path, rows: Sequence[GridRow]) -> None:
+    """Put rows into a file, in place of those of the same networks and ways; what else stands there stays.
+
+    One row of a network as it ships replaces all others of that network as it ships, however it was taught.
+
+    Raises:
+        RunError: see :func:`read_grid_rows`.
+    """
+    written = {row.place for row in rows}
+    write_grid_rows(path, [*(row for row in read_grid_rows(path) if row.place not in written), *rows])
 
 
 def write_grid_rows(path: Path, rows: Sequence[GridRow]) -> None:

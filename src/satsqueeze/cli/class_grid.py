@@ -7,7 +7,7 @@ from pathlib import Path
 from satsqueeze.bench.class_grid import ClassGrid
 from satsqueeze.bench.class_recipe import ClassRecipe
 from satsqueeze.bench.class_ship import ship as ship_package
-from satsqueeze.bench.grid_row import GridRow, write_grid_rows
+from satsqueeze.bench.grid_row import GridRow, record_grid_rows
 from satsqueeze.cli.flags import read_settings
 from satsqueeze.cli.stage import console
 from satsqueeze.core.errors import SettingsError
@@ -34,7 +34,8 @@ def grid(
         recipe: YAML file with the data, the teachers, the students and the ways of teaching.
         out: run folder; created if absent.
         only: names of teachers, students or ways to train and score now; by default all.
-        rows: JSON-lines file for the result, besides the one in the run folder.
+        rows: JSON-lines file for the result, besides the one in the run folder; rows of other networks and ways in it
+            stay.
         ship: instead, train the long run of one student in one way and write it as a flight package to this folder.
         student: name of the student to ship.
         way: name of the way of teaching to ship.
@@ -46,7 +47,7 @@ def grid(
         ship_package(work, student, way, ship)
     found = work.rows() if ship is not None else work.execute(only or ())
     if rows is not None:
-        write_grid_rows(rows, found)
+        record_grid_rows(rows, found)
     print("\n".join([_HEAD, *map(_line, found)]))
     if ship is not None:
         print(f"shipped {ship}")
