@@ -6,7 +6,7 @@ from pathlib import Path
 
 from satsqueeze.bench.crossval import Crossval
 from satsqueeze.bench.recipe import Recipe
-from satsqueeze.bench.row import write_rows
+from satsqueeze.bench.row import record_row
 from satsqueeze.cli.flags import read_settings
 from satsqueeze.core.run import RunFolder
 
@@ -26,14 +26,15 @@ def crossval(
         recipe: YAML file with the data, the folds and the networks.
         out: run folder; created if absent.
         only: names of the networks to train and score now; by default all.
-        rows: JSON-lines file for the result, besides the one in the run folder.
+        rows: JSON-lines file for the result, besides the one in the run folder; rows of other networks in it stay.
         ship: also train a student on all scenes and write it as a flight package to this folder.
         student: name of the student to ship.
     """
     work = Crossval(read_settings(Recipe, recipe), RunFolder(out))
     found_rows = work.execute(only or ())
     if rows is not None:
-        write_rows(rows, found_rows)
+        for row in found_rows:
+            record_row(rows, row)
     for row in found_rows:
         found = row.scores[0]
         spread = "" if found.spread is None else f" +- {found.spread:.3f}"
