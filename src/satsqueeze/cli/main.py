@@ -50,6 +50,8 @@ COMMANDS = (
     Command(("zoo", "list"), "zoo", "list_models", "the classifiers with what they cost"),
     Command(("zoo", "train"), "zoo_train", "train", "train a classifier on labels of whole images; resumable"),
     Command(("zoo", "bench"), "zoo_bench", "bench", "train and time many classifiers under one budget; resumable"),
+    Command(("zoo", "scale"), "zoo_scale", "scale", "search the factors of compound scaling; resumable"),
+    Command(("zoo", "plot"), "zoo_plot", "plot", "draw score against cost of the rows of a bench"),
     Command(("zoo", "show"), "zoo", "show", "one classifier: how it is built, what it takes and costs"),
     Command(("zoo", "grid"), "class_grid", "grid", "compare ways of teaching over students and seeds; resumable"),
     Command(("zoo", "transfer"), "transfer", "transfer", "start from another data set, with few labels; resumable"),

@@ -16,6 +16,7 @@ from satsqueeze.nets.classifier import ClassifierConfig
 from satsqueeze.nets.encoder_unet import EncoderUNet, EncoderUNetConfig
 from satsqueeze.nets.unet import UNet
 from satsqueeze.nets.unet_config import UNetConfig
+from satsqueeze.nets.zoo.scaling_config import SCALED_FAMILY, ScaledConfig, build_scaled
 
 NetConfig = UNetConfig | SmpUNetConfig | ClassifierConfig | EncoderUNetConfig
 Normalisation = Literal["dataset", "image"]
@@ -39,6 +40,7 @@ FAMILIES: dict[str, Family] = {
     "smp-unet-resnet34": Family(config=SmpUNetConfig, build=SmpUNet),
     "encoder-unet": Family(config=EncoderUNetConfig, build=EncoderUNet),
     classifier.FAMILY: Family(config=ClassifierConfig, build=classifier.build, tasks=("classification", "multi-label")),
+    SCALED_FAMILY: Family(config=ScaledConfig, build=build_scaled, tasks=("classification", "multi-label")),
 }
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from satsqueeze.nets.classifier import ClassifierConfig
 from satsqueeze.nets.zoo.net import ResizeTo
-from satsqueeze.nets.zoo.scaling import SCALING
+from satsqueeze.nets.zoo.scaling import SCALING, CompoundScaling
 from satsqueeze.nets.zoo.small_resnet import SmallResNet
 from satsqueeze.nets.zoo.texture_net import TextureNet
 
@@ -38,9 +38,11 @@ def _wide(config: ClassifierConfig, *, widths: tuple[int, ...], blocks: tuple[in
     )
 
 
-def _scaled_wide(config: ClassifierConfig, *, phi: int, **parts: Any) -> nn.Module:
-    net = _wide(config, widths=SCALING.widths(phi), blocks=SCALING.blocks(phi), **parts)
-    return nn.Sequential(ResizeTo(SCALING.side(config.size, phi)), net) if phi else net
+def _scaled_wide(
+    config: ClassifierConfig, *, phi: float, scaling: CompoundScaling = SCALING, **parts: Any
+) -> nn.Module:
+    net = _wide(config, widths=scaling.widths(phi), blocks=scaling.blocks(phi), **parts)
+    return nn.Sequential(ResizeTo(scaling.side(config.size, phi)), net) if phi else net
 
 
 def _of_timm(function: str) -> Builder:

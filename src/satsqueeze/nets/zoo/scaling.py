@@ -8,6 +8,7 @@ added one by one, and every rounding keeps the order: a larger phi never gives a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from satsqueeze.core.errors import SettingsError
@@ -44,6 +45,20 @@ class CompoundScaling:
         """By what one step multiplies the multiply-accumulates, but for rounding."""
         return self.depth * self.width**2 * self.resolution**2
 
+    def at_cost(self, cost: float) -> CompoundScaling:
+        """The same rule in steps of another cost: more or fewer of them lead to the same networks.
+
+        Args:
+            cost: of the new step, at least 1.
+
+        Raises:
+            SettingsError: a cost below 1, or a rule that changes nothing.
+        """
+        if not cost >= 1 or self.cost == 1:
+            raise SettingsError(f"steps need a cost of at least 1 and a rule that costs more than nothing; got {cost}")
+        share = math.log(cost) / math.log(self.cost)
+        return CompoundScaling(depth=self.depth**share, width=self.width**share, resolution=self.resolution**share)
+
     def blocks(self, phi: float) -> tuple[int, int, int]:
         """Blocks of the three groups: spread evenly, one more in the middle one, then in the first.
 
@@ -69,7 +84,7 @@ class CompoundScaling:
 SCALING = CompoundScaling(depth=1.12, width=1.12, resolution=1.035)
 """From B0 to B7. Depth and width grow alike, the resolution slowly, since enlarging shows nothing that the image has
 not. Each step costs 1.5 times the one before, where EfficientNet's cost double: at B7 17 times B0 instead of 128, so
-that all of them can be trained under one budget. Chosen by hand, to be fitted by a search."""
+that all of them can be trained under one budget. Chosen by hand; ``satsqueeze zoo scale`` tries others of this cost."""
 
 
 def _nearest(value: float) -> int:

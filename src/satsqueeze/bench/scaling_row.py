@@ -1,0 +1,117 @@
+"""One line per trial of a scaling rule: what was tried, what it costs, how well it does on validation images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydantic
+
+from satsqueeze.core.errors import RunError
+from satsqueeze.core.files import write_text
+from satsqueeze.nets.zoo.scaling import CompoundScaling
+
+
+class ScalingRow(pydantic.BaseModel):
+    """One training; None means that it failed."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
+
+    depth: float
+    """alpha."""
+    width: float
+    """beta."""
+    resolution: float
+    """gamma."""
+    seed: int
+    fingerprint: str
+    """Hash of data, split, network and settings; a rerun with the same one is skipped."""
+    failure: str = ""
+    blocks: tuple[int, ...] = ()
+    """Of each group."""
+    widths: tuple[int, ...] = ()
+    """Channels of each group."""
+    side: int | None = None
+    """Pixels at which the network works."""
+    parameters: int | None = None
+    macs: int | None = None
+    """Multiply-accumulates for one image of ``size``, after all rounding."""
+    size: int | None = None
+    """Height and width of the images, in pixels."""
+    metric: str = ""
+    """Of the score: ``accuracy`` or ``mean_average_precision``."""
+    validation: float | None = None
+    """Score of the last weights on images that were not trained on."""
+    epochs: int | None = None
+    images: int | None = None
+    """Images that training saw, each as often as it was seen."""
+    train_minutes: float | None = None
+
+    @property
+    def scaling(self) -> CompoundScaling:
+        """The rule that was tried."""
+        return CompoundScaling(depth=self.depth, width=self.width, resolution=self.resolution)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        record: dict[str, Any] = json.loads(self.model_dump_json())
+        return record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranked:
+    """A rule with its mean score over seeds."""
+
+    scaling: CompoundScaling
+    score: float
+    spread: float | None
+    """Standard deviation over seeds (n - 1); None for one."""
+    seeds: int
+    row: ScalingRow
+    """Of its first seed."""
+
+
+def ranked(rows: Sequence[ScalingRow]) -> tuple[Ranked, ...]:
+    """Rules by their mean validation score, the best first; of equals, the cheaper one. Failures are left out."""
+    groups: dict[CompoundScaling, list[ScalingRow]] = {}
+    for row in rows:
+        if row.validation is not None:
+            groups.setdefault(row.scaling, []).append(row)
+    found = []
+    for scaling, members in groups.items():
+        scores = [row.validation or 0.0 for row in members]
+        spread = float(np.std(scores, ddof=1)) if len(scores) > 1 else None
+        found.append(
+            Ranked(scaling=scaling, score=float(np.mean(scores)), spread=spread, seeds=len(scores), row=members[0])
+        )
+    return tuple(sorted(found, key=lambda one: (-one.score, one.row.macs or 0)))
+
+
+def read_scaling_rows(path: Path) -> tuple[ScalingRow, ...]:
+    """Rows of a JSON-lines file, in order; none where there is no file yet.
+
+    Raises:
+        RunError: a line that is not a row; the message gives its number.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return ()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} cannot be read ({error}); remove it and run the search again") from error
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(ScalingRow.model_validate_json(line))
+        except pydantic.ValidationError as error:
+            raise RunError(f"{path}, line {number} is no trial of a rule: {error}. Remove it, run again") from error
+    return tuple(rows)
+
+
+def write_scaling_rows(path: Path, rows: Sequence[ScalingRow]) -> None:
+    """Write rows as JSON lines, whole or not at all."""
+    write_text(path, "".join(json.dumps(row.to_dict(), sort_keys=True, allow_nan=False) + "\n" for row in rows))

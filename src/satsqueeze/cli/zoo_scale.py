@@ -1,0 +1,79 @@
+"""``satsqueeze zoo scale``: a small search for the factors of compound scaling."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from satsqueeze.bench.scaling_row import Ranked, ScalingRow, ranked
+from satsqueeze.bench.scaling_search import ScalingSearch
+from satsqueeze.bench.scaling_settings import ScalingSettings
+from satsqueeze.cli.progress import progress
+from satsqueeze.cli.stage import console
+from satsqueeze.core.run import RunFolder
+from satsqueeze.data.class_stage import ClassPrepareSettings, prepare_classes
+from satsqueeze.nets.zoo.scaling import SCALING, CompoundScaling
+
+_HEAD = (
+    f"{'depth':>6} {'width':>6} {'side':>6}  {'blocks':<9} {'channels':<12} {'px':>3} {'parameters':>10} {'MACs':>8} "
+    f"{'validation':>16} {'seeds':>5}"
+)
+
+
+def scale(  # noqa: PLR0917 - all but the data set are flags
+    data: str,
+    out: Path = Path("runs/scale"),
+    card: str | None = None,
+    bands: list[str] | None = None,
+    split: str = "seeded",
+    cache: Path | None = None,
+    search: ScalingSettings = ScalingSettings(),  # noqa: B008 - frozen, and shown as the default
+) -> int:
+    """Search how a growing cost is best shared among depth, width and resolution of WRN-ECA; resumable.
+
+    Args:
+        data: folder, zip file or YAML list of sources.
+        out: run folder; rows stand in scaling.jsonl.
+        card: name of the dataset card, where the folder has no dataset.yaml.
+        bands: common names in channel order; by default all that the sources share.
+        split: seeded (stratified by class), official (as the paths of the data set tell), a file with a split, or a
+            folder of lists of names (train.csv, val.csv, test.csv). Validation images decide, test images are not used.
+        cache: folder to pack the images to, shared by several runs; by default within the run.
+        search: what to try, and the budget of each trial.
+    """
+    run = RunFolder(out)
+    prepare = ClassPrepareSettings(
+        data=data, card=card, bands=tuple(bands or ()), split=split, cache="" if cache is None else str(cache)
+    )
+    with progress("packing") as advance:
+        prepared = prepare_classes(prepare, run, advance)
+    rows = ScalingSearch(prepared, search, run.path).run(_report)
+    found = ranked(rows)
+    print("\n".join([_HEAD, *map(_line, found)]))
+    if found:
+        print(f"the best rule at {SCALING.cost:.3g} times the cost per step: {_rule(found[0].scaling)}")
+        print(f"the shipped rule:                            {_rule(SCALING)}")
+    failed = [row for row in rows if row.failure]
+    for row in failed:
+        print(f"failed: {row.scaling} (seed {row.seed}): {row.failure}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _report(row: ScalingRow) -> None:
+    score = row.failure or ("done" if row.validation is None else f"{row.validation:.4f}")
+    console.print(f"blocks {row.blocks}, channels {row.widths}, {row.side} px, seed {row.seed}: {score}", markup=False)
+
+
+def _line(one: Ranked) -> str:
+    row, rule = one.row, one.scaling
+    blocks, channels = ("-".join(map(str, values)) for values in (row.blocks, row.widths))
+    score = f"{one.score:.4f}" + ("" if one.spread is None else f" +- {one.spread:.4f}")
+    return (
+        f"{rule.depth:>6.3f} {rule.width:>6.3f} {rule.resolution:>6.3f}  {blocks:<9} {channels:<12} {row.side:>3} "
+        f"{row.parameters:>10,} {(row.macs or 0) / 1e6:>6.1f} M {score:>16} {one.seeds:>5}"
+    )
+
+
+def _rule(scaling: CompoundScaling) -> str:
+    step = scaling.at_cost(SCALING.cost)
+    return f"depth {step.depth:.3f}, width {step.width:.3f}, resolution {step.resolution:.3f}"

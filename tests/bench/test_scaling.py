@@ -1,0 +1,225 @@
+"""The search for a rule of compound scaling on generated tiles, and the plot of score against cost."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from affine import Affine
+from PIL import Image
+
+from satsqueeze.bench import scaling_search as module
+from satsqueeze.bench import scaling_trials
+from satsqueeze.bench.scaling_plot import plot_scores, series_of
+from satsqueeze.bench.scaling_row import ScalingRow, ranked, read_scaling_rows, write_scaling_rows
+from satsqueeze.bench.scaling_search import ROWS, ScalingSearch
+from satsqueeze.bench.scaling_settings import ScalingSettings
+from satsqueeze.bench.scaling_trials import TOLERANCE, counted_macs, trials
+from satsqueeze.bench.zoo_row import ZooRow, record_zoo_row
+from satsqueeze.cli.main import main
+from satsqueeze.core.errors import RunError, SettingsError, SplitError, TrainError
+from satsqueeze.core.run import RunFolder
+from satsqueeze.data.class_stage import ClassPrepareSettings, prepare_classes
+from satsqueeze.learn.class_settings import ClassFitSettings
+from satsqueeze.nets.zoo.scaling import SCALING, CompoundScaling
+from satsqueeze.nets.zoo.scaling_config import ScaledConfig
+
+CARD = """
+name: tiles
+task: classification
+bands: [red, green, blue]
+images: '{above}{label:[a-z]+}/{name}.tif'
+label_kind: path
+classes: [field, forest, water]
+foreground: []
+scale: 0.0001
+"""
+SIDE = 16
+FIT = ClassFitSettings(epochs=1, batch_size=8, learning_rate=0.02, precision="fp32", keep="last", progress=False)
+SETTINGS = ScalingSettings(depths=(1.0,), resolutions=(1.0, 1.25), fit=FIT)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def tiles(tmp_path_factory):
+    data, generator = tmp_path_factory.mktemp("scaling") / "tiles", np.random.default_rng(0)
+    profile = {"driver": "GTiff", "count": 3, "height": SIDE, "width": SIDE, "dtype": "uint16", "crs": "EPSG:32631"}
+    for value, name in enumerate(("field", "forest", "water")):
+        (data / name).mkdir(parents=True)
+        for number in range(8):
+            tile = generator.normal(1000, 150, (3, SIDE, SIDE))
+            tile[value] += 800
+            place = data / name / f"{name}_{number:02}.tif"
+            with rasterio.open(place, "w", transform=Affine(10, 0, 0, 0, -10, 0), **profile) as target:
+                target.write(tile.clip(1).astype(np.uint16))
+    (data / "dataset.yaml").write_text(CARD)
+    return data
+
+
+@pytest.fixture(scope="module")
+def prepared(tiles):
+    return prepare_classes(ClassPrepareSettings(data=str(tiles)), RunFolder(tiles.parent / "run"))
+
+
+def test_trials_cost_the_same_and_the_shipped_rule_comes_first(monkeypatch):
+    config = ScaledConfig(in_channels=3, classes=10, size=64, scaling=SCALING)
+    found = trials(ScalingSettings(depths=(1.0, 5 / 3), resolutions=(1.0, 1.375)), config)
+    base = counted_macs(replace(config, phi=0))
+    shipped = SCALING.at_cost(2)
+    # Five thirds of the blocks at 1.375 times the side cost more than twice as much at B0's width already.
+    pairs = [(shipped.depth, shipped.resolution), (1, 1), (1, 1.375), (5 / 3, 1)]
+    assert [(rule.depth, rule.resolution) for rule in found] == pairs
+    for rule in found:
+        assert counted_macs(replace(config, scaling=rule)) == pytest.approx(2 * base, rel=TOLERANCE)
+        assert rule.width >= 1
+    monkeypatch.setattr(scaling_trials, "TOLERANCE", 1e-6)
+    with pytest.raises(SettingsError, match=r"no depth in \(1.0,\) .* costs 2.0 times .*higher cost"):
+        trials(SETTINGS, replace(config, size=16))
+
+
+def test_a_search_is_resumed_and_never_looks_at_test_images(prepared, tmp_path, monkeypatch):
+    blind = replace(prepared, split=replace(prepared.split, test=()))
+    seen = []
+    rows = ScalingSearch(blind, SETTINGS, tmp_path).run(seen.append)
+    assert tuple(seen) == rows == read_scaling_rows(tmp_path / ROWS)
+    assert [(row.side, row.epochs, row.size, row.metric) for row in rows[1:]] == [
+        (16, 1, SIDE, "accuracy"),
+        (20, 1, SIDE, "accuracy"),
+    ]
+    assert all(0 <= row.validation <= 1 and row.images == 8 * -(-len(blind.split.train) // 8) for row in rows)
+    assert all(row.blocks == row.scaling.blocks(1) and row.widths == row.scaling.widths(1) for row in rows)
+
+    def fail(*_):
+        raise TrainError("it diverged")
+
+    monkeypatch.setattr(module, "train_classifier", fail)
+    assert ScalingSearch(blind, SETTINGS, tmp_path).run() == rows
+    more = ScalingSearch(blind, replace(SETTINGS, seeds=(0, 1)), tmp_path).run()
+    assert [row.failure for row in more] == [""] * len(rows) + ["TrainError: it diverged"] * len(rows)
+    assert ranked(more) == ranked(rows)
+    monkeypatch.undo()
+    again = ScalingSearch(blind, replace(SETTINGS, seeds=(0, 1)), tmp_path).run()
+    assert not any(row.failure for row in again)
+    assert len(read_scaling_rows(tmp_path / ROWS)) == 2 * len(rows)
+    with pytest.raises(SplitError, match="decided by validation images"):
+        ScalingSearch(replace(prepared, split=replace(prepared.split, validation=())), SETTINGS, tmp_path)
+
+
+def row(depth, validation, *, seed=0, macs=100):
+    return ScalingRow(
+        depth=depth,
+        width=1.1,
+        resolution=1.0,
+        seed=seed,
+        fingerprint=f"{depth}-{seed}",
+        macs=macs,
+        validation=validation,
+        failure="" if validation else "x",
+    )
+
+
+def test_rules_are_ranked_by_the_mean_over_seeds():
+    rows = [row(1, 0.9), row(1, 0.7, seed=1), row(2, 0.85), row(3, 0.85, macs=90), row(4, None)]
+    found = ranked(rows)
+    assert [one.scaling.depth for one in found] == [3, 2, 1]
+    assert found[2].score == pytest.approx(0.8)
+    assert found[2].spread == pytest.approx(np.std([0.9, 0.7], ddof=1))
+    assert (found[0].spread, found[2].seeds, found[2].row) == (None, 2, rows[0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seeds": ()}, "needs seeds"),
+        ({"cost": 1.0}, "a cost above 1"),
+        ({"depths": (0.5,)}, "at least 1"),
+        ({"resolutions": (0.9,)}, "at least 1"),
+        ({"fit": replace(FIT, keep="best")}, "set fit.keep to last"),
+    ],
+)
+def test_refused_searches(changes, message):
+    with pytest.raises(SettingsError, match=message):
+        replace(SETTINGS, **changes)
+
+
+def test_rows_are_read_back_or_refused(tmp_path):
+    rows = (row(1, 0.9), row(2, None))
+    write_scaling_rows(tmp_path / ROWS, rows)
+    assert read_scaling_rows(tmp_path / ROWS) == rows
+    assert read_scaling_rows(tmp_path / "none") == ()
+    (tmp_path / ROWS).write_text("{}\n")
+    with pytest.raises(RunError, match="line 1 is no trial of a rule"):
+        read_scaling_rows(tmp_path / ROWS)
+    with pytest.raises(RunError, match="cannot be read"):
+        read_scaling_rows(tmp_path)
+
+
+def test_the_command(tiles, tmp_path, capsys):
+    words = ["zoo", "scale", str(tiles), "--out", str(tmp_path), "--search.depths", "[1.0]"]
+    words += ["--search.resolutions", "[1.0]", "--search.fit.epochs", "1", "--search.fit.batch_size", "8"]
+    assert main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = [json.loads(line) for line in (tmp_path / ROWS).read_text().splitlines()]
+    assert len(rows) == 2
+    best = max(rows, key=lambda one: (one["validation"], -one["macs"]))
+    step = CompoundScaling(**{key: best[key] for key in ("depth", "width", "resolution")}).at_cost(SCALING.cost)
+    told = [re.findall(r"\d\.\d{3}", line) for line in lines[-2:]]
+    assert told[0] == [f"{value:.3f}" for value in (step.depth, step.width, step.resolution)]
+    assert told[1] == ["1.120", "1.120", "1.035"]
+
+
+def scored(model, macs, test, **changes):
+    fields = {"seed": 0, "fingerprint": model, "metric": "accuracy", "size": 64, "validation": test, **changes}
+    return ZooRow(model=model, macs=macs, test=test, **fields)
+
+
+ZOO_ROWS = (
+    scored("resnet8", 58_000_000, 0.96),
+    scored("resnet50", 330_000_000, 0.95),
+    scored("wrn-eca-b10", 900_000_000, 0.985),
+    scored("wrn-eca-b2", 400_000_000, 0.98),
+    scored("mixer-tiny", 90_000_000, 0.9),
+    ZooRow(model="vit6", seed=0, fingerprint="x", failure="it diverged"),
+)
+
+
+def test_the_plot_names_the_front_the_series_and_the_baseline(tmp_path):
+    plot_scores(ZOO_ROWS, tmp_path / "zoo.svg")
+    text = (tmp_path / "zoo.svg").read_text()
+    named = set(re.findall(r"<!-- (.*?) -->", text))
+    assert {"resnet8", "resnet50", "B2", "B10", "front", "scaled WRN-ECA"} <= named
+    assert not {"mixer-tiny", "vit6"} & named
+    assert "accuracy on test images, %" in named
+    assert "multiply-accumulates of one image of 64 px, in millions" in named
+    again = tmp_path / "again.svg"
+    plot_scores(ZOO_ROWS, again)
+    assert again.read_text() == text
+    plot_scores([*ZOO_ROWS[:2], scored("resnet16", 1e8, None, validation=0.9)], again)
+    assert "accuracy on validation images, %" in again.read_text()
+    assert series_of(["wrn-eca-b10", "wrn-eca", "wrn-eca-b2", "wrn-eca-b2x"]) == ["wrn-eca-b2", "wrn-eca-b10"]
+
+
+def test_the_plot_command_and_its_mistakes(tmp_path, capsys):
+    rows, out = tmp_path / "zoo.jsonl", tmp_path / "zoo.png"
+    assert main(["zoo", "plot", str(rows)]) == 2
+    assert "expected the zoo.jsonl in the run folder" in capsys.readouterr().err
+    for one in ZOO_ROWS:
+        record_zoo_row(rows, one)
+    assert main(["zoo", "plot", str(rows), "--out", str(out)]) == 0
+    with Image.open(out) as picture:
+        assert min(picture.size) > 500
+    with pytest.raises(SettingsError, match=r"\.png, \.svg, \.pdf, got zoo\.bmp"):
+        plot_scores(ZOO_ROWS, tmp_path / "zoo.bmp")
+    with pytest.raises(SettingsError, match=r"at least two networks.*got 1 networks"):
+        plot_scores(ZOO_ROWS[:1], out)
+    with pytest.raises(SettingsError, match="one metric and size of image"):
+        plot_scores([*ZOO_ROWS, scored("vgg16", 1, 0.5, size=32)], out)
