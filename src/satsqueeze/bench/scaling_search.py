@@ -1,8 +1,8 @@
 """A small search for the factors of compound scaling: rules of equal cost, trained alike, judged by validation images.
 
 EfficientNet (arXiv 1905.11946) searches alpha, beta and gamma at phi = 1 under alpha * beta^2 * gamma^2 = 2. Here depth
-and resolution are a grid, and the width follows from the cost; see :mod:`satsqueeze.bench.scaling_trials`. The result is
-how a growing cost is best shared among the three; ``CompoundScaling.at_cost`` turns that into steps of any cost.
+and resolution are a grid, and the width follows from the cost; see :mod:`satsqueeze.bench.scaling_trials`. Its result
+says how a growing cost is best shared among the three; ``CompoundScaling.at_cost`` turns that into steps of any cost.
 """
 
 from __future__ import annotations
