@@ -41,10 +41,17 @@ def parse(function: Callable[..., Any], arguments: Sequence[str], *, prog: str) 
     parser.add_function_arguments(function, skip=set(several), as_positional=True)
     switches = {f"--{name}" for name, hint in hints.items() if hint is bool}
     lists = {f"--{name}" for name, hint in hints.items() if hint in _JOINED}
-    words = [f"{word}=true" if word in switches else word for word in _bracketed(arguments, lists)]
+    plain = [_underscored(word) for word in arguments]
+    words = [f"{word}=true" if word in switches else word for word in _bracketed(plain, lists)]
     values = dict(parser.instantiate(parser.parse_args(words)).items())
     values.pop("config", None)
     return {key: [Path(word) for word in value] if key in several else value for key, value in values.items()}
+
+
+def _underscored(word: str) -> str:
+    """``--max-ram`` as ``--max_ram``; other words as they are."""
+    flag, equals, value = word.partition("=")
+    return f"--{flag[2:].replace('-', '_')}{equals}{value}" if flag.startswith("--") else word
 
 
 def _bracketed(arguments: Sequence[str], lists: Container[str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +72,45 @@ class Reader(Protocol):
 
     def read(self, window: Window | None = None) -> Raster:
         """The raster of a window, or of the whole image."""
+        ...
+
+
+class StripReader(Protocol):
+    """Anything that yields the numbers of an image by window, and turns them into reflectance pixel by pixel.
+
+    Numbers as stored take half the memory of reflectance, which is why images larger than memory are read so.
+    """
+
+    bands: Bands
+    height: int
+    width: int
+    georeference: Georeference | None
+    provenance: str
+    dtype: str
+    """Of the numbers as stored."""
+
+    @property
+    def block_height(self) -> int:
+        """Rows that are decoded together, in pixels."""
+        ...
+
+    @property
+    def block_row_bytes(self) -> int:
+        """Memory of one row of decoded blocks over the whole width."""
+        ...
+
+    def digital(self, window: Window | None = None) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Numbers as stored (C, h, w), and (h, w) with False where one is tagged as nodata."""
+        ...
+
+    def reflectance(
+        self, digital: NDArray[Any], whole: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Float32 reflectance (C, h, w), 0 where invalid, and validity (h, w)."""
+        ...
+
+    def require_plausible(self, digital: NDArray[Any], values: NDArray[np.float32], valid: NDArray[np.bool_]) -> None:
+        """Raise :class:`satsqueeze.core.errors.RadiometryError` where a sample of the image cannot be reflectance."""
         ...
 
 

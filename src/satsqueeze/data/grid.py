@@ -1,11 +1,16 @@
-"""Whether files lie on one grid."""
+"""Whether files lie on one grid, and how they are laid onto another."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from rasterio.enums import Resampling
+from rasterio.transform import Affine
+from rasterio.vrt import WarpedVRT
 
 from satsqueeze.core.errors import GridError
 from satsqueeze.core.raster import Georeference
@@ -56,3 +61,113 @@ def shifted(georeference: Georeference | None, window: Window) -> Georeference |
     a, b, c, d, e, f = georeference.transform
     moved = (a, b, c + a * window.col + b * window.row, d, e, f + d * window.col + e * window.row)
     return Georeference(crs=georeference.crs, transform=moved)
+
+
+FINER = 1.5
+"""Pixels smaller than wanted by more than this factor are averaged to the size wanted."""
+_WARP_MEMORY_MB = 16
+_SAME = 1e-3
+_EXACT = 1e-6
+"""Error in pixels that the warper may make to save time; GDAL does not take 0 here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """A place and size in pixels."""
+
+    georeference: Georeference
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridRule:
+    """Which grid an image is read on."""
+
+    gsd_m: float
+    """Side of a pixel, in metres."""
+    exact: bool = False
+    """Whether coarser images are interpolated to that size too; else only finer ones (see ``FINER``) are averaged."""
+
+    def __post_init__(self) -> None:
+        if not self.gsd_m > 0:
+            raise GridError(f"the ground sample distance must be above 0 m, got {self.gsd_m}")
+
+    def target(self, finest: Any) -> Grid | None:
+        """The grid for an open dataset, its own where that is near enough; None where its pixels have no metres.
+
+        Raises:
+            GridError: a size is asked for of an image that has none.
+        """
+        place = finest.transform
+        if finest.crs is None or place.is_identity:
+            if self.exact:
+                raise GridError(f"{finest.name} has no georeference, so it cannot be read at {self.gsd_m:g} m")
+            return None
+        own = _metres(finest)
+        if own is None:
+            if self.exact:
+                raise GridError(f"{finest.name} is not in metres, so it cannot be read at {self.gsd_m:g} m")
+            factor = 1.0
+        else:
+            factor = self.gsd_m / own
+        if abs(factor - 1) < _SAME or (not self.exact and factor < FINER):
+            factor = 1.0
+        scaled = (place.a * factor, place.b * factor, place.c, place.d * factor, place.e * factor, place.f)
+        return Grid(
+            georeference=Georeference(crs=finest.crs.to_string(), transform=scaled),
+            height=max(1, int(np.ceil(finest.height / factor - _SAME))),
+            width=max(1, int(np.ceil(finest.width / factor - _SAME))),
+        )
+
+
+def _metres(dataset: Any) -> float | None:
+    if not dataset.crs.is_projected:
+        return None
+    place = dataset.transform
+    return float(np.sqrt(abs(place.a * place.e - place.b * place.d)))
+
+
+def laid(dataset: Any, grid: Grid, *, nodata: float | None) -> AbstractContextManager[Any]:
+    """A dataset as it is on another grid: itself where it lies there, else averaged or interpolated when read.
+
+    Every pixel is computed from its own place, with an exact transform: numbers do not depend on the window read.
+
+    Args:
+        dataset: an open rasterio dataset.
+        grid: the grid wanted.
+        nodata: digital number of missing pixels, which have no part in any average, where the file does not tag one.
+    """
+    place = Affine(*grid.georeference.transform)
+    if (dataset.height, dataset.width) == (grid.height, grid.width) and np.allclose(
+        tuple(dataset.transform)[:6], tuple(place)[:6], rtol=0, atol=abs(place.a) * _SAME
+    ):
+        return _Open(dataset)
+    missing = dataset.nodata if dataset.nodata is not None else nodata
+    finer = abs(dataset.transform.a) < abs(place.a) * (1 - _SAME)
+    warped: AbstractContextManager[Any] = WarpedVRT(
+        dataset,
+        crs=dataset.crs,
+        transform=place,
+        height=grid.height,
+        width=grid.width,
+        src_nodata=missing,
+        nodata=missing,
+        resampling=Resampling.average if finer else Resampling.bilinear,
+        tolerance=_EXACT,
+        warp_mem_limit=_WARP_MEMORY_MB,
+    )
+    return warped
+
+
+@dataclass(frozen=True)
+class _Open:
+    """A dataset that somebody else closes."""
+
+    dataset: Any
+
+    def __enter__(self) -> Any:
+        return self.dataset
+
+    def __exit__(self, *_: object) -> None:
+        return None

@@ -20,16 +20,10 @@ from satsqueeze.core.raster import Georeference, Raster
 from satsqueeze.core.window import Window
 from satsqueeze.data.band_naming import NOT_REFLECTIVE, REMEDY, common_name, known_band, name_channels, sensor_in
 from satsqueeze.data.evidence import radiometry_of
-from satsqueeze.data.grid import require_one_grid, shifted
+from satsqueeze.data.grid import GridRule, laid, require_one_grid, shifted
 from satsqueeze.data.plausibility import SMALL_SCALE, Look, require_not_scaled_twice, require_plausible
 from satsqueeze.data.radiometric_statement import Statement, parse_radiometry
 from satsqueeze.data.raster_file import georeference_of, opened, pixel_size_m, read_channels
-
-BRIGHTEST_MEAN = 2.5
-"""Mean reflectance above which numbers cannot be reflectance: clouds and snow stay below 1.3."""
-
-
-_SMALL_SCALE = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +60,8 @@ class SceneReader:
         rule: how to interpret them.
         want: bands to read, in this order; by default all reflective ones.
         file_bands: the band of each file, where a card says so.
+        grid: the pixel size wanted. Then every file is warped onto one grid pixel by pixel, so that a window holds the
+            same numbers whatever is read around it; by default the grid is that of the finest file.
 
     Raises:
         RasterError: a file cannot be opened.
@@ -81,11 +77,14 @@ class SceneReader:
         *,
         want: Sequence[str] | None = None,
         file_bands: Sequence[str] = (),
+        grid: GridRule | None = None,
     ) -> None:
         self._rule = rule
         self._stack = ExitStack()
         try:
             self._open(files, want, file_bands)
+            if grid is not None:
+                self._lay(grid)
         except BaseException:
             self.close()
             raise
@@ -122,6 +121,38 @@ class SceneReader:
         )
         self.provenance = self._provenance()
 
+    def _lay(self, rule: GridRule) -> None:
+        used = list(dict.fromkeys(channel.file for channel in self._channels))
+        finest = max((self._sets[file] for file in used), key=lambda dataset: int(dataset.width * dataset.height))
+        target = rule.target(finest)
+        if target is None:
+            return
+        for file in used:
+            missing = next(channel.radiometry.nodata for channel in self._channels if channel.file == file)
+            self._sets[file] = self._stack.enter_context(laid(self._sets[file], target, nodata=missing))
+        self.height, self.width, self.georeference = target.height, target.width, target.georeference
+        self.gsd_m = pixel_size_m(self.georeference)
+
+    @property
+    def block_height(self) -> int:
+        """Rows that are decoded together, in pixels of the grid; 1 where a file has no blocks."""
+        rows = (self._sets[f].block_shapes[0][0] * self.height / self._sets[f].height for f in self._used)
+        return max([1, *(round(float(value)) for value in rows)])
+
+    @property
+    def block_row_bytes(self) -> int:
+        """Memory of one row of decoded blocks over the whole width, all files together."""
+        size = 0
+        for dataset in (self._sets[file] for file in self._used):
+            tall, wide = dataset.block_shapes[0]
+            across = -(-dataset.width // wide) * wide
+            size += across * tall * sum(np.dtype(kind).itemsize for kind in dataset.dtypes)
+        return size
+
+    @property
+    def _used(self) -> list[int]:
+        return list(dict.fromkeys(channel.file for channel in self._channels))
+
     def close(self) -> None:
         """Close the files."""
         self._stack.close()
@@ -146,15 +177,8 @@ class SceneReader:
         if min(window.row, window.col) < 0 or window.stop_row > self.height or window.stop_col > self.width:
             raise GridError(f"{window} leaves the image of {self.height} x {self.width} px; clip it first")
         digital, whole = self.digital(window)
-        values, valid = self._reflectance(digital)
-        valid &= whole
-        if not valid.all():
-            values[:, ~valid] = 0
-        reflective = [i for i, channel in enumerate(self._channels) if channel.name not in self._rule.thermal]
-        look = Look(file=self._files[0], provenance=self.provenance, bands=self.bands.names)
-        require_plausible(values, valid, reflective, look)
-        scaled = [i for i, channel in enumerate(self._channels) if channel.radiometry.scale < SMALL_SCALE]
-        require_not_scaled_twice(digital, valid, scaled, look)
+        values, valid = self.reflectance(digital, whole)
+        self.require_plausible(digital, values, valid)
         return Raster(
             values=values,
             valid=valid,
@@ -162,6 +186,28 @@ class SceneReader:
             georeference=shifted(self.georeference, window),
             provenance=self.provenance,
         )
+
+    def reflectance(
+        self, digital: NDArray[Any], whole: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Float32 (C, h, w), 0 where invalid, and validity (h, w), pixel by pixel from :meth:`digital`."""
+        values, valid = self._reflectance(digital)
+        valid &= whole
+        if not valid.all():
+            values[:, ~valid] = 0
+        return values, valid
+
+    def require_plausible(self, digital: NDArray[Any], values: NDArray[np.float32], valid: NDArray[np.bool_]) -> None:
+        """Check that what was derived can be reflectance; pixels of the whole image, or of a sample of it.
+
+        Raises:
+            RadiometryError: it cannot.
+        """
+        reflective = [i for i, channel in enumerate(self._channels) if channel.name not in self._rule.thermal]
+        look = Look(file=self._files[0], provenance=self.provenance, bands=self.bands.names)
+        require_plausible(values, valid, reflective, look)
+        scaled = [i for i, channel in enumerate(self._channels) if channel.radiometry.scale < SMALL_SCALE]
+        require_not_scaled_twice(digital, valid, scaled, look)
 
     def _choose(self, want: Sequence[str] | None, file_bands: tuple[str, ...]) -> list[_Channel]:
         named = self._named(file_bands)
@@ -275,6 +321,9 @@ def open_scene(
     bands: Sequence[str] | None = None,
     radiometry: str = "auto",
     want: Sequence[str] | None = None,
+    file_bands: Sequence[str] = (),
+    grid: GridRule | None = None,
+    nodata: float | None = None,
 ) -> SceneReader:
     """Open one multi-band file or several single-band files as one scene.
 
@@ -283,14 +332,17 @@ def open_scene(
         bands: common names of the channels in file order, where the files do not name them.
         radiometry: ``auto``, or a statement (:func:`satsqueeze.data.radiometric_statement.parse_radiometry`).
         want: bands to read, in this order; by default all.
+        file_bands: the band of each file, where each has one band and it is known.
+        grid: the pixel size wanted; see :class:`SceneReader`.
+        nodata: number of missing pixels, where the files do not say.
 
     Raises:
         RasterError, BandError, GridError, RadiometryError: see :class:`SceneReader`.
     """
     files = [paths] if isinstance(paths, str | Path) else list(paths)
     stated = tuple(common_name(name) or name.strip().lower() for name in bands or ())
-    rule = ReadRule(orders=(stated,) if stated else (), radiometry=radiometry)
-    return SceneReader([_local(path) for path in files], rule, want=want)
+    rule = ReadRule(orders=(stated,) if stated else (), radiometry=radiometry, nodata=nodata)
+    return SceneReader([_local(path) for path in files], rule, want=want, file_bands=file_bands, grid=grid)
 
 
 def _local(path: str | Path) -> str:

@@ -67,11 +67,13 @@ class OnnxEngine:
             raise PackageError(f"onnxruntime cannot load {path}: {error}") from error
         outputs = [output.name for output in self._session.get_outputs()]
         self._decision = _decision_of(path, [i.name for i in self._session.get_inputs()], outputs)
+        self._mask_only = onnxruntime.RunOptions()
+        self._mask_only.only_execute_path_to_fetches = True
 
     def run(self, batch: NDArray[np.float32], *, probabilities: bool) -> GraphOutput:
         """See :class:`Engine`."""
         wanted = [self._decision, PROBABILITIES] if probabilities else [self._decision]
-        results = self._session.run(wanted, {INPUT: batch})
+        results = self._session.run(wanted, {INPUT: batch}, None if probabilities else self._mask_only)
         return GraphOutput(mask=results[0], probabilities=results[1] if probabilities else None)
 
 

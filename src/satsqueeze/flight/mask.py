@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning
-from rasterio.transform import Affine
 
 from satsqueeze.core.errors import GridError, LabelError
-from satsqueeze.core.files import replacing
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.raster import Georeference
-from satsqueeze.flight.palette import NODATA_COLOUR, Colour, class_colours
+from satsqueeze.flight.cog import CogLayout, class_tags, writing_cog
+from satsqueeze.flight.palette import Colour, class_colours
 from satsqueeze.flight.quicklook import quicklook
 
 __all__ = ["quicklook", "write_mask"]
-
-BLOCK = 512
-"""Side of a compressed block, in pixels."""
 
 
 def write_mask(
@@ -49,28 +42,20 @@ def write_mask(
         LabelError: a value that is neither a class nor 255, or one colour too few or many.
         RunError: the disk is full, or the folder cannot be written.
     """
-    table = _colour_table(classes, colours)
+    chosen = class_colours(classes) if colours is None else colours
+    if len(chosen) != len(classes):
+        raise LabelError(f"{len(classes)} classes need as many colours, got {len(chosen)}")
     _check_mask(mask, classes)
-    place = {} if georeference is None else {"crs": georeference.crs, "transform": Affine(*georeference.transform)}
-    profile = {
-        "driver": "COG",
-        "height": mask.shape[0],
-        "width": mask.shape[1],
-        "count": 1,
-        "dtype": "uint8",
-        "nodata": IGNORE,
-        "compress": "DEFLATE",
-        "blocksize": BLOCK,
-        "overview_resampling": "nearest",
-        **place,
-    }
-    with warnings.catch_warnings(), replacing(Path(path)) as temporary:
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(temporary, "w", **profile) as target:
-            target.write(mask, 1)
-            target.write_colormap(1, table)
-            target.set_band_description(1, description)
-            target.update_tags(1, **{f"class_{value}": name for value, name in enumerate(classes)})
+    layout = CogLayout(
+        height=mask.shape[0],
+        width=mask.shape[1],
+        georeference=georeference,
+        descriptions=(description,),
+        colours=tuple(chosen),
+        tags=class_tags(classes),
+    )
+    with writing_cog(Path(path), layout) as writer:
+        writer.write(mask[None])
 
 
 def _check_mask(mask: NDArray[np.uint8], classes: Sequence[str]) -> None:
@@ -82,11 +67,3 @@ def _check_mask(mask: NDArray[np.uint8], classes: Sequence[str]) -> None:
         raise LabelError(
             f"mask values {unknown.tolist()} are neither one of the {len(classes)} classes nor {IGNORE} for nodata"
         )
-
-
-def _colour_table(classes: Sequence[str], colours: Sequence[Colour] | None) -> dict[int, tuple[int, int, int, int]]:
-    chosen = class_colours(classes) if colours is None else colours
-    if len(chosen) != len(classes):
-        raise LabelError(f"{len(classes)} classes need as many colours, got {len(chosen)}")
-    table = {value: (*colour, 255) for value, colour in enumerate(chosen)}
-    return table | {IGNORE: (*NODATA_COLOUR, 0)}

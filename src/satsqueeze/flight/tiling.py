@@ -92,13 +92,14 @@ class Mirror:
             if channels != list(range(len(part))):
                 part = part[channels]
         else:
-            rows_read = _reflected(window.row, window.stop_row, height)
-            cols_read = _reflected(window.col, window.stop_col, width)
+            rows_read = reflected(window.row, window.stop_row, height)
+            cols_read = reflected(window.col, window.stop_col, width)
             part = self.image[np.ix_(np.asarray(channels), rows_read, cols_read)]
         return np.ascontiguousarray(part, dtype=np.float32)
 
 
-def _reflected(start: int, stop: int, size: int) -> NDArray[np.intp]:
+def reflected(start: int, stop: int, size: int) -> NDArray[np.intp]:
+    """Positions start..stop along a side of ``size`` pixels that is continued by reflection; one pixel is repeated."""
     positions = np.arange(start, stop)
     period = max(1, 2 * (size - 1))
     folded = positions % period

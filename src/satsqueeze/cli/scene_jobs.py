@@ -1,0 +1,76 @@
+"""From the paths of a command line to scenes that can be flown: where the data's readers meet the flight."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from satsqueeze.core.errors import SettingsError
+from satsqueeze.data.grid import GridRule
+from satsqueeze.data.product import SceneSource, find_scenes
+from satsqueeze.data.scene_reader import SceneReader, open_scene
+from satsqueeze.flight.batch import SceneJob
+from satsqueeze.flight.runtime import FlightModel
+from satsqueeze.flight.scene_run import SceneOrigin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How the user says that files are to be read."""
+
+    bands: tuple[str, ...] = ()
+    radiometry: str = "auto"
+    gsd_m: float | None = None
+
+
+def jobs_of(paths: Sequence[Path], reading: Reading, model: FlightModel) -> list[SceneJob]:
+    """A job for every scene behind some paths, the unusable ones included."""
+    return [_job(source, reading, model) for source in find_scenes(paths, gsd_m=_gsd_m(reading, model))]
+
+
+def one_job(paths: Sequence[Path], reading: Reading, model: FlightModel) -> SceneJob:
+    """The job of the one scene behind some paths; several files are its bands.
+
+    Raises:
+        SettingsError: there are several scenes.
+    """
+    if all(path.is_file() and path.suffix.lower() != ".json" for path in paths):
+        files = tuple(str(path.absolute()) for path in paths)
+        return _job(SceneSource(id=paths[0].stem, path=paths[0].absolute(), files=files), reading, model)
+    sources = find_scenes(paths, gsd_m=_gsd_m(reading, model))
+    if len(sources) != 1:
+        names = ", ".join(source.id for source in sources[:5])
+        raise SettingsError(
+            f"--out names one file but there are {len(sources)} scenes ({names}); name a folder for their masks"
+        )
+    return _job(sources[0], reading, model)
+
+
+def _gsd_m(reading: Reading, model: FlightModel) -> float:
+    return reading.gsd_m or min(band.gsd_m for band in model.manifest.bands)
+
+
+def _job(source: SceneSource, reading: Reading, model: FlightModel) -> SceneJob:
+    rule = GridRule(gsd_m=_gsd_m(reading, model), exact=reading.gsd_m is not None)
+    radiometry = reading.radiometry if reading.radiometry != "auto" else source.radiometry
+
+    def opened() -> SceneReader:
+        if source.problem is not None:
+            raise source.problem
+        return open_scene(
+            source.files,
+            bands=reading.bands,
+            radiometry=radiometry,
+            want=model.bands,
+            file_bands=source.file_bands,
+            grid=rule,
+            nodata=source.nodata,
+        )
+
+    return SceneJob(
+        origin=SceneOrigin(id=source.id, source=source.path, acquired=source.acquired),
+        open=opened,
+        files=tuple(Path(file) for file in source.files),
+        settings=repr((reading, radiometry, source.nodata, source.file_bands)),
+    )

@@ -1,0 +1,204 @@
+"""Scenes as people keep them: files, folders of products, STAC items, folders of all of these."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from satsqueeze.core.errors import BandError, DataError, RasterError
+from satsqueeze.data.band_naming import NOT_REFLECTIVE, TABLES, band_token, common_name, sensor_in
+from satsqueeze.data.product_date import acquired_in
+
+RASTERS = frozenset({".tif", ".tiff", ".jp2", ".vrt", ".img", ".png"})
+_PRODUCT_LENGTH = 12
+_METADATA = ("MTD_MSIL1C.xml", "MTD_MSIL2A.xml")
+_SAFE_BAND = re.compile(r"_(B\d{2}|B8A)(?:_(\d+)m)?\.(?:jp2|tif)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneSource:
+    """One scene by its files; nothing is opened yet."""
+
+    id: str
+    """Names the outputs; unique within a batch."""
+    path: Path
+    """What it derives from: a file, a product folder, a STAC item."""
+    files: tuple[str, ...] = ()
+    file_bands: tuple[str, ...] = ()
+    """The band of each file where each has one; empty where the files say."""
+    radiometry: str = "auto"
+    """Stated by metadata of the product, as :func:`satsqueeze.data.radiometric_statement.parse_radiometry` reads it."""
+    nodata: float | None = None
+    """Number of missing pixels, where metadata of the product states one."""
+    acquired: datetime | None = None
+    problem: DataError | None = None
+    """Why it cannot be opened, where that is known already."""
+
+
+def find_scenes(paths: Sequence[Path], *, gsd_m: float = 10.0) -> list[SceneSource]:
+    """Every scene behind some paths, in their order, each with a distinct id.
+
+    A path is a raster file, one file per band (``blue.tif``, ``..._B02.jp2``; files of one name belong together), a
+    Sentinel-2 SAFE folder, a folder of Landsat bands, a STAC item with local assets, or a folder of any of these.
+    What cannot be a scene comes back with a ``problem``: nothing is lost.
+
+    Args:
+        paths: where to look.
+        gsd_m: the pixel size wanted, where a product holds a band in several.
+    """
+    found: list[SceneSource] = []
+    loose: list[Path] = []
+    for path in paths:
+        absolute = path.expanduser().absolute()
+        if absolute.is_dir():
+            found += _in_folder(absolute, gsd_m)
+        elif absolute.suffix.lower() == ".json":
+            found.append(_of_item(absolute))
+        elif absolute.is_file():
+            loose.append(absolute)
+        else:
+            kind = "something else than a file" if absolute.exists() else "nothing"
+            problem = RasterError(f"expected a raster file or a folder at {absolute}, found {kind}; check the path")
+            found.append(SceneSource(id=absolute.stem or "scene", path=absolute, problem=problem))
+    return _distinct([*found, *_of_rasters(loose)])
+
+
+def _in_folder(folder: Path, gsd_m: float) -> list[SceneSource]:
+    if folder.suffix.upper() == ".SAFE" or any((folder / name).is_file() for name in _METADATA):
+        return _of_safe(folder, gsd_m)
+    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    files = [entry for entry in entries if entry.is_file()]
+    items = [_of_item(path) for path in files if path.suffix.lower() == ".json" and _looks_like_item(path)]
+    claimed = {Path(file) for item in items for file in item.files}
+    rasters = [path for path in files if path.suffix.lower() in RASTERS and path not in claimed]
+    below = [scene for entry in entries if entry.is_dir() for scene in _in_folder(entry, gsd_m)]
+    return [*items, *_of_rasters(rasters), *below]
+
+
+def _of_safe(folder: Path, gsd_m: float) -> list[SceneSource]:
+    """A scene per granule of a Sentinel-2 product."""
+    granules = sorted(entry for entry in folder.glob("GRANULE/*") if entry.is_dir())
+    if not granules:
+        problem = RasterError(f"{folder} is a Sentinel-2 product without a GRANULE folder; fetch it again")
+        return [SceneSource(id=folder.stem, path=folder, problem=problem)]
+    scenes = [_of_granule(folder, granule, gsd_m) for granule in granules]
+    if len(scenes) == 1:
+        return scenes
+    return [replace(scene, id=f"{scene.id}_{granule.name}") for scene, granule in zip(scenes, granules, strict=True)]
+
+
+def _of_granule(folder: Path, granule: Path, gsd_m: float) -> SceneSource:
+    best: dict[str, tuple[float, Path]] = {}
+    for path in sorted(granule.rglob("*")):
+        match = _SAFE_BAND.search(path.name)
+        name = TABLES["sentinel-2"].get(match[1].upper()) if match and "IMG_DATA" in path.parts else None
+        if not match or name is None:
+            continue
+        # Of several sizes the one wanted counts, else the finest.
+        size = float(match[2] or 0)
+        rank = size if size != gsd_m else 0.0
+        if name not in best or rank < best[name][0]:
+            best[name] = (rank, path)
+    problem = None if best else RasterError(f"{granule} holds no band files in IMG_DATA; fetch the product again")
+    return SceneSource(
+        id=folder.stem,
+        path=folder,
+        files=tuple(str(path) for _, path in best.values()),
+        file_bands=tuple(best),
+        acquired=acquired_in(folder.name),
+        problem=problem,
+    )
+
+
+def _of_rasters(paths: Sequence[Path]) -> list[SceneSource]:
+    """Files of one band each, grouped by what else their names say; every other file is a scene of its own."""
+    groups: dict[tuple[Path, str], list[tuple[str, Path]]] = {}
+    for path in paths:
+        band, rest = _band_in_name(path)
+        key = (path.parent, rest if band else f"{path.name}/")
+        groups.setdefault(key, []).append((band or "", path))
+    products = [key for key, members in groups.items() if len(members) > 1 and len(key[1]) >= _PRODUCT_LENGTH]
+    # Beside the bands of a product lie its quality bits and pictures: parts of it, not scenes.
+    parts = {
+        key
+        for key, members in groups.items()
+        for folder, product in products
+        if len(members) == 1 and key[0] == folder and key[1].startswith(product) and key[1] != product
+    }
+    return [_of_group(rest, members) for (folder, rest), members in groups.items() if (folder, rest) not in parts]
+
+
+def _of_group(rest: str, members: list[tuple[str, Path]]) -> SceneSource:
+    first = members[0][1]
+    if len(members) == 1:
+        return SceneSource(id=first.stem, path=first, files=(str(first),), acquired=acquired_in(first.name))
+    usable = [(band, path) for band, path in members if band not in NOT_REFLECTIVE]
+    bands = tuple(band for band, _ in usable)
+    repeated = sorted({band for band in bands if bands.count(band) > 1})
+    problem = None
+    if repeated:
+        problem = BandError(f"{first.parent} holds several files of band {', '.join(repeated)} of one scene; keep one")
+    return SceneSource(
+        id=rest or first.parent.name or "scene",
+        path=first.parent,
+        files=tuple(str(path) for _, path in usable),
+        file_bands=bands,
+        acquired=acquired_in(first.name),
+        problem=problem,
+    )
+
+
+def _band_in_name(path: Path) -> tuple[str | None, str]:
+    """The band that a file name means, and the name without it."""
+    stem = path.stem
+    token = band_token(stem)
+    if token:
+        name = TABLES[sensor_in(path.as_posix()) or "sentinel-2"].get(token)
+        if name:
+            return name, re.sub(
+                rf"[_.\-]*(?:S[RT]_)?B0?{token[1:].lstrip('0')}(?![0-9A-Za-z])", "", stem, flags=re.IGNORECASE
+            )
+    name = common_name(stem)
+    words = re.split(r"[_.\-\s]+", stem)
+    alone = [word for word in words if common_name(word) != name]
+    return (name, "_".join(alone)) if name and len(alone) < len(words) else (None, stem)
+
+
+def _looks_like_item(path: Path) -> bool:
+    from satsqueeze.data.stac_item import is_item
+
+    return is_item(path)
+
+
+def _of_item(path: Path) -> SceneSource:
+    from satsqueeze.data.stac_item import read_item
+
+    try:
+        item = read_item(path)
+    except DataError as error:
+        return SceneSource(id=path.stem, path=path, problem=error)
+    return SceneSource(
+        id=item.id,
+        path=path,
+        files=item.files,
+        file_bands=item.bands,
+        radiometry=item.radiometry,
+        nodata=item.nodata,
+        acquired=item.acquired,
+    )
+
+
+def _distinct(scenes: Iterable[SceneSource]) -> list[SceneSource]:
+    """The same scenes with ids that are file names, told apart by the folder they lie in, then by number."""
+    taken: set[str] = set()
+    named = []
+    for scene in scenes:
+        plain = re.sub(r"[^\w.+-]+", "_", scene.id).strip("._") or "scene"
+        choices = [plain, f"{scene.path.parent.name}_{plain}", *(f"{plain}-{number}" for number in range(2, 100_000))]
+        chosen = next(choice for choice in choices if choice.casefold() not in taken)
+        taken.add(chosen.casefold())
+        named.append(replace(scene, id=chosen))
+    return named

@@ -1,0 +1,167 @@
+"""Cloud-optimised GeoTIFFs, written strip by strip, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import warnings
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+from numpy.typing import NDArray
+from rasterio.errors import NotGeoreferencedWarning
+from rasterio.transform import Affine
+from rasterio.windows import Window as RasterioWindow
+
+from satsqueeze.core.errors import GridError, RunError
+from satsqueeze.core.files import replacing
+from satsqueeze.core.labels import IGNORE
+from satsqueeze.core.raster import Georeference
+from satsqueeze.flight.palette import NODATA_COLOUR, Colour
+
+BLOCK = 512
+"""Side of a compressed block, in pixels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CogLayout:
+    """What a uint8 file of classes or scaled probabilities holds; 255 is nodata."""
+
+    height: int
+    width: int
+    georeference: Georeference | None
+    descriptions: tuple[str, ...]
+    """One per band."""
+    colours: tuple[Colour, ...] = ()
+    """Of each value of a single band; empty: no colour table."""
+    scale: float = 1.0
+    """What a step of a value means."""
+    tags: Mapping[str, str] | None = None
+    """Of the first band."""
+
+    def __post_init__(self) -> None:
+        if min(self.height, self.width) < 1 or not self.descriptions:
+            raise GridError(
+                f"a file needs at least one pixel and one band, got {self.height} x {self.width} px and "
+                f"{len(self.descriptions)} bands"
+            )
+
+
+class CogWriter:
+    """Takes rows from top to bottom; see :func:`writing_cog`."""
+
+    def __init__(self, target: Any, layout: CogLayout) -> None:
+        self._target, self._layout = target, layout
+        self.rows = 0
+        """Rows written so far."""
+        self.checksums = [0] * len(layout.descriptions)
+        """CRC-32 of the values of each band."""
+
+    def write(self, values: NDArray[np.uint8]) -> None:
+        """Append rows.
+
+        Args:
+            values: uint8 (bands, h, W), the next h rows.
+
+        Raises:
+            GridError: they do not fit.
+        """
+        bands, height, width = values.shape
+        layout = self._layout
+        if (bands, width) != (len(layout.descriptions), layout.width) or self.rows + height > layout.height:
+            raise GridError(
+                f"rows of {values.shape} do not fit a file of {len(layout.descriptions)} bands with {layout.height} x "
+                f"{layout.width} px after row {self.rows}"
+            )
+        self._target.write(values, window=RasterioWindow(0, self.rows, width, height))
+        self.checksums = [zlib.crc32(v.tobytes(), c) for v, c in zip(values, self.checksums, strict=True)]
+        self.rows += height
+
+
+@contextmanager
+def writing_cog(path: Path, layout: CogLayout) -> Iterator[CogWriter]:
+    """Yield a writer; the file appears at ``path`` when the block ends well and all rows were written.
+
+    The rows go to an uncompressed file beside it first: GDAL's COG driver wants to see the whole image.
+
+    Raises:
+        RunError: the disk is full, or the folder cannot be written.
+        GridError: rows are missing at the end.
+    """
+    strips = path.with_name(f".{path.stem}.{os.getpid()}.strips.part.tif")
+    try:
+        with replacing(path) as temporary:
+            temporary.touch()  # says in plain words where a folder cannot be written
+            with _opened(strips, layout) as target:
+                writer = CogWriter(target, layout)
+                yield writer
+            if writer.rows != layout.height:
+                raise GridError(f"{path}: {writer.rows} of {layout.height} rows were written")
+            _finish(strips, temporary)
+            _require_same(temporary, writer.checksums)
+    finally:
+        for left in (strips, Path(f"{strips}.aux.xml")):
+            with suppress(OSError):
+                left.unlink(missing_ok=True)
+
+
+@contextmanager
+def _opened(path: Path, layout: CogLayout) -> Iterator[Any]:
+    place = layout.georeference
+    profile = {
+        "driver": "GTiff",
+        "height": layout.height,
+        "width": layout.width,
+        "count": len(layout.descriptions),
+        "dtype": "uint8",
+        "nodata": IGNORE,
+        "interleave": "band",
+        "blockysize": 1,
+        "bigtiff": "if_safer",
+        **({} if place is None else {"crs": place.crs, "transform": Affine(*place.transform)}),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        target = rasterio.open(path, "w", **profile)
+    with target:
+        if layout.colours:
+            table = {value: (*colour, 255) for value, colour in enumerate(layout.colours)}
+            target.write_colormap(1, table | {IGNORE: (*NODATA_COLOUR, 0)})
+        target.descriptions = layout.descriptions
+        if layout.scale != 1.0:
+            target.scales = (layout.scale,) * len(layout.descriptions)
+        target.update_tags(1, **(layout.tags or {}))
+        yield target
+
+
+def _finish(strips: Path, target: Path) -> None:
+    options = {"compress": "DEFLATE", "blocksize": BLOCK, "overview_resampling": "nearest", "bigtiff": "if_safer"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        rasterio.shutil.copy(str(strips), str(target), driver="COG", **options)
+
+
+def _require_same(path: Path, checksums: Sequence[int]) -> None:
+    """Read a file back: a disk that fills up while GDAL closes a file is not always reported."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        source = rasterio.open(path)
+    with source:
+        for band, expected in enumerate(checksums, start=1):
+            found = 0
+            for row in range(0, source.height, BLOCK):
+                rows = RasterioWindow(0, row, source.width, min(BLOCK, source.height - row))
+                found = zlib.crc32(source.read(band, window=rows).tobytes(), found)
+            if found != expected:
+                raise RunError(f"{path} does not hold what was written; is the disk full or failing? Run again")
+
+
+def class_tags(classes: Sequence[str]) -> dict[str, str]:
+    """Band metadata that names each class value."""
+    return {f"class_{value}": name for value, name in enumerate(classes)}

@@ -1,0 +1,88 @@
+"""How much memory this process holds, and what a graph needs per pixel, measured on the engine that runs it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from satsqueeze.core.package import FlightManifest
+from satsqueeze.flight.engine import Engine
+
+_STATUS = Path("/proc/self/status")
+_RESET = Path("/proc/self/clear_refs")
+_PROBE_SIDE = 384
+"""Side of the input on which a graph's memory is measured, in pixels: its fixed costs are small there."""
+_ASSUMED_BYTES_PER_PIXEL = 400
+"""Of a graph, where the system does not tell: above what any package of this project has needed."""
+_RESERVE = 1.15
+"""Allocators round up."""
+
+
+def resident_bytes() -> int:
+    """Memory that this process holds now; where the system does not tell, its peak."""
+    return _status("VmRSS") or peak_bytes()
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has held, or 0 where the system does not tell."""
+    found = _status("VmHWM")
+    if found or sys.platform == "win32":
+        return found
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def forget_peak() -> bool:
+    """Start the peak anew; True where the system allows it."""
+    try:
+        _RESET.write_text("5", encoding="ascii")
+    except OSError:
+        return False
+    return True
+
+
+def _status(key: str) -> int:
+    try:
+        lines = _STATUS.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:")), 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphMemory:
+    """What running a graph costs."""
+
+    base_bytes: int
+    """Held by the process before any image is opened: interpreter, libraries, weights."""
+    bytes_per_pixel: float
+    """More for each pixel of an input, the input itself and the engine's scratch space included."""
+    measured: bool
+    """False where the system does not tell and a high figure is assumed."""
+
+
+def measure(engine: Engine, manifest: FlightManifest, *, probabilities: bool) -> GraphMemory:
+    """Run a graph once on an input of zeros and see what it takes.
+
+    Args:
+        engine: with the graph loaded.
+        manifest: of the package.
+        probabilities: whether they will be asked for, which costs memory too.
+    """
+    side = -(-_PROBE_SIDE // manifest.size_multiple) * manifest.size_multiple
+    before = resident_bytes()
+    resettable = forget_peak()
+    batch = np.zeros((1, len(manifest.bands), side, side), np.float32)
+    engine.run(batch, probabilities=probabilities)
+    grown = max(0, peak_bytes() - before) if resettable and before else 0
+    # An engine that ran before may hold memory already: what passes through a graph is the least it can take.
+    channels = 4 * len(manifest.bands) + (4 * len(manifest.classes)) * (1 + probabilities) + 1
+    measured = grown / side**2 if grown else float(_ASSUMED_BYTES_PER_PIXEL)
+    return GraphMemory(
+        base_bytes=before, bytes_per_pixel=max(measured, 2.0 * channels) * _RESERVE, measured=bool(grown)
+    )

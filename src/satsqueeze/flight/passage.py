@@ -1,0 +1,257 @@
+"""The steps of one scene's passage through a graph, and the rows that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from satsqueeze.core.labels import IGNORE
+from satsqueeze.core.raster import StripReader
+from satsqueeze.core.window import Window
+from satsqueeze.flight.engine import Engine, GraphOutput
+from satsqueeze.flight.row_buffer import RowBuffer
+from satsqueeze.flight.sample import Sample
+from satsqueeze.flight.scene_plan import BlendPlan, ScenePlan, Strip
+from satsqueeze.flight.stages import StageTimer
+from satsqueeze.flight.tiling import Tile, importance
+
+UNDECIDED_MARGIN = 1e-4
+"""Lead of the best class below which a float graph may decide otherwise in another tile: sums are rounded in another
+order there. Such pixels are counted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StripResult:
+    """Finished rows."""
+
+    window: Window
+    mask: NDArray[np.uint8]
+    """uint8 (h, W), 255 where missing."""
+    probabilities: NDArray[np.float32] | None
+    """float32 (K, h, W), 0 where missing; None if not asked for."""
+
+
+class Sink(Protocol):
+    """Takes the strips of a scene from top to bottom, in one thread."""
+
+    def take(self, result: StripResult) -> None:
+        """Take the next rows."""
+        ...
+
+
+@dataclass(kw_only=True)
+class SceneTally:
+    """What is counted and timed while a scene passes."""
+
+    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(256, np.int64))
+    """Pixels of each value 0..255 of the mask."""
+    undecided: int = 0
+    """Pixels whose best class leads by less than ``UNDECIDED_MARGIN``, where they are counted."""
+    timer: StageTimer = field(default_factory=StageTimer)
+
+    def shares(self, classes: Sequence[str]) -> dict[str, float]:
+        """Share of each class among the valid pixels, and of nodata among all."""
+        pixels, missing = int(self.counts.sum()), int(self.counts[IGNORE])
+        shares = {name: float(self.counts[value] / max(pixels - missing, 1)) for value, name in enumerate(classes)}
+        return {**shares, "nodata": float(missing / max(pixels, 1))}
+
+
+def _nowhere(done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneFlight:
+    """One scene with all that its passage needs."""
+
+    reader: StripReader
+    engine: Engine
+    plan: ScenePlan | BlendPlan
+    classes: int
+    """Number of classes."""
+    sink: Sink
+    samples: Sequence[Sample] = ()
+    """Each sees every strip that is read."""
+    probabilities: bool = False
+    """Whether the sink wants them."""
+    count_undecided: bool = False
+    """Whether to count the pixels that a float graph decides narrowly."""
+    advance: Callable[[int, int], None] = _nowhere
+    """Called with (pixels done, pixels in all)."""
+    tally: SceneTally = field(default_factory=SceneTally)
+
+
+class Passage:
+    """Reads strips, keeps their rows, computes and writes; subclasses say how rows become results.
+
+    Args:
+        flight: the scene.
+        samples: that see every strip.
+        preparing: a thread that makes inputs while the engine runs.
+    """
+
+    def __init__(self, flight: SceneFlight, samples: Sequence[Sample], preparing: ThreadPoolExecutor) -> None:
+        plan, reader = flight.plan, flight.reader
+        self.flight = flight
+        self._samples, self._preparing = samples, preparing
+        self._timer = flight.tally.timer
+        self._rows = RowBuffer(
+            channels=len(reader.bands),
+            height=plan.height,
+            width=plan.width,
+            dtype=reader.dtype,
+            capacity=plan.buffer_rows,
+        )
+        self._done = 0
+
+    def read(self, strip: Strip) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Numbers and wholeness of the next rows."""
+        with self._timer("read"):
+            return self.flight.reader.digital(strip.read)
+
+    def keep(self, strip: Strip, digital: NDArray[Any], whole: NDArray[np.bool_]) -> None:
+        """Take rows in, and let go those that no core needs any more."""
+        self._rows.extend(digital, whole, keep_from=self._done - self.flight.plan.halo)
+        for sample in self._samples:
+            sample.look(strip.read, digital, whole)
+
+    def compute(self, core: Window) -> StripResult:
+        """Results of the rows of ``core``."""
+        mask, chances = self.run(core)
+        with self._timer("post"):
+            self.flight.tally.counts += np.bincount(mask.ravel(), minlength=256)
+        self._done = core.stop_row
+        return StripResult(window=core, mask=mask, probabilities=chances if self.flight.probabilities else None)
+
+    def run(self, core: Window) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
+        """Mask (h, W) of the rows of ``core``, and probabilities (K, h, W) or None."""
+        raise NotImplementedError
+
+    def write(self, result: StripResult) -> None:
+        """Hand rows to the sink."""
+        with self._timer("write"):
+            self.flight.sink.take(result)
+
+    def prepare(self, window: Window) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Input (C, h, w) of the graph, and what is missing (h, w)."""
+        with self._timer("pre"):
+            return self._rows.reflectance(window, self.flight.reader)
+
+    def infer(self, batch: NDArray[np.float32], *, probabilities: bool) -> GraphOutput:
+        """What the graph says about one input (C, h, w)."""
+        with self._timer("infer"):
+            return self.flight.engine.run(batch[None], probabilities=probabilities)
+
+
+class TiledPassage(Passage):
+    """Every pixel from one tile that holds its whole receptive field: no seam, whatever the tiles."""
+
+    def run(self, core: Window) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
+        """See :class:`Passage`."""
+        flight = self.flight
+        tiles = list(_tiled(flight.plan).tiles(core))
+        mask = np.empty((core.height, core.width), np.uint8)
+        shape = (flight.classes, core.height, core.width)
+        chances = np.empty(shape, np.float32) if flight.probabilities else None
+        ahead = self._preparing.submit(self.prepare, tiles[0].read)
+        for tile, following in zip(tiles, [*tiles[1:], None], strict=True):
+            batch, missing = ahead.result()
+            if following is not None:
+                ahead = self._preparing.submit(self.prepare, following.read)
+            output = self.infer(batch, probabilities=flight.probabilities or flight.count_undecided)
+            with self._timer("post"):
+                self._place(tile, output, missing, mask, chances)
+        return mask, chances
+
+    def _place(
+        self,
+        tile: Tile,
+        output: GraphOutput,
+        missing: NDArray[np.bool_],
+        mask: NDArray[np.uint8],
+        chances: NDArray[np.float32] | None,
+    ) -> None:
+        top, left = tile.core.row - tile.read.row, tile.core.col - tile.read.col
+        inner = slice(top, top + tile.core.height), slice(left, left + tile.core.width)
+        cols = slice(tile.core.col, tile.core.stop_col)
+        absent = missing[inner]
+        mask[:, cols] = output.mask[0][inner]
+        mask[:, cols][absent] = IGNORE
+        if output.probabilities is None:
+            return
+        found = output.probabilities[0][:, *inner]
+        if chances is not None:
+            chances[:, :, cols] = found
+            chances[:, :, cols][:, absent] = 0
+        if self.flight.count_undecided:
+            self.flight.tally.undecided += int((~absent & (_lead(found) < UNDECIDED_MARGIN)).sum())
+
+
+class BlendedPassage(Passage):
+    """Probabilities averaged over overlapping windows, for networks that look at their whole input."""
+
+    def __init__(self, flight: SceneFlight, samples: Sequence[Sample], preparing: ThreadPoolExecutor) -> None:
+        super().__init__(flight, samples, preparing)
+        plan = _blended(flight.plan)
+        tall = min(plan.side, plan.rows)
+        self._total = np.zeros((flight.classes, tall, plan.cols), np.float32)
+        self._weight = np.zeros((tall, plan.cols), np.float32)
+        self._missing = np.zeros((tall, plan.cols), np.bool_)
+
+    def run(self, core: Window) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
+        """See :class:`Passage`."""
+        flight = self.flight
+        for window in _blended(flight.plan).windows(core.row):
+            batch, absent = self.prepare(window)
+            output = self.infer(batch, probabilities=True)
+            with self._timer("post"):
+                place = Window(row=0, col=window.col, height=window.height, width=window.width).slices
+                weight = importance(height=window.height, width=window.width)
+                self._total[:, *place] += weight * np.asarray(output.probabilities)[0]
+                self._weight[place] += weight
+                self._missing[place] |= absent
+        with self._timer("post"):
+            rows = slice(0, core.height), slice(0, core.width)
+            missing = self._missing[rows]
+            chances: NDArray[np.float32] = self._total[:, *rows] / self._weight[rows]
+            chances[:, missing] = 0
+            mask = np.where(missing, IGNORE, chances.argmax(axis=0)).astype(np.uint8)
+            if flight.count_undecided:
+                flight.tally.undecided += int((~missing & (_lead(chances) < UNDECIDED_MARGIN)).sum())
+            for sums in (self._total, self._weight[None], self._missing[None]):
+                _shift(sums, core.height)
+        return mask, chances
+
+
+def _shift(sums: NDArray[Any], rows: int) -> None:
+    """Move (K, h, W) up in place; what comes in below is 0."""
+    kept = max(0, sums.shape[1] - rows)
+    if kept:
+        sums[:, :kept] = sums[:, sums.shape[1] - kept :].copy()
+    sums[:, kept:] = 0
+
+
+def _tiled(plan: ScenePlan | BlendPlan) -> ScenePlan:
+    if not isinstance(plan, ScenePlan):
+        raise TypeError("a tiled passage needs a plan of tiles")
+    return plan
+
+
+def _blended(plan: ScenePlan | BlendPlan) -> BlendPlan:
+    if not isinstance(plan, BlendPlan):
+        raise TypeError("a blended passage needs a plan of windows")
+    return plan
+
+
+def _lead(chances: NDArray[np.float32]) -> NDArray[np.float32]:
+    """By how much the best of (K, h, w) leads, (h, w)."""
+    if chances.shape[0] < 2:
+        return np.ones(chances.shape[1:], np.float32)
+    best = np.partition(chances, -2, axis=0)[-2:]
+    lead: NDArray[np.float32] = best[1] - best[0]
+    return lead

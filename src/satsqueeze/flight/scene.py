@@ -1,0 +1,73 @@
+"""A whole scene through a graph in bounded memory: strips in, strips out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+
+import rasterio
+
+from satsqueeze.core.errors import DataError
+from satsqueeze.core.labels import IGNORE
+from satsqueeze.flight.passage import BlendedPassage, Passage, SceneFlight, SceneTally, TiledPassage
+from satsqueeze.flight.sample import Sample
+from satsqueeze.flight.scene_plan import ScenePlan
+
+
+def fly(flight: SceneFlight) -> SceneTally:
+    """Run a scene: while one strip is computed the next is read and the one before is written.
+
+    With a plan of tiles the mask does not depend on the plan: cores meet at multiples of the graph's pooling, every
+    core sees its whole receptive field, and the border of the image is met where the image ends and nowhere else.
+
+    Raises:
+        DataError: no pixel is valid, or the numbers cannot be reflectance (RadiometryError) or cannot be decoded
+            (RasterError).
+    """
+    plan = flight.plan
+    judge = Sample(height=plan.height, width=plan.width)
+    kind = TiledPassage if isinstance(plan, ScenePlan) else BlendedPassage
+    with rasterio.Env(GDAL_CACHEMAX=plan.cache_bytes):
+        with _thread() as reading, _thread() as preparing, _thread() as writing:
+            _pass(kind(flight, (judge, *flight.samples), preparing), reading, writing)
+        digital, whole = judge.collected()
+        values, valid = flight.reader.reflectance(digital, whole)
+        flight.reader.require_plausible(digital, values, valid)
+    if not flight.tally.counts[:IGNORE].any():
+        raise DataError(
+            f"no pixel of the {plan.height} x {plan.width} px is valid (all nodata, NaN or saturated); fetch the scene "
+            "again, or leave it out"
+        )
+    return flight.tally
+
+
+@contextmanager
+def _thread() -> Iterator[ThreadPoolExecutor]:
+    """One thread; what it has not begun is dropped when the block ends."""
+    pool = ThreadPoolExecutor(max_workers=1)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _pass(passage: Passage, reading: ThreadPoolExecutor, writing: ThreadPoolExecutor) -> None:
+    plan = passage.flight.plan
+    strips = list(plan.strips())
+    # No strip is read before the one before it is in the buffer: so there is never more than one beside it.
+    ahead = reading.submit(passage.read, strips[0])
+    written: Future[None] | None = None
+    for strip, following in zip(strips, [*strips[1:], None], strict=True):
+        passage.keep(strip, *ahead.result())
+        if following is not None:
+            ahead = reading.submit(passage.read, following)
+        if strip.core is None:
+            continue
+        result = passage.compute(strip.core)
+        if written is not None:
+            written.result()
+        written = writing.submit(passage.write, result)
+        passage.flight.advance(strip.core.stop_row * plan.width, plan.height * plan.width)
+    if written is not None:
+        written.result()

@@ -1,0 +1,158 @@
+"""A mask as a STAC item, by pystac."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pystac
+from pystac.extensions.classification import Classification, ClassificationExtension
+from pystac.extensions.eo import EOExtension
+from pystac.extensions.projection import ProjectionExtension
+from pystac.extensions.raster import DataType, RasterBand, RasterExtension
+from rasterio.crs import CRS
+from rasterio.errors import CRSError
+from rasterio.warp import transform_geom
+
+from satsqueeze.core.labels import IGNORE
+from satsqueeze.core.package import FlightManifest
+from satsqueeze.core.raster import Georeference
+from satsqueeze.flight.palette import class_colours
+from satsqueeze.flight.sinks import PROBABILITY_STEPS
+
+_PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
+_EDGE_POINTS = 8
+_COG = pystac.MediaType.COG
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskRecord:
+    """What is known about a written mask."""
+
+    id: str
+    source: Path
+    """What it derives from."""
+    package: Path
+    """Folder of the flight package."""
+    manifest: FlightManifest
+    graph: str
+    engine: str
+    georeference: Georeference | None
+    height: int
+    width: int
+    shares: Mapping[str, float]
+    radiometry: str
+    acquired: datetime | None
+    mask: Path
+    probabilities: Path | None
+    version: str
+    """Of this software."""
+
+
+def mask_item(record: MaskRecord) -> pystac.Item:
+    """The item; its assets are relative to it, its links lead to the source and to the model's own item."""
+    outline = _outline(record)
+    geometry = outline if outline is not None else None
+    item = pystac.Item(
+        id=record.id,
+        geometry=geometry,
+        bbox=None if geometry is None else _bbox(geometry),
+        datetime=record.acquired or datetime.now(UTC).replace(microsecond=0),
+        properties={
+            "created": datetime.now(UTC).replace(microsecond=0).isoformat(),
+            "processing:software": {"satsqueeze": record.version},
+            "processing:lineage": (
+                f"{record.manifest.name} ({record.graph} on {record.engine}) on reflectance; {record.radiometry}"
+            ),
+            "satsqueeze:shares": dict(record.shares),
+            # An item must have a time; where the scene states none it is that of the processing.
+            "satsqueeze:datetime_is": "acquisition" if record.acquired else "processing",
+        },
+        stac_extensions=[_PROCESSING],
+    )
+    clouds = [name for name in record.manifest.classes if "cloud" in name]
+    if clouds:
+        cover = 100 * sum(record.shares.get(name, 0.0) for name in clouds)
+        EOExtension.ext(item, add_if_missing=True).cloud_cover = round(min(cover, 100.0), 4)
+    _project(item, record)
+    item.add_asset("mask", _mask_asset(record))
+    _describe(item.assets["mask"], record)
+    if record.probabilities is not None:
+        item.add_asset("probabilities", _probability_asset(record))
+    item.add_link(pystac.Link("derived_from", record.source.as_uri(), title=record.source.name))
+    item.add_link(pystac.Link("mlm:model", (record.package / "item.json").as_uri(), media_type="application/geo+json"))
+    return item
+
+
+def _project(item: pystac.Item, record: MaskRecord) -> None:
+    projection = ProjectionExtension.ext(item, add_if_missing=True)
+    projection.shape = [record.height, record.width]
+    if record.georeference is None:
+        return
+    projection.transform = list(record.georeference.transform)
+    crs = CRS.from_string(record.georeference.crs)
+    authority = crs.to_authority()
+    if authority is not None:
+        projection.code = ":".join(authority)
+    else:
+        projection.wkt2 = crs.to_wkt(version="WKT2_2019")
+
+
+def _mask_asset(record: MaskRecord) -> pystac.Asset:
+    return pystac.Asset(f"./{record.mask.name}", title="class of every pixel", media_type=_COG, roles=["data"])
+
+
+def _describe(asset: pystac.Asset, record: MaskRecord) -> None:
+    raster = RasterExtension.ext(asset, add_if_missing=True)
+    size = None if record.georeference is None else abs(record.georeference.transform[0])
+    raster.bands = [RasterBand.create(nodata=IGNORE, data_type=DataType.UINT8, spatial_resolution=size)]
+    colours = ["{:02X}{:02X}{:02X}".format(*colour) for colour in class_colours(record.manifest.classes)]
+    classes = [
+        Classification.create(value=value, name=name.replace(" ", "_"), description=name, color_hint=colour)
+        for value, (name, colour) in enumerate(zip(record.manifest.classes, colours, strict=True))
+    ]
+    missing = Classification.create(value=IGNORE, name="nodata", description="no measurement", nodata=True)
+    ClassificationExtension.ext(asset, add_if_missing=True).classes = [*classes, missing]
+
+
+def _probability_asset(record: MaskRecord) -> pystac.Asset:
+    band = {"nodata": IGNORE, "data_type": "uint8", "scale": 1 / PROBABILITY_STEPS}
+    name = "" if record.probabilities is None else record.probabilities.name
+    return pystac.Asset(
+        f"./{name}",
+        title="probability of each class",
+        media_type=_COG,
+        roles=["data"],
+        extra_fields={"raster:bands": [band] * len(record.manifest.classes)},
+    )
+
+
+def _outline(record: MaskRecord) -> dict[str, Any] | None:
+    """Polygon in degrees, its sides with points between, as straight lines bend between projections."""
+    place = record.georeference
+    if place is None:
+        return None
+    steps = [number / _EDGE_POINTS for number in range(_EDGE_POINTS)]
+    tall, wide = record.height, record.width
+    ring = (
+        [(wide * t, 0.0) for t in steps]
+        + [(float(wide), tall * t) for t in steps]
+        + [(wide * (1 - t), float(tall)) for t in steps]
+        + [(0.0, tall * (1 - t)) for t in steps]
+    )
+    a, b, c, d, e, f = place.transform
+    corners = [[a * col + b * row + c, d * col + e * row + f] for col, row in [*ring, ring[0]]]
+    polygon = {"type": "Polygon", "coordinates": [corners]}
+    try:
+        found = transform_geom(place.crs, "EPSG:4326", polygon, precision=7)
+    except CRSError:  # a local system that nobody can place on Earth
+        return None
+    return {"type": found["type"], "coordinates": [[list(point) for point in ring] for ring in found["coordinates"]]}
+
+
+def _bbox(geometry: Mapping[str, Any]) -> list[float]:
+    points = [point for ring in geometry["coordinates"] for point in ring]
+    return [min(p[0] for p in points), min(p[1] for p in points), max(p[0] for p in points), max(p[1] for p in points)]

@@ -1,0 +1,229 @@
+"""One scene from an open reader to files that appear together or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from satsqueeze.core.errors import PackageError
+from satsqueeze.core.files import write_json
+from satsqueeze.core.raster import StripReader
+from satsqueeze.flight.memory import GraphMemory, forget_peak, measure, peak_bytes
+from satsqueeze.flight.passage import SceneFlight, SceneTally
+from satsqueeze.flight.quicklook import LARGEST_SIDE, quicklook
+from satsqueeze.flight.runtime import FlightModel
+from satsqueeze.flight.sample import Sample
+from satsqueeze.flight.scene import fly
+from satsqueeze.flight.scene_item import MaskRecord, mask_item
+from satsqueeze.flight.scene_plan import DEFAULT_RAM, BlendPlan, ScenePlan, plan_scene
+from satsqueeze.flight.sinks import FileSink, SceneFiles, file_sink
+
+_STALE = re.compile(r"^\..*\.(\d+)\.(?:strips\.)?part(?:\.\w+)?$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneOutputs:
+    """Where the files of one scene go; None: not wanted."""
+
+    mask: Path
+    probabilities: Path | None = None
+    item: Path | None = None
+    preview: Path | None = None
+
+    @property
+    def all(self) -> dict[str, Path]:
+        """Those that are wanted, by kind, the mask last."""
+        named = {"probabilities": self.probabilities, "item": self.item, "preview": self.preview, "mask": self.mask}
+        return {kind: path for kind, path in named.items() if path is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneOrigin:
+    """What a scene is called and comes from."""
+
+    id: str
+    source: Path
+    acquired: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneReport:
+    """How a scene went."""
+
+    tally: SceneTally
+    plan: ScenePlan | BlendPlan
+    peak_bytes: int
+    """The most memory of the process while the scene was flown."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether the mask is the same for any memory; else it was blended."""
+        return isinstance(self.plan, ScenePlan)
+
+
+class ScenePilot:
+    """Flies scenes with one package in one amount of memory.
+
+    Args:
+        model: a segmentation package, opened.
+        package: its folder, for the record.
+        max_ram: memory of the whole process, in bytes.
+        probabilities: whether probabilities are written too.
+        version: of this software, for the record.
+
+    Raises:
+        PackageError: the package decides on whole images.
+    """
+
+    def __init__(
+        self,
+        model: FlightModel,
+        package: Path,
+        *,
+        max_ram: int = DEFAULT_RAM,
+        probabilities: bool = False,
+        version: str = "",
+    ) -> None:
+        if model.manifest.task != "segmentation":
+            raise PackageError(
+                f"{model.manifest.name} decides on whole images ({model.manifest.task}) and gives no mask; choose a "
+                "segmentation package"
+            )
+        self.model, self.package, self.max_ram = model, package.absolute(), max_ram
+        self._probabilities, self._version = probabilities, version
+        # A float graph rounds its sums in another order in other tiles: narrow decisions are counted.
+        self.counts_undecided = model.graph.precision == "fp32"
+        wanted = probabilities or self.counts_undecided or not model.manifest.window_invariant
+        self.memory: GraphMemory = measure(model.engine, model.manifest, probabilities=wanted)
+        self._wanted = wanted
+
+    def fly(
+        self,
+        reader: StripReader,
+        origin: SceneOrigin,
+        outputs: SceneOutputs,
+        *,
+        tally: SceneTally | None = None,
+        advance: Callable[[int, int], None] | None = None,
+    ) -> SceneReport:
+        """Fly one scene and write its files.
+
+        Raises:
+            DataError: nothing is valid, or the numbers cannot be decoded or be reflectance.
+            BudgetError: it does not fit the memory.
+            RunError: the disk is full, or a folder cannot be written.
+        """
+        tally = tally or SceneTally()
+        forget_peak()
+        manifest = self.model.manifest
+        plan = plan_scene(reader, manifest, self.memory, max_ram=self.max_ram, probabilities=self._wanted)
+        picture = Sample(height=plan.height, width=plan.width, side=LARGEST_SIDE) if outputs.preview else None
+        with appearing(outputs) as parts, ExitStack() as stack:
+            sink = stack.enter_context(file_sink(self._files(reader, parts), step=picture.step if picture else 0))
+            flight = SceneFlight(
+                reader=reader,
+                engine=self.model.engine,
+                plan=plan,
+                classes=len(manifest.classes),
+                sink=sink,
+                samples=() if picture is None else (picture,),
+                probabilities=self._probabilities,
+                count_undecided=self.counts_undecided,
+                advance=advance or (lambda done, total: None),  # noqa: ARG005 - nobody watches
+                tally=tally,
+            )
+            fly(flight)
+            del flight
+            with tally.timer("write"):
+                if picture is not None and parts.preview is not None:
+                    self._draw(reader, picture, sink, parts.preview)
+                if parts.item is not None:
+                    write_json(parts.item, self._item(reader, origin, outputs, tally))
+                stack.close()
+        return SceneReport(tally=tally, plan=plan, peak_bytes=peak_bytes())
+
+    def _files(self, reader: StripReader, parts: SceneOutputs) -> SceneFiles:
+        return SceneFiles(
+            mask=parts.mask,
+            probabilities=parts.probabilities,
+            height=reader.height,
+            width=reader.width,
+            georeference=reader.georeference,
+            classes=self.model.classes,
+        )
+
+    def _draw(self, reader: StripReader, picture: Sample, sink: FileSink, path: Path) -> None:
+        values, _ = reader.reflectance(*picture.collected())
+        quicklook(values, sink.small(), path, classes=self.model.classes, bands=reader.bands.names)
+
+    def _item(
+        self, reader: StripReader, origin: SceneOrigin, outputs: SceneOutputs, tally: SceneTally
+    ) -> dict[str, Any]:
+        record = MaskRecord(
+            id=origin.id,
+            source=origin.source,
+            package=self.package,
+            manifest=self.model.manifest,
+            graph=self.model.graph.file,
+            engine=self.model.engine.name,
+            georeference=reader.georeference,
+            height=reader.height,
+            width=reader.width,
+            shares=tally.shares(self.model.classes),
+            radiometry=reader.provenance,
+            acquired=origin.acquired,
+            mask=outputs.mask,
+            probabilities=outputs.probabilities,
+            version=self._version,
+        )
+        found: dict[str, Any] = mask_item(record).to_dict(include_self_link=False, transform_hrefs=False)
+        return found
+
+
+@contextmanager
+def appearing(outputs: SceneOutputs) -> Iterator[SceneOutputs]:
+    """Yield temporary places; when the block ends well the files take their own, the mask last, else none does.
+
+    Raises:
+        RunError: a folder cannot be written.
+    """
+    parts = {
+        kind: path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}") for kind, path in outputs.all.items()
+    }
+    try:
+        yield SceneOutputs(**parts)
+        for kind, path in outputs.all.items():
+            parts[kind].replace(path)
+    finally:
+        for part in parts.values():
+            for left in (part, Path(f"{part}.aux.xml")):
+                with suppress(OSError):
+                    left.unlink(missing_ok=True)
+
+
+def clear_stale(folders: Sequence[Path]) -> list[Path]:
+    """Remove temporary files that killed runs have left in some folders; returns what was removed."""
+    removed = []
+    for path in (path for folder in folders if folder.is_dir() for path in folder.iterdir()):
+        match = _STALE.match(path.name)
+        if match and not _is_alive(int(match[1])) and path.is_file():
+            with suppress(OSError):
+                path.unlink()
+                removed.append(path)
+    return removed
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
