@@ -13,6 +13,7 @@ SatsqueezeError
 ├── BudgetError             a budget that nothing can meet
 ├── RunError                a run folder that cannot be used
 ├── TrainError              training that cannot start or went wrong
+│   └── CollapseError       an embedding that says the same of every pixel
 ├── ExportError             a graph that cannot be exported or quantised
 │   └── ParityError         the exported graph disagrees with its source
 ├── PackageError            a flight package that cannot be trusted
@@ -72,6 +73,10 @@ class RunError(SatsqueezeError):
 
 class TrainError(SatsqueezeError):
     """Training cannot start, or diverged."""
+
+
+class CollapseError(TrainError):
+    """An embedding says the same of every pixel, so that nothing is learnt any more."""
 
 
 class ExportError(SatsqueezeError):

@@ -43,6 +43,7 @@ class EpochEnd(Callback):
         losses = task.mean_losses()
         seconds = time.perf_counter() - self._start
         row: Row = {"epoch": course.epochs + 1, "learning_rate": settings.learning_rate_at(self._step), **losses}
+        row |= task.observed()
         row |= self._validate(task)
         row |= {
             "seconds": seconds,

@@ -97,10 +97,17 @@ class TrainingTask(pl.LightningModule, Generic[BatchT]):
         images = batch.images
         if self.settings.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
-        losses = self.losses(self._network[0](images), batch)
+        return self.counted(self.losses(self._network[0](images), batch), batch.step)
+
+    def counted(self, losses: dict[str, Tensor], step: int) -> Tensor:
+        """Add the parts of a step's loss to the means of the epoch; returns what is minimised.
+
+        Raises:
+            TrainError: the loss is not finite.
+        """
         for name, value in losses.items():
             self._sums[name] = self._sums.get(name, torch.zeros((), device=self.device)) + value.detach().float()
-        self._steps, self._last_step = self._steps + 1, batch.step
+        self._steps, self._last_step = self._steps + 1, step
         if self.device.type == "cpu" or self._steps % _CHECK_EVERY == 0:
             self._refuse_divergence()
         return losses["loss"]
@@ -110,6 +117,10 @@ class TrainingTask(pl.LightningModule, Generic[BatchT]):
         """Update the averaged weights."""
         if self.averaged is not None:
             self.averaged.update_parameters(self.model)
+
+    def observed(self) -> dict[str, float | None]:
+        """What else the history is to tell of an epoch; called at its end, outside of the time that is measured."""
+        return {}
 
     def mean_losses(self) -> dict[str, float]:
         """Mean of every part of the loss since the last call.

@@ -1,0 +1,54 @@
+"""Which items of a cache show the same ground at several dates."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from satsqueeze.core.errors import DataError, GridError, SettingsError
+from satsqueeze.data.packed import PackedCache
+from satsqueeze.pretrain.view_settings import ViewSettings
+
+
+def places_of(cache: PackedCache, ids: Sequence[str], settings: ViewSettings) -> tuple[tuple[int, ...], ...]:
+    """Positions in the cache of the dates of each place.
+
+    Args:
+        cache: images.
+        ids: those to use.
+        settings: how names tell places, and which dates are wanted. With ``pairs``, places of one date are left out.
+
+    Raises:
+        DataError: no image, or an image that is not in the cache.
+        SettingsError: the expression finds no place in a name, or pairs of dates are asked for and no place has two.
+        GridError: the images of a place differ in size.
+    """
+    if not ids:
+        raise DataError("there is no image to learn from; name a folder with images (labels are not needed)")
+    members: dict[str, list[int]] = {}
+    for item_id in ids:
+        members.setdefault(_place(item_id, settings.place), []).append(cache.position(item_id))
+    if settings.dates == "pairs":
+        members = {place: dates for place, dates in members.items() if len(dates) > 1}
+    if not members:
+        raise SettingsError(
+            f"pairs of dates are asked for, but with place {settings.place!r} each of the {len(ids)} images is the "
+            "only date of its place; set dates to one, or mend the expression"
+        )
+    for place, dates in members.items():
+        sizes = {(cache.entries[date].height, cache.entries[date].width) for date in dates}
+        if len(sizes) > 1:
+            raise GridError(
+                f"the dates of place {place} have {len(sizes)} sizes ({', '.join(map(str, sorted(sizes)))}); bring "
+                "them to one grid, or mend 'place', which may join what does not belong together"
+            )
+    return tuple(tuple(dates) for dates in members.values())
+
+
+def _place(item_id: str, expression: str) -> str:
+    if not expression:
+        return item_id
+    found = re.search(expression, item_id)
+    if found is None:
+        raise SettingsError(f"the expression {expression!r} finds no place in the name {item_id!r}; mend 'place'")
+    return str(found.group(1))

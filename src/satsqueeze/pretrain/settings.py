@@ -1,0 +1,55 @@
+"""What a pre-training run is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from satsqueeze.core.errors import SettingsError
+from satsqueeze.learn.schedule import OptimiserName, ScheduleName
+from satsqueeze.learn.settings import TrainSettings
+from satsqueeze.pretrain.contrast import ContrastSettings
+from satsqueeze.pretrain.features import Scope
+from satsqueeze.pretrain.view_settings import ViewSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainSettings(TrainSettings):
+    """One run. ``batch_size`` counts pairs of views; the last weights are kept."""
+
+    epochs: int = 40
+    steps_per_epoch: int = 50
+    batch_size: int = 16
+    learning_rate: float = 3e-3
+    optimiser: OptimiserName = "adamw"
+    schedule: ScheduleName = "onecycle"
+    weight_decay: float = 1e-2
+    keep: Literal["best", "last"] = "last"
+    scope: Scope = "decoder"
+    """Train encoder and decoder, or the encoder alone."""
+    views: ViewSettings = field(default_factory=ViewSettings)
+    contrast: ContrastSettings = field(default_factory=ContrastSettings)
+    monitor_pixels: int = 2000
+    """Labelled pixels, where there are labels, that k-NN and the linear probe look at after every epoch; 0 = none."""
+    collapsed_above: float = -0.02
+    """Uniformity above which an embedding counts as collapsed: 0 where all pixels are one point, -0.2 where they lie in
+    a narrow cone, of which a small temperature still makes something."""
+    collapse_patience: int = 3
+    """Epochs in a row that it must be so."""
+    on_collapse: Literal["stop", "warn"] = "stop"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.compile:
+            raise SettingsError("pre-training reads features from within the network, which cannot be compiled then")
+        if self.keep != "last":
+            raise SettingsError(f"pre-training has no score to choose an epoch by; keep must be last, got {self.keep}")
+        if self.average_decay is not None:
+            raise SettingsError("pre-training keeps the last weights; leave average_decay out")
+        if self.monitor_pixels < 0 or self.collapse_patience < 1 or self.on_collapse not in ("stop", "warn"):
+            raise SettingsError(
+                "monitor_pixels must be >= 0, collapse_patience >= 1 and on_collapse stop or warn, got "
+                f"{self.monitor_pixels}, {self.collapse_patience} and {self.on_collapse!r}"
+            )
+        if self.contrast.negatives == "images" and self.batch_size < 2 and not self.contrast.queue:
+            raise SettingsError("negatives from other images need a batch size of at least 2, or a queue")

@@ -1,0 +1,74 @@
+"""Starting a network from a pre-training, or from another training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from satsqueeze.core.errors import RunError
+from satsqueeze.core.files import read_json, sha256
+from satsqueeze.nets.band_match import TOLERANCE_NM
+from satsqueeze.nets.model import CARD_FILE, WEIGHTS_FILE, SegmentationModel, load_model
+from satsqueeze.nets.transfer import transfer
+from satsqueeze.nets.transfer_report import TransferReport
+from satsqueeze.pretrain.pretraining import FORMAT_VERSION, RECORD_FILE
+
+PRETRAINED, NETWORK = "pretrained", "network"
+"""Where run folders of ``pretrain`` and ``train DATA`` keep their models."""
+HOMES = ("", PRETRAINED, NETWORK, "classifier")
+
+
+def source_of(folder: Path | str) -> Path:
+    """The folder of a run's model.
+
+    Raises:
+        RunError: there is none.
+    """
+    places = [Path(folder) / home for home in HOMES]
+    place = next((place for place in places if (place / CARD_FILE).is_file()), None)
+    if place is None:
+        raise RunError(
+            f"{folder} holds no trained model: {CARD_FILE} is neither there nor in its {' or '.join(HOMES[1:])}; name "
+            "the --out folder of a finished 'satsqueeze pretrain' or 'satsqueeze train', or one of a teacher's folds"
+        )
+    return place
+
+
+def start_network(
+    folder: Path | str, model: SegmentationModel, *, tolerance_nm: float = TOLERANCE_NM
+) -> TransferReport:
+    """Take over what fits of a run's model; see :func:`satsqueeze.nets.transfer.transfer`.
+
+    Of a pre-training only what it trained is taken over: never its head, nor its decoder where it trained the encoder
+    alone.
+
+    Args:
+        folder: run folder of a pre-training or training, or the folder of its model.
+        model: freshly drawn; changed in place.
+        tolerance_nm: largest difference of centre wavelengths in nanometres.
+
+    Raises:
+        RunError: there is no model, or it is damaged.
+        SettingsError: the model has another architecture or normalisation; the message names what differs.
+        BandError: no band has a counterpart.
+    """
+    place = source_of(folder)
+    fresh = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    origin = sha256(place / WEIGHTS_FILE)
+    report = transfer(load_model(place), model, tolerance_nm=tolerance_nm, origin=origin)
+    if not (place / RECORD_FILE).is_file():
+        return report
+    untrained = fresh.keys() - _trained(place / RECORD_FILE)
+    model.load_state_dict({name: fresh[name] for name in untrained}, strict=False)
+    starts = {name: "fresh" if name in untrained else how for name, how in report.tensors.items()}
+    return replace(report, tensors=starts, classes=(), fresh_classes=model.card.classes)
+
+
+def _trained(path: Path) -> set[str]:
+    record = read_json(path)
+    if not isinstance(record, dict) or record.get("format_version") != FORMAT_VERSION or "trained" not in record:
+        raise RunError(
+            f"{path} is not a record of pre-training of format {FORMAT_VERSION}; use the version that wrote it, or "
+            "pre-train again"
+        )
+    return set(record["trained"])

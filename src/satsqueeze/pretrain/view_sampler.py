@@ -1,0 +1,204 @@
+"""Pairs of views with matched pixels; each batch is a pure function of the seed and the step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from satsqueeze.core.errors import DataError, SettingsError
+from satsqueeze.core.labels import IGNORE
+from satsqueeze.core.window import Window
+from satsqueeze.data.packed import PackedCache
+from satsqueeze.pretrain.places import places_of
+from satsqueeze.pretrain.view_geometry import Points, ViewGeometry
+from satsqueeze.pretrain.view_settings import ViewSettings
+
+_ATTEMPTS = 20
+
+
+class ViewBatch(NamedTuple):
+    """Two views of each of N places, as a plain tuple so that Lightning can move it between devices."""
+
+    images: Tensor
+    """Float32 reflectance (2 N, C, size, size), all first views before all second ones; 0 where invalid."""
+    points: Tensor
+    """Float32 (2 N, P, 2): (row, col) of each matched pixel in its view."""
+    ground: Tensor
+    """Float32 (N, P, 2): (row, col) of the same pixels in the image."""
+    counts: Tensor
+    """Bool (N, P): whether the pair is one: valid, and not on cloud, in both."""
+    places: Tensor
+    """Int64 (N,): number of the place."""
+    step: int
+    """Global number of the step that these views belong to."""
+
+    def to(self, device: torch.device) -> ViewBatch:
+        """The same on another device."""
+        return ViewBatch(
+            images=self.images.to(device),
+            points=self.points.to(device),
+            ground=self.ground.to(device),
+            counts=self.counts.to(device),
+            places=self.places.to(device),
+            step=self.step,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pair:
+    """Two views of a place."""
+
+    place: int
+    dates: tuple[int, int]
+    """Positions in the cache."""
+    views: tuple[ViewGeometry, ViewGeometry]
+    ground: Points
+    """(n, 2) pixels of the image that may be paired, n <= positions."""
+
+
+class ViewSampler:
+    """Draws pairs of views.
+
+    Places are drawn uniformly. Pixels are paired where both dates are valid and no label tells of a cloud; a draw with
+    fewer of them than an eighth of what is wanted is made again, up to 20 times.
+
+    Args:
+        cache: images.
+        ids: items to draw.
+        settings: see there.
+        batch_size: pairs of views.
+        seed: of all draws.
+        channels: which bands to take and in which order; None = all as they are.
+
+    Raises:
+        DataError: no image.
+        SettingsError: see :func:`satsqueeze.pretrain.places.places_of`.
+        GridError: an image is too small for any view, or the dates of a place differ in size.
+    """
+
+    def __init__(
+        self,
+        cache: PackedCache,
+        ids: Sequence[str],
+        settings: ViewSettings,
+        *,
+        batch_size: int,
+        seed: int,
+        channels: list[int] | None = None,
+    ) -> None:
+        if batch_size < 1 or seed < 0:
+            raise SettingsError(f"views need a batch size >= 1 and a seed >= 0, got {batch_size} and {seed}")
+        self.cache, self.settings, self.batch_size, self.seed = cache, settings, batch_size, seed
+        self.places = places_of(cache, ids, settings)
+        self._channels = channels
+        self._avoided = [value for value, name in enumerate(cache.classes) if name in settings.avoid]
+
+    def batch(self, step: int) -> ViewBatch:
+        """The batch of a step; the same for the same seed, whatever was drawn before.
+
+        Raises:
+            DataError: no drawn pair of views shares a valid pixel.
+        """
+        generator = np.random.Generator(np.random.Philox(key=[self.seed, step]))
+        pairs = [self._draw(generator) for _ in range(self.batch_size)]
+        if not any(len(pair.ground) for pair in pairs):
+            raise DataError(
+                f"in {_ATTEMPTS * self.batch_size} draws no two views shared a pixel that is valid and free of cloud "
+                "in both; leave images that are all nodata or cloud out, check 'avoid' and 'place', or set dates to one"
+            )
+        count = self.settings.positions
+        points = np.zeros((2, self.batch_size, count, 2), np.float32)
+        ground = np.zeros((self.batch_size, count, 2), np.float32)
+        counts = np.zeros((self.batch_size, count), np.bool_)
+        for slot, pair in enumerate(pairs):
+            found = len(pair.ground)
+            counts[slot, :found], ground[slot, :found] = True, pair.ground
+            for side, view in enumerate(pair.views):
+                points[side, slot, :found] = view.from_image(pair.ground)
+        images = [self._cut(pair.dates[side], pair.views[side]) for side in range(2) for pair in pairs]
+        return ViewBatch(
+            images=torch.stack(images),
+            points=torch.from_numpy(points.reshape(-1, count, 2)),
+            ground=torch.from_numpy(ground),
+            counts=torch.from_numpy(counts),
+            places=torch.tensor([pair.place for pair in pairs]),
+            step=step,
+        )
+
+    def _draw(self, generator: np.random.Generator) -> _Pair:
+        best = self._attempt(generator)
+        for _ in range(_ATTEMPTS - 1):
+            if 8 * len(best.ground) >= self.settings.positions:
+                break
+            again = self._attempt(generator)
+            best = again if len(again.ground) > len(best.ground) else best
+        return best
+
+    def _attempt(self, generator: np.random.Generator) -> _Pair:
+        place = int(generator.integers(len(self.places)))
+        dates = self.places[place]
+        first = second = dates[int(generator.integers(len(dates)))]
+        if self.settings.dates != "one" and len(dates) > 1:
+            second = dates[(dates.index(first) + int(generator.integers(1, len(dates)))) % len(dates)]
+        entry = self.cache.entries[first]
+        views = self._views(generator, entry.height, entry.width)
+        shared = views[0].shared(views[1])
+        usable = shared[self._usable((first, second), shared)] if len(shared) else shared
+        wanted = min(self.settings.positions, len(usable))
+        ground = usable[np.sort(generator.choice(len(usable), wanted, replace=False))] if wanted else usable
+        return _Pair(place=place, dates=(first, second), views=views, ground=ground)
+
+    def _views(self, generator: np.random.Generator, height: int, width: int) -> tuple[ViewGeometry, ViewGeometry]:
+        s = self.settings
+        low, high = np.log(s.scale_range)
+        sides = [
+            max(min(round(s.size / float(np.exp(generator.uniform(low, high)))), height, width), 1) for _ in range(2)
+        ]
+        together = int(np.ceil(np.sqrt(s.smallest_overlap) * min(sides)))
+        starts = []
+        for size in (height, width):
+            start = int(generator.integers(size - sides[0] + 1))
+            lowest, highest = max(0, start + together - sides[1]), min(size - sides[1], start + sides[0] - together)
+            starts.append((start, int(generator.integers(lowest, highest + 1))))
+        turns = generator.uniform(size=(2, 3)) < (0.5 if s.mirror else 0.0)
+        first, second = (
+            ViewGeometry(
+                row=starts[0][number],
+                col=starts[1][number],
+                side=sides[number],
+                size=s.size,
+                upside_down=bool(turns[number, 0]),
+                sideways=bool(turns[number, 1]),
+                transposed=bool(turns[number, 2]),
+            )
+            for number in range(2)
+        )
+        return first, second
+
+    def _usable(self, dates: tuple[int, int], pixels: Points) -> NDArray[np.bool_]:
+        """Which pixels (n, 2) of the image are valid and free of cloud at both dates: bool (n,)."""
+        rows, cols = (pixels[:, axis].astype(np.intp) for axis in range(2))
+        top, left = int(rows.min()), int(cols.min())
+        window = Window(row=top, col=left, height=int(rows.max()) - top + 1, width=int(cols.max()) - left + 1)
+        usable = np.ones(len(pixels), np.bool_)
+        for date in dict.fromkeys(dates):
+            good = self.cache.valid(date, window).copy()
+            if self._avoided or self.settings.avoid_unlabelled:
+                label = self.cache.label(date, window)
+                good &= ~np.isin(label, self._avoided)
+                if self.settings.avoid_unlabelled and self.cache.entries[date].labelled:
+                    good &= label != IGNORE
+            usable &= good[rows - top, cols - left]
+        return usable
+
+    def _cut(self, date: int, view: ViewGeometry) -> Tensor:
+        window = self.cache.image(date, view.window)
+        taken = window if self._channels is None else window[self._channels]
+        valid = self.cache.valid(date, view.window)
+        return view.cut(torch.from_numpy(np.ascontiguousarray(taken)), torch.from_numpy(np.ascontiguousarray(valid)))
