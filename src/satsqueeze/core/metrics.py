@@ -82,6 +82,12 @@ def class_jaccards(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
     return jaccards
 
 
+def mean_jaccard(metrics: SegmentationMetrics) -> float:
+    """Mean of the classes' global Jaccards (mIoU), without classes absent from truth and prediction."""
+    found = class_jaccards(metrics.matrix)
+    return float(np.nanmean(found)) if not np.isnan(found).all() else float("nan")
+
+
 def _ratio(part: int, whole: int) -> float:
     return part / whole if whole else float("nan")
 

@@ -16,6 +16,7 @@ from satsqueeze.learn.settings import FitSettings
 from satsqueeze.learn.task import SegmentationTask
 from satsqueeze.learn.training import Cut, FitResult, described, train
 from satsqueeze.nets.model import SegmentationModel
+from satsqueeze.nets.transfer_report import TransferReport
 
 __all__ = ["FitResult", "FitSettings", "fit"]
 
@@ -29,6 +30,7 @@ def fit(
     *,
     objective: Objective | None = None,
     soft: SoftTargets | None = None,
+    origin: TransferReport | None = None,
 ) -> FitResult:
     """Train a model and keep its best weights.
 
@@ -44,6 +46,7 @@ def fit(
         folder: where results go; created if absent.
         objective: what to minimise; by default Dice + cross-entropy with deep supervision.
         soft: teacher probabilities for the objective.
+        origin: where the model's weights come from, if not from its seed.
 
     Raises:
         SplitError: no labelled pixel, or a single class, among the images to train on or to validate with.
@@ -59,7 +62,8 @@ def fit(
         split=split,
         settings=settings,
         folder=Path(folder),
-        targets=f"{described(chosen)}, {'labels only' if soft is None else type(soft).__qualname__}",
+        targets=f"{described(chosen)}, {'labels only' if soft is None else type(soft).__qualname__}"
+        + ("" if origin is None else f", started from {origin.source} within {origin.tolerance_nm:g} nm"),
     )
     check_model(model, cache, patch_size=settings.patch_size)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from satsqueeze.core.metrics import mean_jaccard
 from satsqueeze.core.run import fingerprint_of
 from satsqueeze.data.cache import PackedCache
 from satsqueeze.data.splits import Split
@@ -14,6 +15,9 @@ from satsqueeze.learn.evaluate import ScoreSettings, score
 from satsqueeze.learn.progress import Course
 from satsqueeze.learn.settings import FitSettings, TrainSettings
 from satsqueeze.nets.model import SegmentationModel
+
+MEAN_JACCARD = "mean_jaccard"
+"""Of all classes alike: what counts in land cover, where no class is the foreground."""
 
 
 @dataclass(kw_only=True)
@@ -61,8 +65,8 @@ class SegmentationJob(Job):
 
     @property
     def headline(self) -> str:
-        """Global Jaccard of the foreground."""
-        return "jaccard"
+        """Global Jaccard of the foreground; where the data set names no foreground, its mean over classes."""
+        return "jaccard" if self.cache.foreground else MEAN_JACCARD
 
     def score(self, model: SegmentationModel, *, final: bool) -> dict[str, Any]:
         """See :meth:`Job.score`; in full overlap, too, if ``final``."""
@@ -71,4 +75,5 @@ class SegmentationJob(Job):
             overlap=0.5 if final else self.settings.validation_overlap,
             precision="fp32" if final else self.settings.precision,
         )
-        return score(model, self.cache, self.split.validation, settings=settings).to_dict()
+        found = score(model, self.cache, self.split.validation, settings=settings)
+        return found.to_dict() | ({} if self.cache.foreground else {MEAN_JACCARD: mean_jaccard(found.metrics)})

@@ -22,7 +22,7 @@ from satsqueeze.core.files import write_text
 from satsqueeze.learn.settings import TrainSettings
 
 HISTORY_FILE = "history.csv"
-_SHOWN = ("loss", "jaccard", "accuracy", "mean_average_precision")
+_SHOWN = ("loss", "jaccard", "mean_jaccard", "accuracy", "mean_average_precision", "uniformity", "knn")
 
 Row = dict[str, float | int | None]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +12,39 @@ from satsqueeze.learn.fit import FitResult, fit
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.model import SegmentationModel, build_model, load_model
+from satsqueeze.nets.transfer_report import TransferReport
+
+Start = Callable[[SegmentationModel], TransferReport]
+"""Gives a freshly drawn model the weights it starts from."""
+
+
+def train_network(
+    card: ModelCard,
+    cache: PackedCache,
+    split: Split,
+    settings: FitSettings,
+    folder: Path,
+    *,
+    start: Start | None = None,
+) -> FitResult:
+    """Train one model, drawn by the settings' seed and started from elsewhere if told; resumes.
+
+    Raises:
+        TrainError: see :func:`satsqueeze.learn.fit.fit`.
+    """
+    model = build_model(card, seed=settings.seed)
+    origin = None if start is None else start(model)
+    return fit(model, cache, split, settings, folder, origin=origin)
 
 
 def train_folds(
-    card: ModelCard, cache: PackedCache, folds: Sequence[Split], settings: FitSettings, folder: Path
+    card: ModelCard,
+    cache: PackedCache,
+    folds: Sequence[Split],
+    settings: FitSettings,
+    folder: Path,
+    *,
+    start: Start | None = None,
 ) -> list[FitResult]:
     """Train one model per fold in ``fold_0``, ``fold_1``, ...; finished folds are kept, a killed one resumes.
 
@@ -26,8 +55,7 @@ def train_folds(
     for number, split in enumerate(folds):
         seeded = replace(settings, seed=settings.seed + number)
         named = replace(card, name=f"{card.name}-fold-{number}")
-        model = build_model(named, seed=seeded.seed)
-        results.append(fit(model, cache, split, seeded, folder / f"fold_{number}"))
+        results.append(train_network(named, cache, split, seeded, folder / f"fold_{number}", start=start))
     return results
 
 

@@ -1,0 +1,81 @@
+"""``satsqueeze pretrain``: dense features from images without labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from satsqueeze.bench.history import read_history
+from satsqueeze.cli.progress import progress
+from satsqueeze.cli.stage import PLAN, console, run_stage
+from satsqueeze.core.run import RunFolder
+from satsqueeze.data.cache import PackedCache, pack
+from satsqueeze.data.dataset import open_dataset
+from satsqueeze.learn.progress import HISTORY_FILE
+from satsqueeze.nets.card import ModelCard
+from satsqueeze.nets.model import build_model
+from satsqueeze.plan.stage import TrainPlan
+from satsqueeze.pretrain.card import CLASSES, network_card, unlabelled
+from satsqueeze.pretrain.pretraining import pretrain as train_without_labels
+from satsqueeze.pretrain.settings import PretrainSettings
+from satsqueeze.pretrain.start import PRETRAINED
+
+CACHE = "data/cache"
+_SHOWN = ("loss", "alignment", "uniformity", "knn", "probe")
+
+
+def pretrain(
+    data: str,
+    *,
+    model: str = "lite-16",
+    out: Path = Path("runs/pretrained"),
+    card: str | None = None,
+    bands: list[str] | None = None,
+    plan: Path | None = None,
+    fit: PretrainSettings = PretrainSettings(),  # noqa: B008 - frozen, and shown as the default
+) -> int:
+    """Pre-train a segmentation network by dense contrast of two views; labels are not needed. Resumes where stopped.
+
+    Args:
+        data: folder, zip file or YAML list of sources; labels, where there are any, only serve to watch.
+        model: a rung of the ladder of students, such as unet-8 or lite-16.
+        out: run folder; hand it to 'satsqueeze train --init'.
+        card: name of the dataset card, where the folder has no dataset.yaml.
+        bands: common names in channel order; by default all that the sources share.
+        plan: run folder of 'satsqueeze plan', whose network is trained instead of a student.
+        fit: settings of views, objective and training.
+    """
+    run = RunFolder(out)
+    with progress("reading images") as advance:
+        cache = pack(open_dataset(data, card=card), run / CACHE, bands=bands or None, on_progress=advance)
+    for entry in cache.quarantine:
+        console.print(f"left out: {entry.id}: {entry.reason}", style="dim")
+    told = pretrain_stage(run, cache, _card(model, plan, cache), fit)
+    last = ", ".join(f"{name} {value:.3f}" for name in _SHOWN if (value := told["last"].get(name)) is not None)
+    print(f"{out / PRETRAINED}: {told['images']} images, {last}; start from it with --init {out}")
+    return 0
+
+
+def pretrain_stage(run: RunFolder, cache: PackedCache, card: ModelCard, settings: PretrainSettings) -> dict[str, Any]:
+    """Pre-train on all images of a cache; returns what the last epoch came to."""
+
+    def work() -> dict[str, Any]:
+        result = train_without_labels(
+            build_model(card, seed=settings.seed), cache, cache.ids, settings, run / PRETRAINED
+        )
+        last = read_history(run / PRETRAINED / HISTORY_FILE)[-1]
+        return {
+            "images": len(cache),
+            "last": {name: last[name] for name in _SHOWN if last.get(name) is not None},
+            "train_minutes": result.seconds / 60,
+            "pairs_per_second": result.images_per_second,
+        }
+
+    key = {"data": cache.fingerprint, "card": card.to_dict(), "fit": settings.to_dict()}
+    return run_stage(run, "pretrain", key, work)
+
+
+def _card(model: str, plan: Path | None, cache: PackedCache) -> ModelCard:
+    if plan is None:
+        return network_card(model, cache, cache.ids, classes=CLASSES)
+    return unlabelled(TrainPlan.read(plan / PLAN).card, cache, cache.ids)

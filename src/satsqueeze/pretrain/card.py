@@ -1,0 +1,61 @@
+"""Cards of networks that have no classes yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from satsqueeze.core.errors import SettingsError
+from satsqueeze.data.band_statistics import scaling_of
+from satsqueeze.data.cache import PackedCache
+from satsqueeze.nets.card import ModelCard
+from satsqueeze.nets.students import student_card
+from satsqueeze.nets.unet_config import UNetConfig
+
+CLASSES = ("unlabelled",)
+"""Of a network before it has learnt any: a card names at least one, and nothing trains its head."""
+
+
+def network_card(
+    name: str, cache: PackedCache, ids: Sequence[str], *, classes: Sequence[str], foreground: Sequence[int] = ()
+) -> ModelCard:
+    """The card of a student for the bands of a cache, with the statistics of some images.
+
+    Args:
+        name: a rung of the ladder, such as ``unet-8`` or ``lite-16``.
+        cache: images.
+        ids: those whose statistics normalise.
+        classes: names of the logits.
+        foreground: classes that count in the headline Jaccard.
+
+    Raises:
+        SettingsError: no such student.
+        DataError: no valid pixel.
+    """
+    config = student_card(name).fitted(in_channels=len(cache.bands), classes=len(classes))
+    return ModelCard(
+        name=name,
+        family="unet",
+        config=config,
+        scaling=scaling_of(cache, ids),
+        bands=cache.bands,
+        classes=tuple(classes),
+        foreground=tuple(foreground),
+    )
+
+
+def unlabelled(card: ModelCard, cache: PackedCache, ids: Sequence[str]) -> ModelCard:
+    """The card of the same network without classes, for the bands and statistics of unlabelled images.
+
+    Raises:
+        SettingsError: the network does not segment.
+        DataError: no valid pixel.
+    """
+    if card.task != "segmentation":
+        raise SettingsError(f"{card.name} is for {card.task}; dense pre-training needs a network that segments")
+    config = replace(card.config, in_channels=len(cache.bands), classes=len(CLASSES))
+    if isinstance(config, UNetConfig):
+        config = replace(config, deep_supervision=False)
+    return replace(
+        card, config=config, scaling=scaling_of(cache, ids), bands=cache.bands, classes=CLASSES, foreground=()
+    )
