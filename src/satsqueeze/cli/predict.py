@@ -9,7 +9,7 @@ from typing import Literal
 
 from satsqueeze import __version__
 from satsqueeze.cli.progress import scene_progress
-from satsqueeze.cli.scene_jobs import Reading, jobs_of, one_job
+from satsqueeze.cli.scene_jobs import Reading, jobs_of, one_job, require_apart
 from satsqueeze.core.errors import PackageError, SettingsError
 from satsqueeze.flight.batch import BatchFolder, SceneOutcome, fly_batch, fly_job
 from satsqueeze.flight.ledger import LEDGER, SceneRow
@@ -82,6 +82,7 @@ def _one(
     job = one_job(images, reading, pilot.model)
     chances = out.with_name(f"{out.stem}_probabilities{out.suffix}") if probabilities else None
     outputs = SceneOutputs(mask=out, probabilities=chances, preview=preview)
+    require_apart(job, outputs)
     with scene_progress() as advance:
         row = fly_job(pilot, job, outputs, advance=lambda done, total: advance(job.origin.id, done, total))
     if json:
@@ -94,9 +95,11 @@ def _one(
 
 
 def _many(pilot: ScenePilot, images: list[Path], reading: Reading, folder: BatchFolder, *, json: bool) -> int:
-    jobs = jobs_of(images, reading, pilot.model)
+    jobs = jobs_of(images, reading, pilot.model, out=folder.path)
     if not jobs:
         raise SettingsError(f"no scene in {', '.join(map(str, images))}; expected rasters, products or STAC items")
+    for job in jobs:
+        require_apart(job, folder.outputs(job.origin.id))
     outcomes: list[SceneOutcome] = []
     with scene_progress(len(jobs)) as advance:
         for outcome in fly_batch(pilot, jobs, folder, advance=advance):

@@ -12,7 +12,7 @@ from satsqueeze.data.product import SceneSource, find_scenes
 from satsqueeze.data.scene_reader import SceneReader, open_scene
 from satsqueeze.flight.batch import SceneJob
 from satsqueeze.flight.runtime import FlightModel
-from satsqueeze.flight.scene_run import SceneOrigin
+from satsqueeze.flight.scene_run import SceneOrigin, SceneOutputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +24,34 @@ class Reading:
     gsd_m: float | None = None
 
 
-def jobs_of(paths: Sequence[Path], reading: Reading, model: FlightModel) -> list[SceneJob]:
-    """A job for every scene behind some paths, the unusable ones included."""
-    return [_job(source, reading, model) for source in find_scenes(paths, gsd_m=_gsd_m(reading, model))]
+def jobs_of(paths: Sequence[Path], reading: Reading, model: FlightModel, *, out: Path) -> list[SceneJob]:
+    """A job for every scene behind some paths, the unusable ones included.
+
+    Args:
+        paths: where to look.
+        reading: how to read.
+        model: whose bands are wanted.
+        out: folder of the outputs, which holds no scenes.
+
+    Raises:
+        SettingsError: the outputs would lie among the scenes.
+    """
+    if any(path.resolve() == out.resolve() for path in paths):
+        raise SettingsError(f"--out {out} is a folder of scenes; masks would take their names, so choose another")
+    sources = find_scenes(paths, gsd_m=_gsd_m(reading, model), without=out)
+    return [_job(source, reading, model) for source in sources]
+
+
+def require_apart(job: SceneJob, outputs: SceneOutputs) -> None:
+    """Refuse to write over what is read.
+
+    Raises:
+        SettingsError: an output is one of the scene's files.
+    """
+    read = {path.resolve() for path in job.files}
+    for path in outputs.all.values():
+        if path.resolve() in read:
+            raise SettingsError(f"{path} is a file of the scene itself; choose another name for what is written")
 
 
 def one_job(paths: Sequence[Path], reading: Reading, model: FlightModel) -> SceneJob:

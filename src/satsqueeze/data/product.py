@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain, count
 from pathlib import Path
 
 from satsqueeze.core.errors import BandError, DataError, RasterError
 from satsqueeze.data.band_naming import NOT_REFLECTIVE, TABLES, band_token, common_name, sensor_in
 from satsqueeze.data.product_date import acquired_in
+from satsqueeze.data.stac_item import is_item, read_item
 
 RASTERS = frozenset({".tif", ".tiff", ".jp2", ".vrt", ".img", ".png"})
 _PRODUCT_LENGTH = 12
@@ -38,7 +40,7 @@ class SceneSource:
     """Why it cannot be opened, where that is known already."""
 
 
-def find_scenes(paths: Sequence[Path], *, gsd_m: float = 10.0) -> list[SceneSource]:
+def find_scenes(paths: Sequence[Path], *, gsd_m: float = 10.0, without: Path | None = None) -> list[SceneSource]:
     """Every scene behind some paths, in their order, each with a distinct id.
 
     A path is a raster file, one file per band (``blue.tif``, ``..._B02.jp2``; files of one name belong together), a
@@ -48,34 +50,56 @@ def find_scenes(paths: Sequence[Path], *, gsd_m: float = 10.0) -> list[SceneSour
     Args:
         paths: where to look.
         gsd_m: the pixel size wanted, where a product holds a band in several.
+        without: a folder to pass over, such as that of the outputs.
     """
+    search = _Search(gsd_m=gsd_m, passed={without.resolve()} if without else set())
     found: list[SceneSource] = []
     loose: list[Path] = []
     for path in paths:
         absolute = path.expanduser().absolute()
         if absolute.is_dir():
-            found += _in_folder(absolute, gsd_m)
+            found += search.folder(absolute)
         elif absolute.suffix.lower() == ".json":
             found.append(_of_item(absolute))
         elif absolute.is_file():
             loose.append(absolute)
         else:
-            kind = "something else than a file" if absolute.exists() else "nothing"
-            problem = RasterError(f"expected a raster file or a folder at {absolute}, found {kind}; check the path")
-            found.append(SceneSource(id=absolute.stem or "scene", path=absolute, problem=problem))
+            found.append(_absent(absolute))
     return _distinct([*found, *_of_rasters(loose)])
 
 
-def _in_folder(folder: Path, gsd_m: float) -> list[SceneSource]:
-    if folder.suffix.upper() == ".SAFE" or any((folder / name).is_file() for name in _METADATA):
-        return _of_safe(folder, gsd_m)
-    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    files = [entry for entry in entries if entry.is_file()]
-    items = [_of_item(path) for path in files if path.suffix.lower() == ".json" and _looks_like_item(path)]
-    claimed = {Path(file) for item in items for file in item.files}
-    rasters = [path for path in files if path.suffix.lower() in RASTERS and path not in claimed]
-    below = [scene for entry in entries if entry.is_dir() for scene in _in_folder(entry, gsd_m)]
-    return [*items, *_of_rasters(rasters), *below]
+@dataclass(frozen=True, kw_only=True)
+class _Search:
+    """A walk through folders that enters none twice, whatever links there are."""
+
+    gsd_m: float
+    passed: set[Path]
+
+    def folder(self, folder: Path) -> list[SceneSource]:
+        """Every scene in a folder and those below."""
+        if folder.resolve() in self.passed:
+            return []
+        self.passed.add(folder.resolve())
+        if folder.suffix.upper() == ".SAFE" or any((folder / name).is_file() for name in _METADATA):
+            return _of_safe(folder, self.gsd_m)
+        try:
+            entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+        except OSError as error:
+            problem = RasterError(f"{folder} cannot be listed: {error.strerror}; check its permissions")
+            return [SceneSource(id=folder.name, path=folder, problem=problem)]
+        files = [entry for entry in entries if entry.is_file()]
+        items = [_of_item(path) for path in files if path.suffix.lower() == ".json" and is_item(path)]
+        claimed = {Path(file) for item in items for file in item.files}
+        rasters = [path for path in files if path.suffix.lower() in RASTERS and path not in claimed]
+        odd = [path for path in entries if path.suffix.lower() in RASTERS and not path.is_file() and not path.is_dir()]
+        below = [scene for entry in entries if entry.is_dir() for scene in self.folder(entry)]
+        return [*items, *_of_rasters(rasters), *map(_absent, odd), *below]
+
+
+def _absent(path: Path) -> SceneSource:
+    kind = "something else than a file" if path.exists() else "nothing"
+    problem = RasterError(f"expected a raster file or a folder at {path}, found {kind}; check the path")
+    return SceneSource(id=path.stem or "scene", path=path, problem=problem)
 
 
 def _of_safe(folder: Path, gsd_m: float) -> list[SceneSource]:
@@ -167,15 +191,7 @@ def _band_in_name(path: Path) -> tuple[str | None, str]:
     return (name, "_".join(alone)) if name and len(alone) < len(words) else (None, stem)
 
 
-def _looks_like_item(path: Path) -> bool:
-    from satsqueeze.data.stac_item import is_item
-
-    return is_item(path)
-
-
 def _of_item(path: Path) -> SceneSource:
-    from satsqueeze.data.stac_item import read_item
-
     try:
         item = read_item(path)
     except DataError as error:
@@ -197,7 +213,8 @@ def _distinct(scenes: Iterable[SceneSource]) -> list[SceneSource]:
     named = []
     for scene in scenes:
         plain = re.sub(r"[^\w.+-]+", "_", scene.id).strip("._") or "scene"
-        choices = [plain, f"{scene.path.parent.name}_{plain}", *(f"{plain}-{number}" for number in range(2, 100_000))]
+        numbered = (f"{plain}-{number}" for number in count(2))
+        choices = chain((plain, f"{scene.path.parent.name}_{plain}"), numbered)
         chosen = next(choice for choice in choices if choice.casefold() not in taken)
         taken.add(chosen.casefold())
         named.append(replace(scene, id=chosen))

@@ -15,7 +15,7 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.transform import Affine
 from rasterio.windows import Window as RasterioWindow
 
@@ -105,6 +105,11 @@ def writing_cog(path: Path, layout: CogLayout) -> Iterator[CogWriter]:
                 raise GridError(f"{path}: {writer.rows} of {layout.height} rows were written")
             _finish(strips, temporary)
             _require_same(temporary, writer.checksums)
+    except RasterioError as error:
+        raise RunError(
+            f"writing {path} failed ({error.__cause__ or error}); is the disk full, or a limit reached? Free "
+            "some space and run the same command again"
+        ) from error
     finally:
         for left in (strips, Path(f"{strips}.aux.xml")):
             with suppress(OSError):

@@ -13,6 +13,7 @@ from satsqueeze.flight.engine import Engine
 
 _STATUS = Path("/proc/self/status")
 _RESET = Path("/proc/self/clear_refs")
+_WARM_SIDE = 64
 _PROBE_SIDE = 384
 """Side of the input on which a graph's memory is measured, in pixels: its fixed costs are small there."""
 _ASSUMED_BYTES_PER_PIXEL = 400
@@ -67,21 +68,24 @@ class GraphMemory:
 
 
 def measure(engine: Engine, manifest: FlightManifest, *, probabilities: bool) -> GraphMemory:
-    """Run a graph once on an input of zeros and see what it takes.
+    """Run a graph on inputs of zeros and see what it takes.
 
     Args:
         engine: with the graph loaded.
         manifest: of the package.
         probabilities: whether they will be asked for, which costs memory too.
     """
-    side = -(-_PROBE_SIDE // manifest.size_multiple) * manifest.size_multiple
+    multiple, bands = manifest.size_multiple, len(manifest.bands)
+    side, small = (-(-size // multiple) * multiple for size in (_PROBE_SIDE, _WARM_SIDE))
+    # The first run makes what an engine keeps whatever the size.
+    engine.run(np.zeros((1, bands, small, small), np.float32), probabilities=probabilities)
     before = resident_bytes()
     resettable = forget_peak()
-    batch = np.zeros((1, len(manifest.bands), side, side), np.float32)
+    batch = np.zeros((1, bands, side, side), np.float32)
     engine.run(batch, probabilities=probabilities)
     grown = max(0, peak_bytes() - before) if resettable and before else 0
     # An engine that ran before may hold memory already: what passes through a graph is the least it can take.
-    channels = 4 * len(manifest.bands) + (4 * len(manifest.classes)) * (1 + probabilities) + 1
+    channels = 4 * bands + (4 * len(manifest.classes)) * (1 + probabilities) + 1
     measured = grown / side**2 if grown else float(_ASSUMED_BYTES_PER_PIXEL)
     return GraphMemory(
         base_bytes=before, bytes_per_pixel=max(measured, 2.0 * channels) * _RESERVE, measured=bool(grown)

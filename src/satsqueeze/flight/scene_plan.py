@@ -23,7 +23,7 @@ _LARGEST_TILE = 2**22
 """Pixels; engines gain nothing from more."""
 _STRIPS = (1024, 768, 512, 384, 256, 192, 128, 96, 64, 32, 16, 8)
 _SIDES = (1024, 768, 512, 384, 256, 192, 128, 64)
-_SLACK_BYTES = 8 * 2**20
+_SLACK_BYTES = 36 * 2**20
 """Small things: tables of the files, buffers of the compressor, stacks of threads."""
 _PRE_BYTES_PER_BAND = 12
 """Float copies that exist at once while numbers become reflectance."""

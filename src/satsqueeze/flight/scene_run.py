@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -100,8 +101,12 @@ class ScenePilot:
         # A float graph rounds its sums in another order in other tiles: narrow decisions are counted.
         self.counts_undecided = model.graph.precision == "fp32"
         wanted = probabilities or self.counts_undecided or not model.manifest.window_invariant
-        self.memory: GraphMemory = measure(model.engine, model.manifest, probabilities=wanted)
         self._wanted = wanted
+
+    @cached_property
+    def memory(self) -> GraphMemory:
+        """What the graph costs, measured once: when the first scene is open, with all libraries loaded."""
+        return measure(self.model.engine, self.model.manifest, probabilities=self._wanted)
 
     def fly(
         self,
