@@ -10,8 +10,9 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 
 from satsqueeze.core.errors import GridError
-from satsqueeze.flight.palette import class_colours
-from satsqueeze.flight.quicklook import GAP, LEGEND_HEIGHT, quicklook, true_colour
+from satsqueeze.flight.legend import LINE, Entry, legend
+from satsqueeze.flight.palette import class_colours, overlay_colours
+from satsqueeze.flight.quicklook import GAP, quicklook, true_colour
 
 BANDS = ("blue", "green", "red", "nir")
 CLASSES = ("clear", "thick cloud", "thin cloud", "shadow")
@@ -25,22 +26,43 @@ def read(path):
             return picture.read().transpose(1, 2, 0)
 
 
-def test_panels_overlay_and_shares(tmp_path, scene):
-    image, mask = scene(40, 60), np.zeros((40, 60), np.uint8)
+def test_panels_and_overlay(tmp_path, scene):
+    image, mask = scene(40, 400), np.zeros((40, 400), np.uint8)
     mask[:20] = 3
     mask[30:, :] = 255
     quicklook(image, mask, tmp_path / "look.png", bands=BANDS, classes=CLASSES)
     picture = read(tmp_path / "look.png")
-    assert picture.shape == (40 + GAP + LEGEND_HEIGHT, 60 + GAP + 60, 3)
-    plain, laid = picture[:40, :60].astype(int), picture[:40, 60 + GAP :].astype(int)
+    assert picture.shape == (40 + GAP + LINE, 400 + GAP + 400, 3)
+    plain, laid = picture[:40, :400].astype(int), picture[:40, 400 + GAP :].astype(int)
     np.testing.assert_array_equal(laid[20:30], plain[20:30])
     want = plain[:20] * 0.45 + np.array(class_colours(CLASSES)[3]) * 0.55
     assert np.abs(laid[:20] - want).max() <= 1.5
     assert not laid[30:].any()
-    bar = picture[-1]
-    assert (bar == class_colours(CLASSES)[3]).all(axis=1).sum() == 64
-    assert (bar == class_colours(CLASSES)[0]).all(axis=1).sum() == 32
+    # Two thirds of what has data are shadow, a quarter of all has no data.
+    shares = zip(CLASSES, ((255, 255, 255), *overlay_colours(CLASSES)[1:]), (1 / 3, 0, 0, 2 / 3), strict=True)
+    expected = legend([*(Entry(*share) for share in shares), Entry("no data", (0, 0, 0), 0.25)], width=808)
+    np.testing.assert_array_equal(picture[40 + GAP :], expected)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["look.png"]
+
+
+def test_legend_wraps_and_is_never_narrower_than_an_entry():
+    entries = [Entry(name, (10 * i, 200, 0), 0.125) for i, name in enumerate("abcdef")]
+    assert entries[0].text == "a 12.5%"
+    wide, narrow = legend(entries, width=1000), legend(entries, width=10)
+    assert wide.shape == (LINE, 1000, 3)
+    assert narrow.shape[0] == 6 * LINE
+    assert 10 < narrow.shape[1] < 150
+    for number, entry in enumerate(entries):
+        line = narrow[number * LINE : (number + 1) * LINE]
+        assert (line == entry.colour).all(axis=2).sum() == 11 * 11
+        assert (line < 100).all(axis=2).sum() > 48  # the swatch's outline and the text
+
+
+def test_a_tiny_image_is_padded_to_its_legend(tmp_path, scene):
+    quicklook(scene(4, 4), np.zeros((4, 4), np.uint8), tmp_path / "l.png", bands=BANDS, classes=CLASSES)
+    picture = read(tmp_path / "l.png")
+    assert picture.shape[0] == 4 + GAP + 5 * LINE
+    assert (picture[:4, 8 + GAP :] == 255).all()
 
 
 def test_large_images_are_thinned(tmp_path):

@@ -28,6 +28,15 @@ _OTHERS: tuple[Colour, ...] = (
 """Okabe and Ito's palette, told apart by colour-blind readers too."""
 
 
+_SEEN: dict[str, Colour] = {"thick cloud": (213, 94, 0), "cloud": (213, 94, 0)}
+"""White would not be seen on a white cloud."""
+
+
+def overlay_colours(classes: Sequence[str]) -> tuple[Colour, ...]:
+    """As :func:`class_colours`, but all can be told from the picture beneath them."""
+    return tuple(_SEEN.get(name, colour) for name, colour in zip(classes, class_colours(classes), strict=True))
+
+
 def class_colours(classes: Sequence[str]) -> tuple[Colour, ...]:
     """One colour per class: fixed for cloud classes, from a colour-blind-safe cycle for others."""
     return tuple(_NAMED.get(name, _OTHERS[i % len(_OTHERS)]) for i, name in enumerate(classes))

@@ -14,13 +14,13 @@ from rasterio.errors import NotGeoreferencedWarning
 from satsqueeze.core.errors import GridError
 from satsqueeze.core.files import replacing
 from satsqueeze.core.labels import IGNORE
-from satsqueeze.flight.palette import NODATA_COLOUR, class_colours
+from satsqueeze.flight.legend import Entry, legend
+from satsqueeze.flight.palette import NODATA_COLOUR, overlay_colours
 
 LARGEST_SIDE = 1024
 """Of each panel, in pixels; larger images are thinned out."""
 OPACITY = 0.55
 """Of the mask over the picture."""
-LEGEND_HEIGHT = 16
 GAP = 8
 
 
@@ -32,11 +32,12 @@ def quicklook(
     classes: Sequence[str],
     bands: Sequence[str] = ("red", "green", "blue"),
 ) -> None:
-    """Write a PNG: the image in true colour, beside it the mask laid over it, below bars of the classes' shares.
+    """Write a PNG: the image in true colour, beside it the mask laid over it, below a legend with shares.
 
     Args:
         image: float32 reflectance (C, H, W).
-        mask: uint8 (H, W), class values, 255 = nodata; class 0 is left transparent.
+        mask: uint8 (H, W), class values, 255 = nodata; class 0 is left transparent. The legend tells the share of each
+            class in the pixels that have data, and that of pixels without data in all.
         path: ``.png`` file to write, whole or not at all.
         classes: name of each class value.
         bands: names of the C channels; without red, green and blue the first three (or one) are shown.
@@ -50,15 +51,17 @@ def quicklook(
     small = mask[::step, ::step]
     picture = true_colour(image[:, ::step, ::step], bands)
     colours = np.zeros((256, 3), np.float32)
-    colours[: len(classes)] = class_colours(classes)
-    colours[IGNORE] = NODATA_COLOUR
+    colours[: len(classes)] = overlay_colours(classes)
     laid = np.isin(small, range(1, len(classes)))[..., None] * np.float32(OPACITY)
     laid = np.where((small == IGNORE)[..., None], np.float32(1), laid)
+    colours[IGNORE] = NODATA_COLOUR
     overlay = picture * (1 - laid) + colours[small] * laid
     gap = np.full((small.shape[0], GAP, 3), 255, np.float32)
     panels = np.concatenate([picture, gap, overlay], axis=1)
-    space = np.full((GAP, panels.shape[1], 3), 255, np.float32)
-    _write_png(Path(path), np.concatenate([panels, space, _shares(mask, colours, panels.shape[1])]))
+    key = legend(_entries(mask, classes), width=panels.shape[1]).astype(np.float32)
+    # Of a tiny image, the legend is wider than the panels.
+    panels = np.pad(panels, ((0, GAP), (0, key.shape[1] - panels.shape[1]), (0, 0)), constant_values=255)
+    _write_png(Path(path), np.concatenate([panels, key]))
 
 
 def true_colour(image: NDArray[np.float32], bands: Sequence[str]) -> NDArray[np.float32]:
@@ -73,11 +76,16 @@ def true_colour(image: NDArray[np.float32], bands: Sequence[str]) -> NDArray[np.
     return picture
 
 
-def _shares(mask: NDArray[np.uint8], colours: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+def _entries(mask: NDArray[np.uint8], classes: Sequence[str]) -> list[Entry]:
+    """Classes with their shares of the pixels that have data, and pixels without data with theirs of all."""
     counts = np.bincount(mask.ravel(), minlength=256)
-    edges = np.round(np.cumsum(counts) / mask.size * width).astype(int)
-    line = np.repeat(np.arange(256), np.diff(edges, prepend=0))
-    return np.repeat(colours[line][None], LEGEND_HEIGHT, axis=0)
+    seen = max(int(mask.size - counts[IGNORE]), 1)
+    # The first class is not laid over the picture, so its swatch is empty.
+    colours = ((255, 255, 255), *overlay_colours(classes)[1:])
+    shown = [
+        Entry(name, colour, counts[i] / seen) for i, (name, colour) in enumerate(zip(classes, colours, strict=True))
+    ]
+    return [*shown, Entry("no data", NODATA_COLOUR, counts[IGNORE] / mask.size)]
 
 
 def _write_png(path: Path, picture: NDArray[np.float32]) -> None:
