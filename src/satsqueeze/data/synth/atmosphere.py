@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from satsqueeze.core.bands import SENTINEL2
 from satsqueeze.core.errors import BandError
+from satsqueeze.data.synth.noise import Spectrum, power_noise
 
 BANDS = tuple(SENTINEL2)
 """Names of all bands the generator can make, by wavelength."""
@@ -49,3 +50,24 @@ def haze_colour(bands: Sequence[str], *, angstrom: float) -> NDArray[np.float32]
     colour[BANDS.index("nir09")] *= 0.4
     colour[BANDS.index("cirrus")] *= 0.02
     return colour.astype(np.float32)[band_index(bands)]
+
+
+def lay_haze(
+    surface: NDArray[np.float32], bands: Sequence[str], rng: np.random.Generator, *, level: float, angstrom: float
+) -> None:
+    """Lay uneven haze over a surface (C, H, W), in place: it adds reflectance, more at short wavelengths, and dims.
+
+    Args:
+        surface: top-of-atmosphere reflectance.
+        bands: common names of the C channels.
+        rng: of the unevenness.
+        level: mean haze reflectance at 550 nm.
+        angstrom: see :func:`haze_colour`.
+    """
+    height, width = surface.shape[1:]
+    size = Spectrum(exponent=2.3, outer=0.6 * min(height, width))
+    field = np.clip(1 + 0.35 * power_noise(rng, height, width, size), 0, None)
+    field *= np.float32(level)
+    for channel, colour in enumerate(haze_colour(bands, angstrom=angstrom)):
+        added = field * colour
+        surface[channel] += added * (1 - np.float32(1.6) * np.minimum(surface[channel], 1))

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.labels import IGNORE
-from satsqueeze.data.synth.atmosphere import band_index, haze_colour
+from satsqueeze.data.synth.atmosphere import band_index, lay_haze
 from satsqueeze.data.synth.biomes import BIOMES, SUN_ZENITH, Biome, paint
 from satsqueeze.data.synth.cloud_decks import CloudKind
 from satsqueeze.data.synth.clouds import CloudSettings, composite, generate_clouds
-from satsqueeze.data.synth.noise import Spectrum, power_noise, stream
+from satsqueeze.data.synth.noise import stream
 from satsqueeze.data.synth.relief import illumination
 from satsqueeze.data.synth.sensor import expose, swath
 from satsqueeze.data.synth.sun import Sun
@@ -147,10 +147,4 @@ def _add_haze(surface: NDArray[np.float32], settings: SceneSettings) -> None:
     rng = stream(settings.seed, "haze")
     level = min(float(rng.gamma(1.2, 0.01)), 0.06)
     level = level if settings.haze is None else settings.haze
-    angstrom = float(rng.uniform(0.6, 2.0))
-    size = Spectrum(exponent=2.3, outer=0.6 * min(settings.height, settings.width))
-    field = np.clip(1 + 0.35 * power_noise(rng, settings.height, settings.width, size), 0, None)
-    field *= np.float32(level)
-    for channel, colour in enumerate(haze_colour(settings.bands, angstrom=angstrom)):
-        added = field * colour
-        surface[channel] += added * (1 - np.float32(1.6) * np.minimum(surface[channel], 1))
+    lay_haze(surface, settings.bands, rng, level=level, angstrom=float(rng.uniform(0.6, 2.0)))

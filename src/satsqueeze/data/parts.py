@@ -1,0 +1,45 @@
+"""Training, validation and test images that are told apart by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from satsqueeze.core.errors import SplitError
+from satsqueeze.data.packed import CacheEntry
+from satsqueeze.data.splits import Split
+
+PARTS = ("train", "validation", "test")
+"""What names of images begin with, before an underscore."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedSplit(Split):
+    """Names of the images to train on, to choose by, and to report on."""
+
+    test: tuple[str, ...]
+
+
+def named_split(entries: Sequence[CacheEntry]) -> NamedSplit:
+    """The parts that names state: ``<source>/train_...``, ``.../validation_...`` and ``.../test_...``.
+
+    Raises:
+        SplitError: a name without a part, an empty part, or a group with images in two parts.
+    """
+    members: dict[str, list[str]] = {part: [] for part in PARTS}
+    homes: dict[str, str] = {}
+    for entry in entries:
+        part = entry.id.rpartition("/")[2].partition("_")[0]
+        if part not in members:
+            raise SplitError(
+                f"the name {entry.id} states no part; expected train_..., validation_... or test_..., as 'satsqueeze "
+                "landcover' and 'satsqueeze mosaic' write them"
+            )
+        members[part].append(entry.id)
+        for group in entry.groups:
+            if homes.setdefault(group, part) != part:
+                raise SplitError(f"{group} has images in {homes[group]} and in {part}; keep each place in one part")
+    empty = [part for part, ids in members.items() if not ids]
+    if empty:
+        raise SplitError(f"there is no image to be {' or '.join(empty)} among {len(entries)}; write the data set anew")
+    return NamedSplit(**{part: tuple(ids) for part, ids in members.items()})
