@@ -170,7 +170,8 @@ def parse_size(text: str) -> int:
         SettingsError: anything else.
     """
     word = text.strip().upper().removesuffix("IB").removesuffix("B")
-    number, unit = (word[:-1], word[-1]) if word[-1:] in _UNITS else (word, "")
+    unit = word[-1:] if word[-1:] in _UNITS else ""
+    number = word.removesuffix(unit)
     try:
         found = float(number) * _UNITS[unit]
     except ValueError:

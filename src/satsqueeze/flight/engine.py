@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -103,17 +104,22 @@ class OpenVinoEngine:
             graph = openvino.Core().read_model(path)
             inputs, outputs = [i.any_name for i in graph.inputs], [o.any_name for o in graph.outputs]
             self._decision = _decision_of(path, inputs, outputs)
-            self._full = openvino.compile_model(graph, "CPU", settings)
+            # Probabilities cost time and memory that a mask alone does not need; most flights need no more.
+            mask = openvino.Model([graph.output(self._decision)], graph.get_parameters())
+            self._mask_only = openvino.compile_model(mask, "CPU", settings)
         except RuntimeError as error:
             raise PackageError(f"OpenVINO cannot load {path}: {error}") from error
+        self._compile_full = partial(openvino.compile_model, graph, "CPU", settings)
+        self._full: Any = None
 
     def run(self, batch: NDArray[np.float32], *, probabilities: bool) -> GraphOutput:
         """See :class:`Engine`."""
+        if not probabilities:
+            return GraphOutput(mask=np.array(self._mask_only(batch)[self._decision]), probabilities=None)
+        if self._full is None:
+            self._full = self._compile_full()
         results = self._full(batch)
-        return GraphOutput(
-            mask=np.array(results[self._decision]),
-            probabilities=np.array(results[PROBABILITIES]) if probabilities else None,
-        )
+        return GraphOutput(mask=np.array(results[self._decision]), probabilities=np.array(results[PROBABILITIES]))
 
 
 def has_openvino() -> bool:

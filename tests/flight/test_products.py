@@ -1,0 +1,254 @@
+"""Scenes in every form that people keep them, from the command line to files on their own grid."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pystac
+import pytest
+import rasterio
+
+from satsqueeze.cli.main import main
+from satsqueeze.cli.predict import parse_size
+from satsqueeze.core.errors import GridError, SettingsError
+from satsqueeze.core.raster import Georeference
+from satsqueeze.data.product import find_scenes
+from satsqueeze.data.product_date import acquired_in
+from satsqueeze.data.scene_reader import open_scene
+from satsqueeze.flight.cog import CogLayout, writing_cog
+from satsqueeze.flight.runtime import open_package
+
+from .scene_files import BANDS, SCALE, numbers, write, write_item, write_landsat, write_safe, write_scene
+
+
+@pytest.fixture
+def run(package, capsys):
+    def call(*words, status=0):
+        capsys.readouterr()
+        found = main(["predict", *map(str, words), "--package", str(package), "--threads", "1"])
+        out, err = capsys.readouterr()
+        assert found == status, err
+        return out if status < 2 else err
+
+    return call
+
+
+def mask_of(path):
+    with rasterio.open(path) as source:
+        return source.read(1)
+
+
+def want(package, values, scale=SCALE, offset=0.0):
+    """The mask of numbers (4, H, W), by the array."""
+    image = np.where((values == 0).any(axis=0), np.nan, values * np.float32(scale) + np.float32(offset))
+    return open_package(package, threads=1).predict(image.astype(np.float32), BANDS)
+
+
+def test_a_sentinel_2_product(run, package, tmp_path):
+    safe = write_safe(tmp_path)
+    run(safe, "--out", tmp_path / "out")
+    name = safe.name.removesuffix(".SAFE")
+    values = numbers(144, 120) + np.uint16(1000)
+    np.testing.assert_array_equal(mask_of(tmp_path / f"out/{name}.tif"), want(package, values, offset=-0.1))
+    item = json.loads((tmp_path / f"out/{name}.json").read_text())
+    assert item["properties"]["datetime"] == "2024-01-05T10:34:21Z"
+    assert item["properties"]["satsqueeze:datetime_is"] == "acquisition"
+
+
+def test_a_landsat_product_keeps_its_grid_unless_another_is_asked_for(run, package, tmp_path):
+    root = write_landsat(tmp_path / "in")
+    run(tmp_path / "in", "--out", tmp_path / "out")
+    found = mask_of(tmp_path / f"out/{root.name}.tif")
+    assert found.shape == (100, 90)
+    assert [path.name for path in (tmp_path / "out").glob("*.tif")] == [f"{root.name}.tif"]
+    values = numbers(100, 90)
+    digital = np.where(values == 0, 0, (values * SCALE + 0.2) / 2.75e-5).astype(np.uint16)
+    assert (found == want(package, digital, 2.75e-5, -0.2)).mean() > 0.999
+    run(root, "--out", tmp_path / "finer.tif", "--gsd", 10)
+    with rasterio.open(tmp_path / "finer.tif") as finer, rasterio.open(tmp_path / f"out/{root.name}.tif") as own:
+        assert (finer.shape, finer.res) == ((300, 270), (10.0, 10.0))
+        np.testing.assert_allclose(finer.bounds, own.bounds)
+
+
+def test_a_scene_much_finer_than_the_package_is_averaged(run, tmp_path):
+    fine = write_scene(tmp_path / "fine.tif", 200, 160, gsd=2.5)
+    run(fine, "--out", tmp_path / "mask.tif")
+    with rasterio.open(tmp_path / "mask.tif") as source:
+        assert (source.shape, source.res) == ((50, 40), (10.0, 10.0))
+    with open_scene(fine) as reader:
+        assert reader.height == 200
+
+
+@pytest.mark.parametrize(("applied", "offset"), [(None, 0.0), (False, -0.1), (True, 0.0)])
+def test_a_stac_item(run, package, tmp_path, applied, offset):
+    path = write_item(tmp_path / "in", applied=applied)
+    run(path, "--out", tmp_path / "out")
+    np.testing.assert_array_equal(mask_of(tmp_path / "out/an-item.tif"), want(package, numbers(90, 80), offset=offset))
+
+
+def test_files_of_one_band_each(run, package, tmp_path):
+    values = numbers(70, 60)
+    for token, band in zip(("B02", "B03", "B04", "B08"), values, strict=True):
+        write(tmp_path / f"in/T31UFT_20240105T103421_{token}.tif", band[None])
+    words = ("--radiometry", f"scale:{SCALE}", "--out")
+    run(tmp_path / "in", *words, tmp_path / "out")
+    run(*(tmp_path / "in").iterdir(), *words, tmp_path / "one.tif")
+    np.testing.assert_array_equal(mask_of(tmp_path / "one.tif"), want(package, values))
+    np.testing.assert_array_equal(mask_of(next((tmp_path / "out").glob("*.tif"))), want(package, values))
+
+
+def test_a_folder_of_everything(tmp_path):
+    write_safe(tmp_path / "a")
+    write_landsat(tmp_path / "b")
+    write_item(tmp_path / "c")
+    write_scene(tmp_path / "d/scene.tif")
+    write_scene(tmp_path / "e/scene.tif")
+    write_scene(tmp_path / "out/old.tif")
+    (tmp_path / "d/loop").symlink_to(tmp_path)
+    (tmp_path / "notes.txt").write_text("-")
+    scenes = find_scenes([tmp_path], without=tmp_path / "out")
+    assert [scene.problem for scene in scenes] == [None] * 5
+    assert [scene.id for scene in scenes] == [
+        "S2A_MSIL2A_20240105T103421_N0510_R108_T31UFT_20240105T120000", "LC08_L2SP_013031_20240105_20240110_02_T1",
+        "an-item", "scene", "e_scene",
+    ]  # fmt: skip
+    assert scenes[1].file_bands == BANDS
+
+
+def test_a_product_gives_the_files_of_the_size_wanted(tmp_path):
+    safe = write_safe(tmp_path)
+    (fine,), (coarse,) = find_scenes([safe], gsd_m=10), find_scenes([safe], gsd_m=20)
+    for scene, name in ((fine, "B02_10m.tif"), (coarse, "B02_20m.tif")):
+        assert scene.files[scene.file_bands.index("blue")].endswith(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "day"),
+    [
+        ("S2A_MSIL1C_20240105T103421_N0510_R108_T31UFT_20240105T120000", "2024-01-05T10:34:21"),
+        ("T31UFT_20240105T103421_B02.jp2", "2024-01-05T10:34:21"),
+        ("LC08_L2SP_013031_20231231_20240110_02_T1", "2023-12-31T00:00:00"),
+        ("LC80130312015295LGN00_B2_toa.tif", "2015-10-22T00:00:00"),
+        ("scene_20249999.tif", None),
+        ("S2A_MSIL1C_20241305T103421_", None),
+    ],
+)
+def test_the_time_in_a_name(name, day):
+    found = acquired_in(name)
+    assert (found.isoformat() if found else None) == (f"{day}+00:00" if day else None)
+
+
+def test_the_item_is_valid_and_says_where_the_mask_is_from(run, package, tmp_path):
+    source = write_scene(tmp_path / "scene.tif")
+    run(source, "--out", tmp_path / "out", "--probabilities", "--preview", "yes")
+    path = tmp_path / "out/scene.json"
+    item = pystac.Item.from_file(str(path))
+    record = json.loads(path.read_text())
+    assert record["properties"]["proj:code"] == "EPSG:32631"
+    assert record["properties"]["proj:shape"] == [150, 133]
+    assert record["properties"]["processing:software"]["satsqueeze"]
+    west, south, east, north = record["bbox"]
+    assert 4 < west < east < 5
+    assert 44 < south < north < 46
+    classes = item.assets["mask"].ext.classification.classes
+    assert [c.value for c in classes] == [0, 1, 2, 3, 255]
+    links = {link["rel"]: link["href"] for link in record["links"]}
+    assert links["derived_from"] == source.as_uri()
+    assert links["mlm:model"].endswith("/item.json")
+    mask, out = mask_of(tmp_path / "out/scene.tif"), tmp_path / "out"
+    valid = mask != 255
+    assert record["properties"]["eo:cloud_cover"] == pytest.approx(100 * np.isin(mask[valid], (1, 2)).mean(), abs=1e-3)
+    with rasterio.open(out / "scene_probabilities.tif") as chances:
+        assert (chances.count, chances.nodata, chances.scales[0]) == (4, 255, 1 / 250)
+        values = chances.read()
+    assert (values[:, ~valid] == 255).all()
+    assert (np.abs(values[:, valid].sum(axis=0, dtype=int) - 250) <= 2).all()
+    assert (out / "scene.png").stat().st_size > 0
+    assert {entry.name for entry in out.iterdir()} == {
+        "scene.tif", "scene.json", "scene.png", "scene_probabilities.tif", "manifest.jsonl",
+    }  # fmt: skip
+
+
+def test_the_ledger_has_times_by_stage(run, tmp_path):
+    run(write_scene(tmp_path / "scene.tif"), "--out", tmp_path / "out")
+    row = json.loads((tmp_path / "out/manifest.jsonl").read_text())
+    assert set(row["seconds"]) == {"open", "read", "pre", "infer", "post", "write"}
+    assert all(0 < seconds <= row["wall_s"] for seconds in row["seconds"].values())
+    assert row["mpixel_per_s"] == pytest.approx(150 * 133 / 1e6 / row["wall_s"], rel=1e-2)
+    assert row["peak_memory_bytes"] > 2**20
+    assert sum(row["shares"].values()) - row["shares"]["nodata"] == pytest.approx(1)
+
+
+def test_one_scene_is_told_in_words(run, tmp_path):
+    told = run(write_scene(tmp_path / "scene.tif"), "--out", tmp_path / "mask.tif", "--precision", "fp32")
+    assert "Mpixel/s" in told
+    assert "peak memory" in told
+    assert not (tmp_path / "manifest.jsonl").exists()
+
+
+def test_a_package_that_is_not_window_invariant_says_so(global_package, capsys, tmp_path):
+    path = write_scene(tmp_path / "scene.tif")
+    words = ["predict", str(path), "--package", str(global_package), "--threads", "1"]
+    assert main([*words, "--out", str(tmp_path / "mask.tif")]) == 0
+    assert "blended from windows of" in capsys.readouterr().out
+
+
+def test_a_scene_is_never_written_over(run, tmp_path):
+    path = write_scene(tmp_path / "in/scene.tif")
+    before = path.read_bytes()
+    assert "file of the scene itself" in run(path, "--out", path, status=2)
+    assert "folder of scenes" in run(tmp_path / "in", "--out", tmp_path / "in", status=2)
+    assert "file of the scene itself" in run(path, "--out", tmp_path / "in", status=2)
+    assert path.read_bytes() == before
+
+
+def test_wrong_words_are_explained(run, tmp_path):
+    write_scene(tmp_path / "in/a.tif")
+    shutil.copy(tmp_path / "in/a.tif", tmp_path / "in/b.tif")
+    (tmp_path / "none").mkdir()
+    assert "2 scenes (a, b)" in run(tmp_path / "in", "--out", tmp_path / "mask.tif", status=2)
+    assert "no scene in" in run(tmp_path / "none", "--out", tmp_path / "out", status=2)
+    assert "256M or 1G" in run(tmp_path / "in", "--out", tmp_path / "out", "--max-ram", "much", status=2)
+    assert "above 0 m" in run(tmp_path / "in", "--out", tmp_path / "out", "--gsd", "-3", status=2)
+    assert "quarantined" in run(tmp_path / "in", "--out", tmp_path / "out", "--max-ram", "2M", status=1)
+
+
+@pytest.mark.parametrize(("text", "size"), [("256M", 2**28), ("1g", 2**30), ("0.5 GiB", 2**29), ("4096", 4096)])
+def test_sizes(text, size):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "M", "-1G", "nan", "1T", "0"])
+def test_what_is_no_size(text):
+    with pytest.raises(SettingsError, match="256M"):
+        parse_size(text)
+
+
+PLACE = Georeference(crs="EPSG:32631", transform=(10.0, 0.0, 6e5, 0.0, -10.0, 5e6))
+
+
+def layout(**more):
+    return CogLayout(**{"height": 20, "width": 10, "georeference": PLACE, "descriptions": ("a",), **more})
+
+
+def test_a_file_with_missing_or_misplaced_rows_does_not_appear(tmp_path):
+    with pytest.raises(GridError, match="12 of 20 rows"), writing_cog(tmp_path / "a.tif", layout()) as writer:
+        writer.write(np.zeros((1, 12, 10), np.uint8))
+    for wrong in (np.zeros((1, 21, 10), np.uint8), np.zeros((1, 5, 11), np.uint8), np.zeros((2, 5, 10), np.uint8)):
+        with pytest.raises(GridError, match="do not fit"), writing_cog(tmp_path / "a.tif", layout()) as writer:
+            writer.write(wrong)
+    with pytest.raises(GridError, match="at least one pixel"):
+        layout(height=0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_rows_in_any_portions_give_the_same_file(tmp_path):
+    values = np.random.default_rng(0).integers(0, 4, (1, 20, 10)).astype(np.uint8)
+    for name, heights in (("a", [20]), ("b", [1] * 20), ("c", [7, 13])):
+        with writing_cog(tmp_path / f"{name}.tif", layout()) as writer:
+            for height in heights:
+                writer.write(values[:, writer.rows : writer.rows + height])
+    assert len({path.read_bytes() for path in tmp_path.glob("*.tif")}) == 1
+    np.testing.assert_array_equal(mask_of(tmp_path / "a.tif"), values[0])
