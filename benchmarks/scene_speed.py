@@ -1,0 +1,219 @@
+"""End-to-end speed of a whole scene, against the network alone and against rivals, in the same run.
+
+    python benchmarks/scene_speed.py [--side 10980] [--threads 2] [--max-ram 1G] [--rival-side 10980]
+        [--ukis .venv-ukis/bin/python] [--s2cloudless .venv-s2cloudless/bin/python]
+
+Generates a Sentinel-2-like scene (4 bands, uint16, deflate with predictor, blocks of 512) and takes in turn (A B A B):
+``satsqueeze predict`` from the file to the cloud-optimised mask, in a process of its own, per engine; and the network
+alone on tiles of the same size as the plan's and of 512 px. Rivals run in their own environments on the same pixels as
+an array of reflectance, so reading and writing cost them nothing; give ``--rival-side`` where their memory does not
+suffice for all of it. Memory is the peak of each process.
+
+What bounds it: achieved operations per second of the network alone against the best measured product of int8 and of
+float matrices, and bytes in and out of the graph against the measured copying rate. Two operations are counted per
+multiply-accumulate, none for the rest. Writes ``benchmarks/results/scene_speed.json``; the targets are 15 Mpixel/s end
+to end, 60 % of the network alone, and 40 and 20 times s2cloudless and ukis-csmask.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from big_scene import OFFSET_DN, QUANTIFICATION, big_scene
+
+from satsqueeze.bench.machine import this_machine
+from satsqueeze.cli.predict import shipped_package
+from satsqueeze.core.files import write_json
+from satsqueeze.flight.engine import has_openvino
+from satsqueeze.flight.runtime import open_package
+
+RESULT = Path(__file__).parent / "results" / "scene_speed.json"
+TARGETS = {"mpixel_per_s": 15.0, "share_of_network": 0.6, "times_s2cloudless": 40.0, "times_ukis": 20.0}
+WARM_UP = 2
+
+
+def flown(scene: Path, out: Path, engine: str, options: argparse.Namespace) -> dict[str, Any]:
+    """One process of ``predict``; its report, with the time of the whole process."""
+    words = [scene, "--out", out, "--package", options.package, "--engine", engine, "--threads", options.threads]
+    started = time.perf_counter()
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "satsqueeze.cli.main",
+            "predict",
+            *map(str, words),
+            "--max-ram",
+            options.max_ram,
+            "--json",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return {**json.loads(done.stdout), "process_s": time.perf_counter() - started}
+
+
+def network_rate(engine: str, shape: tuple[int, int], options: argparse.Namespace) -> float:
+    """Pixels per second of the graph alone on inputs of one shape."""
+    model = open_package(options.package, engine=engine, threads=options.threads)
+    batch = np.random.default_rng(0).uniform(0, 0.6, (1, len(model.bands), *shape)).astype(np.float32)
+    rounds = max(3, int(options.network_mpixel * 1e6 / batch[0, 0].size))
+    for _ in range(WARM_UP):
+        model.engine.run(batch, probabilities=False)
+    started = time.perf_counter()
+    for _ in range(rounds):
+        model.engine.run(batch, probabilities=False)
+    return rounds * batch[0, 0].size / (time.perf_counter() - started)
+
+
+def compared(scene: Path, folder: Path, engine: str, options: argparse.Namespace) -> dict[str, Any]:
+    """End to end and network alone, in turn."""
+    runs, tiles, smalls = [], [], []
+    for _ in range(options.repeats):
+        runs.append(flown(scene, folder / f"{engine}.tif", engine, options))
+        plan = runs[-1]["plan"]
+        tall = min(plan["strip"] + 2 * plan["halo"], -(-plan["height"] // plan["multiple"]) * plan["multiple"])
+        tiles.append(network_rate(engine, (tall, plan["tile_width"]), options))
+        smalls.append(network_rate(engine, (512, 512), options))
+    rates = [run["mpixel_per_s"] for run in runs]
+    best_network = [max(a, b) / 1e6 for a, b in zip(tiles, smalls, strict=True)]
+    return {
+        "mpixel_per_s": statistics.median(rates),
+        "share_of_network": statistics.median(r / n for r, n in zip(rates, best_network, strict=True)),
+        "network_tile_mpixel_per_s": statistics.median(tiles) / 1e6,
+        "network_512_mpixel_per_s": statistics.median(smalls) / 1e6,
+        "peak_memory_bytes": max(run["peak_memory_bytes"] for run in runs),
+        "runs": runs,
+    }
+
+
+def best_of(work: Callable[[], object], repeats: int = 5) -> float:
+    """Seconds of the fastest of several calls."""
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def roof(threads: int, side: int) -> dict[str, float | None]:
+    """Best measured int8 and float operations per second, and bytes per second of copying."""
+    source = np.ones(2**25, np.float32)
+    target = np.empty_like(source)
+    copied = 2 * source.nbytes / best_of(lambda: np.copyto(target, source))
+    try:
+        import torch
+    except ImportError:
+        return {"int8_ops_per_s": None, "fp32_ops_per_s": None, "copy_bytes_per_s": copied}
+    torch.set_num_threads(threads)
+    left, right = (torch.randint(-100, 100, (side, side), dtype=torch.int8) for _ in range(2))
+    image, kernel = (
+        torch.rand(1, 256, 128, 128).contiguous(memory_format=torch.channels_last),
+        torch.rand(256, 256, 3, 3),
+    )
+    with torch.inference_mode():
+        convolved = best_of(lambda: torch.nn.functional.conv2d(image, kernel, padding=1))
+    return {
+        "int8_ops_per_s": 2 * side**3 / best_of(lambda: torch._int_mm(left, right)),
+        "fp32_ops_per_s": 2 * 9 * 256 * 256 * 128 * 128 / convolved,
+        "copy_bytes_per_s": copied,
+    }
+
+
+def rival(python: Path, script: str, image: Path, threads: int) -> dict[str, Any]:
+    """A rival in its own environment; its report, or why there is none."""
+    if not python.exists():
+        return {"not_measured": f"{python} does not exist"}
+    words = [python, Path(__file__).parent / script, image, threads]
+    clean = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
+    done = subprocess.run([*map(str, words)], capture_output=True, text=True, check=False, env=clean)
+    if done.returncode:
+        return {"not_measured": done.stderr[-500:]}
+    report = json.loads(done.stdout.splitlines()[-1])
+    return {**report, "mpixel_per_s": report["pixels"] / 1e6 / report["seconds"]}
+
+
+def reflectance_array(scene: Path, side: int, path: Path) -> Path:
+    """The upper left ``side`` pixels as float32 (H, W, 4), 0 where there is no data, written row by row."""
+    import rasterio
+    from rasterio.windows import Window
+
+    with rasterio.open(scene) as source:
+        side = min(side, source.height)
+        array = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(side, side, source.count))
+        for row in range(0, side, 512):
+            numbers = source.read(window=Window(0, row, side, min(512, side - row))).transpose(1, 2, 0)
+            values = (numbers.astype(np.float32) + OFFSET_DN) / QUANTIFICATION
+            array[row : row + len(values)] = np.where(numbers == 0, 0, values)
+        array.flush()
+    return path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--side", type=int, default=10980)
+    parser.add_argument("--package", type=Path, default=shipped_package())
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--max-ram", default="1G")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--network-mpixel", type=float, default=30.0, help="pixels per timing of the network alone")
+    parser.add_argument("--matrix", type=int, default=2048, help="side of the matrices that give the peak")
+    parser.add_argument("--rival-side", type=int, default=10980)
+    parser.add_argument("--ukis", type=Path, default=Path(".venv-ukis/bin/python"))
+    parser.add_argument("--s2cloudless", type=Path, default=Path(".venv-s2cloudless/bin/python"))
+    parser.add_argument("--out", type=Path, default=RESULT)
+    options = parser.parse_args()
+    machine = this_machine().to_dict()
+    peak = roof(options.threads, options.matrix)
+    engines = ["onnx", "openvino"] if has_openvino() else ["onnx"]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        scene = big_scene(folder / "scene.tif", options.side)
+        ours = {engine: compared(scene, folder, engine, options) for engine in engines}
+        image = reflectance_array(scene, options.rival_side, folder / "scene.npy")
+        rivals = {
+            "ukis-csmask": rival(options.ukis, "rival_ukis.py", image, options.threads),
+            "s2cloudless": rival(options.s2cloudless, "rival_s2cloudless.py", image, options.threads),
+        }
+        scene_bytes = scene.stat().st_size
+    manifest = open_package(options.package).manifest
+    best = max(ours.values(), key=lambda entry: entry["mpixel_per_s"])
+    for entry in ours.values():
+        network = 1e6 * max(entry["network_tile_mpixel_per_s"], entry["network_512_mpixel_per_s"])
+        operations = 2 * manifest.macs_per_pixel * network
+        moved = network * (4 * len(manifest.bands) + 1)
+        entry["network_ops_per_s"] = operations
+        entry["share_of_int8_peak"] = operations / peak["int8_ops_per_s"] if peak["int8_ops_per_s"] else None
+        entry["share_of_fp32_peak"] = operations / peak["fp32_ops_per_s"] if peak["fp32_ops_per_s"] else None
+        entry["share_of_copying_by_input_and_output"] = moved / (peak["copy_bytes_per_s"] or 1)
+    times = {n: best["mpixel_per_s"] / r["mpixel_per_s"] for n, r in rivals.items() if "mpixel_per_s" in r}
+    record = {
+        "machine": machine, "side": options.side, "scene_bytes": scene_bytes, "threads": options.threads,
+        "max_ram": options.max_ram, "package": manifest.name, "repeats": options.repeats, "targets": TARGETS,
+        "roof": peak, "engines": ours, "rival_side": options.rival_side, "rivals": rivals, "times_faster": times,
+    }  # fmt: skip
+    write_json(options.out, record)
+    told = [
+        f"{n}: {e['mpixel_per_s']:.2f} Mpixel/s, {e['share_of_network']:.0%} of the network" for n, e in ours.items()
+    ]
+    told += [f"{name}: {value:.1f} times slower" for name, value in times.items()]
+    print("; ".join(told), options.out)
+
+
+if __name__ == "__main__":
+    main()
