@@ -26,7 +26,19 @@ RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 # export proves its graphs on the engines that fly them; later rooms measure and use packages.
 FLIGHT_PASSENGERS = {room for room, rank in RANK.items() if rank >= RANK["export"]}
 TORCH_FREE = ("core", "data", "flight")
-TORCH_FREE_COMMANDS = ("flags", "main", "data", "evaluate", "landcover", "package", "predict", "robustness", "synth")
+TORCH_FREE_COMMANDS = (
+    "flags",
+    "main",
+    "data",
+    "evaluate",
+    "landcover",
+    "package",
+    "predict",
+    "progress",
+    "robustness",
+    "scene_jobs",
+    "synth",
+)
 BASE_INSTALL = {"numpy", "rasterio", "onnxruntime", "pydantic", "jsonargparse", "yaml", "rich", "pystac"}
 OPTIONAL_WITH_A_MESSAGE = {("flight", "openvino")}
 DRAWERS = {"utils", "util", "helpers", "helper", "common", "misc"}

@@ -188,9 +188,9 @@ def test_a_package_that_looks_at_the_whole_is_blended_as_the_array_is(global_pac
 def test_windows_shrink_to_fit_and_say_when_they_cannot(global_package, tmp_path):
     model = open_package(global_package, threads=1)
     with open_scene(write_scene(tmp_path / "a.tif", 90, 2000), want=model.bands) as reader:
-        plans = [plan_scene(reader, model.manifest, MEMORY, max_ram=ram * 2**20) for ram in (32, 1024)]
+        plans = [plan_scene(reader, model.manifest, MEMORY, max_ram=ram * 2**20) for ram in (60, 1024)]
         assert plans[0].side < plans[1].side
-        assert plans[0].expected_bytes <= 32 * 2**20
+        assert plans[0].expected_bytes <= 60 * 2**20
         with pytest.raises(BudgetError, match="--max-ram"):
             plan_scene(reader, model.manifest, MEMORY, max_ram=2**20)
 

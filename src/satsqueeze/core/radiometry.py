@@ -66,8 +66,22 @@ class Radiometry:
         if self.saturated is not None:
             valid &= ~(digital >= self.saturated).any(axis=0)
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows float32 becomes inf, hence invalid
-            values = digital.astype(np.float32) * np.float32(self.scale) + np.float32(self.offset)
-        return sanitise(values, valid)
+            values = digital.astype(np.float32)
+            values *= np.float32(self.scale)
+            values += np.float32(self.offset)
+        if not self._stays_finite(digital.dtype):
+            return sanitise(values, valid)
+        if not valid.all():
+            np.copyto(values, 0, where=~valid)
+        return values, valid
+
+    def _stays_finite(self, dtype: np.dtype[Any]) -> bool:
+        """Whether no number of a type can become NaN or inf."""
+        if not np.issubdtype(dtype, np.integer):
+            return False
+        limits = np.iinfo(dtype)
+        largest = max(abs(int(limits.min)), int(limits.max)) * self.scale + abs(self.offset)
+        return bool(largest < np.finfo(np.float32).max / 2)
 
 
 def sentinel2_radiometry(

@@ -26,6 +26,10 @@ from satsqueeze.data.radiometric_statement import Statement, parse_radiometry
 from satsqueeze.data.raster_file import georeference_of, opened, pixel_size_m, read_channels
 
 
+_ROWS = 64
+"""Rows that are converted at a time: they stay in the processor's cache."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReadRule:
     """How to interpret files; from a card or from the command line."""
@@ -191,10 +195,14 @@ class SceneReader:
         self, digital: NDArray[Any], whole: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Float32 (C, h, w), 0 where invalid, and validity (h, w), pixel by pixel from :meth:`digital`."""
-        values, valid = self._reflectance(digital)
-        valid &= whole
-        if not valid.all():
-            values[:, ~valid] = 0
+        values, valid = np.empty(digital.shape, np.float32), np.empty(whole.shape, np.bool_)
+        for row in range(0, whole.shape[0], _ROWS):
+            rows = slice(row, row + _ROWS)
+            part, sound = self._reflectance(digital[:, rows])
+            sound &= whole[rows]
+            if not sound.all():
+                np.copyto(part, 0, where=~sound)
+            values[:, rows], valid[rows] = part, sound
         return values, valid
 
     def require_plausible(self, digital: NDArray[Any], values: NDArray[np.float32], valid: NDArray[np.bool_]) -> None:
