@@ -46,6 +46,7 @@ COMMANDS = (
     Command(("train",), "train", "train", "train the planned teacher, fold by fold, or one network on a data set"),
     Command(("distill",), "distill", "command", "train the ladder of students from the teacher"),
     Command(("export",), "export", "command", "export, quantise and prove the students as flight packages"),
+    Command(("bench", "init-grid"), "init_grid", "init_grid", "compare starts of training with few labels; resumable"),
     Command(("bench",), "bench", "command", "measure every model of a run"),
     Command(("report",), "report", "report", "write the HTML report of a run"),
     Command(("crossval",), "crossval", "crossval", "grouped cross-validation of baselines, teacher and students"),

@@ -1,0 +1,240 @@
+"""What pre-training is worth with few labels; resumable at every training.
+
+Labels are drawn by the seed, the same ones for every start. Every start and fraction gets the same learning rates to
+choose from, the same steps and the same number of trainings; validation images choose, and test images are scored at
+the chosen rate alone. Validation and test places are in no part of what any start learns from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from pathlib import Path
+
+import numpy as np
+
+from satsqueeze.bench.init_recipe import InitRecipe, Region, Start
+from satsqueeze.bench.init_row import InitRow, read_init_rows, write_init_rows
+from satsqueeze.bench.machine import this_machine
+from satsqueeze.core.metrics import class_jaccards, mean_jaccard
+from satsqueeze.core.run import RunFolder, fingerprint_of
+from satsqueeze.data.cache import PackedCache, pack
+from satsqueeze.data.dataset import open_dataset
+from satsqueeze.data.label_share import share_of_labels
+from satsqueeze.data.parts import NamedSplit, named_split
+from satsqueeze.data.splits import Split
+from satsqueeze.data.synth.landcover_writer import write_land_cover
+from satsqueeze.learn.evaluate import ScoreSettings, score
+from satsqueeze.learn.settings import FitSettings
+from satsqueeze.learn.stage import train_network
+from satsqueeze.learn.training import FitResult
+from satsqueeze.nets.card import ModelCard
+from satsqueeze.nets.model import SegmentationModel, build_model, load_model
+from satsqueeze.nets.transfer_report import TransferReport
+from satsqueeze.pretrain.card import network_card, unlabelled
+from satsqueeze.pretrain.pretraining import pretrain
+from satsqueeze.pretrain.start import start_network
+
+ROWS = "init-grid.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Land:
+    """The packed images of a region."""
+
+    region: Region
+    cache: PackedCache
+    split: NamedSplit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One training on a target."""
+
+    target: str
+    start: Start
+    fraction: float
+    seed: int
+    rate: float
+
+    @property
+    def place(self) -> Path:
+        """Folder within the run."""
+        cell = Path("trials") / self.target / self.start / f"labels_{self.fraction:g}"
+        return cell / f"rate_{self.rate:g}" / f"seed_{self.seed}"
+
+    def settings(self, fit: FitSettings) -> FitSettings:
+        """What the training is told."""
+        return replace(fit, learning_rate=self.rate, seed=self.seed)
+
+
+class InitGrid:
+    """One comparison, kept in a run folder.
+
+    Args:
+        recipe: what to compare.
+        run: where everything is kept.
+        say: told what is being done, and each score.
+    """
+
+    def __init__(self, recipe: InitRecipe, run: RunFolder, say: Callable[[str], None] = print) -> None:
+        self.recipe, self.run, self.say = recipe, run, say
+        self.land = cache(self._land)
+        self.source = cache(self._source)
+
+    @cached_property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the regions that are learnt and tested on."""
+        return self.recipe.targets or tuple(region.name for region in self.recipe.regions)
+
+    def execute(self) -> tuple[InitRow, ...]:
+        """Train and score what is missing; returns all rows, in the recipe's order.
+
+        Raises:
+            SplitError: a fraction leaves a class without an image, or names that state no parts.
+            SettingsError, DataError, BandError: see :func:`satsqueeze.pretrain.pretraining.pretrain` and
+                :func:`satsqueeze.pretrain.start.start_network`.
+            RunError: a training was made with other settings.
+        """
+        recipe = self.recipe
+        for target in self.targets:
+            # Before any training: a fraction that cannot be drawn ends the comparison at once.
+            for fraction in recipe.fractions:
+                for seed in recipe.seeds:
+                    self.labelled(target, fraction, seed)
+        for target in self.targets:
+            for fraction in recipe.fractions:
+                for start in recipe.starts:
+                    self._complete(target, start, fraction)
+        return self.rows()
+
+    def rows(self) -> tuple[InitRow, ...]:
+        """What has been scored as the recipe says, in its order."""
+        known = {row.fingerprint: row for row in read_init_rows(self.run / ROWS)}
+        recipe = self.recipe
+        keys = [
+            self._fingerprint(target, start, fraction, seed)
+            for target in self.targets
+            for fraction in recipe.fractions
+            for start in recipe.starts
+            for seed in recipe.seeds
+        ]
+        return tuple(known[key] for key in keys if key in known)
+
+    def labelled(self, target: str, fraction: float, seed: int) -> Split:
+        """A share of the target's training labels, and its validation images."""
+        land = self.land(target)
+        train = share_of_labels(land.cache, land.split.train, share=fraction, seed=seed)
+        return Split(train=train, validation=land.split.validation)
+
+    def _land(self, name: str) -> Land:
+        region, place = self.recipe.region(name), self.run / f"regions/{name}"
+        data = region.data
+        if not data:
+            data = str(place / "data")
+            settings = replace(self.recipe.land, country=name)
+            # The card is written last, and its absence tells of an interrupted generation.
+            if not (place / "data/dataset.yaml").is_file():
+                self.say(f"{name}: generating {sum(settings.places)} places at {settings.dates} dates")
+                write_land_cover(settings, place / "data")
+        packed = pack(open_dataset(data), place / "cache")
+        return Land(region=region, cache=packed, split=named_split(packed.entries))
+
+    def _source(self, name: str, *, supervised: bool) -> tuple[Path, FitResult]:
+        """Folder and result of the network that others start from."""
+        recipe, land = self.recipe, self.land(name)
+        kind = "supervised" if supervised else "pretrained"
+        place = self.run / f"sources/{kind}/{name}"
+        card = self._card(land)
+        self.say(f"{name}: {kind} on {len(land.split.train)} images")
+        if supervised:
+            split = Split(train=land.split.train, validation=land.split.validation)
+            return place, train_network(card, land.cache, split, recipe.supervised, place)
+        ids, settings = land.split.train, recipe.pretrain
+        model = build_model(unlabelled(card, land.cache, ids), seed=settings.seed)
+        return place, pretrain(model, land.cache, ids, settings, place)
+
+    def _complete(self, target: str, start: Start, fraction: float) -> None:
+        """Train all seeds of a target, start and fraction at every rate, and add the rows of the best one."""
+        recipe = self.recipe
+        keys = {seed: self._fingerprint(target, start, fraction, seed) for seed in recipe.seeds}
+        # Rows of other recipes, such as one with fewer targets, stay.
+        known = read_init_rows(self.run / ROWS)
+        if {row.fingerprint for row in known}.issuperset(keys.values()):
+            return
+        tried: dict[float, float] = {}
+        # The lower rate wins among equals.
+        for rate in sorted(recipe.rates):
+            trials = [
+                Trial(target=target, start=start, fraction=fraction, seed=seed, rate=rate) for seed in recipe.seeds
+            ]
+            tried[rate] = float(np.mean([self._train(trial).best_score or 0.0 for trial in trials]))
+            self.say(f"{target}, {start}, {100 * fraction:g} % of labels, rate {rate:g}: validation {tried[rate]:.4f}")
+        best = max(tried, key=tried.__getitem__)
+        for seed, key in keys.items():
+            trial = Trial(target=target, start=start, fraction=fraction, seed=seed, rate=best)
+            row = self._row(trial, key, tried)
+            known = (*(old for old in known if old.key != row.key), row)
+        write_init_rows(self.run / ROWS, known)
+
+    def _train(self, trial: Trial) -> FitResult:
+        """Train, or take what has been trained."""
+        land, split = self.land(trial.target), self.labelled(trial.target, trial.fraction, trial.seed)
+        settings = trial.settings(self.recipe.fit)
+        region = self.recipe.source(trial.target, trial.start)
+
+        def start(model: SegmentationModel) -> TransferReport:
+            folder, _ = self.source(region.name if region else "", supervised=trial.start == "supervised")
+            return start_network(folder, model)
+
+        begin = start if region else None
+        return train_network(self._card(land), land.cache, split, settings, self.run / str(trial.place), start=begin)
+
+    def _card(self, land: Land) -> ModelCard:
+        ids, classes = land.split.train, land.cache.classes
+        return network_card(self.recipe.model, land.cache, ids, classes=classes, foreground=land.cache.foreground)
+
+    def _row(self, trial: Trial, key: str, tried: dict[float, float]) -> InitRow:
+        result, land, recipe = self._train(trial), self.land(trial.target), self.recipe
+        settings = ScoreSettings(window=recipe.fit.window)
+        metrics = score(load_model(result.folder), land.cache, land.split.test, settings=settings).metrics
+        jaccards = class_jaccards(metrics.matrix).tolist()
+        region = recipe.source(trial.target, trial.start)
+        return InitRow(
+            target=trial.target,
+            start=trial.start,
+            source=region.name if region else "",
+            fraction=trial.fraction,
+            seed=trial.seed,
+            fingerprint=key,
+            model=recipe.model,
+            labels=len(self.labelled(trial.target, trial.fraction, trial.seed).train),
+            rate=trial.rate,
+            tried={f"{rate:g}": value for rate, value in tried.items()},
+            validation=result.best_score or 0.0,
+            test=mean_jaccard(metrics),
+            test_classes={
+                name: None if np.isnan(value) else value
+                for name, value in zip(land.cache.classes, jaccards, strict=True)
+            },
+            test_images=len(metrics.images),
+            steps=recipe.fit.steps,
+            seconds=result.seconds,
+            source_seconds=0.0
+            if region is None
+            else self.source(region.name, supervised=trial.start == "supervised")[1].seconds,
+            machine=this_machine(),
+        )
+
+    def _fingerprint(self, target: str, start: Start, fraction: float, seed: int) -> str:
+        """Of all that a row depends on."""
+        recipe, land = self.recipe, self.land(target)
+        region = recipe.source(target, start)
+        source = [] if region is None else [self.land(region.name).cache.fingerprint, self._source_settings(start)]
+        trials = [recipe.model, recipe.fit.to_dict(), sorted(recipe.rates), sorted(recipe.seeds)]
+        return fingerprint_of([land.cache.fingerprint, source, trials, target, start, fraction, seed])
+
+    def _source_settings(self, start: Start) -> dict[str, object]:
+        chosen = self.recipe.supervised if start == "supervised" else self.recipe.pretrain
+        return chosen.to_dict()

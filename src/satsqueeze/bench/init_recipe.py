@@ -1,0 +1,110 @@
+"""A comparison of starts over label fractions as read from YAML."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from satsqueeze.core.errors import SettingsError
+from satsqueeze.data.synth.landcover_writer import LandCoverSettings
+from satsqueeze.learn.settings import FitSettings
+from satsqueeze.nets.students import student_card
+from satsqueeze.pretrain.settings import PretrainSettings
+
+Start = Literal["random", "same-region", "other-region", "other-continent", "supervised"]
+STARTS: tuple[Start, ...] = get_args(Start)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """Where images are from."""
+
+    name: str
+    """Of the region; of a generated country, where no data is named."""
+    continent: str
+    data: str = ""
+    """Folder of a data set whose names state parts, as 'satsqueeze mosaic' writes them; empty: generated."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InitRecipe:
+    """What is compared: targets x starts x label fractions x seeds, each at the learning rate that suits it best.
+
+    ``random`` is drawn by the seed. ``same-region`` is pre-trained on the training images of the target without labels;
+    ``other-region`` on those of another region of its continent; ``other-continent`` on those of one elsewhere;
+    ``supervised`` is trained with all labels of the other region.
+
+    Raises:
+        SettingsError: nothing to compare, values that repeat or cannot be, or a region that a start needs is lacking.
+    """
+
+    regions: tuple[Region, ...]
+    pretrain: PretrainSettings
+    fit: FitSettings
+    """The budget of every training on a target; its learning rate and seed are replaced."""
+    supervised: FitSettings
+    """Of the training whose network is transferred."""
+    model: str = "unet-8"
+    """A rung of the ladder of students."""
+    land: LandCoverSettings = LandCoverSettings(country="alba")  # noqa: RUF009 - frozen
+    """Of generated regions; the country is replaced."""
+    targets: tuple[str, ...] = ()
+    """Names of regions; empty: all in turn."""
+    starts: tuple[Start, ...] = STARTS
+    fractions: tuple[float, ...] = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
+    """Shares of the target's training labels."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Of the labels that are drawn and of the training."""
+    rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2)
+    """Learning rates that are tried for every start and fraction; the mean validation score over seeds decides."""
+
+    def __post_init__(self) -> None:
+        names = tuple(region.name for region in self.regions)
+        for label, values in (
+            ("regions", names),
+            ("starts", self.starts),
+            ("fractions", self.fractions),
+            ("seeds", self.seeds),
+            ("rates", self.rates),
+        ):
+            if not values or len(set(values)) < len(values):
+                raise SettingsError(f"a comparison of starts needs different {label}, at least one; got {list(values)}")
+        if not all(0 < value <= 1 for value in self.fractions) or min(self.rates) <= 0:
+            raise SettingsError(
+                f"fractions must lie in (0, 1] and rates be > 0, got {list(self.fractions)} and {list(self.rates)}"
+            )
+        student_card(self.model)
+        for target in self.targets or names:
+            for start in self.starts:
+                self.source(target, start)
+
+    def region(self, name: str) -> Region:
+        """The region of that name.
+
+        Raises:
+            SettingsError: there is none.
+        """
+        found = next((region for region in self.regions if region.name == name), None)
+        if found is None:
+            raise SettingsError(f"no region is called {name!r}; there are {', '.join(r.name for r in self.regions)}")
+        return found
+
+    def source(self, target: str, start: Start) -> Region | None:
+        """The region that a start has learnt from, None where it is drawn at random.
+
+        Raises:
+            SettingsError: an unknown start, or no region of the kind that it needs.
+        """
+        if start not in STARTS:
+            raise SettingsError(f"unknown start {start!r}; known: {', '.join(STARTS)}")
+        own = self.region(target)
+        if start == "random":
+            return None
+        if start == "same-region":
+            return own
+        elsewhere = start == "other-continent"
+        for region in self.regions:
+            if region.name != target and (region.continent != own.continent) is elsewhere:
+                return region
+        where = "another continent than" if elsewhere else "the same continent as"
+        raise SettingsError(f"the start {start} of {target} needs a region on {where} it; add one, or leave it out")

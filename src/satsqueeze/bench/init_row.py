@@ -1,0 +1,89 @@
+"""One line per training of a comparison of starts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+from satsqueeze.bench.machine import Machine
+from satsqueeze.core.errors import RunError
+from satsqueeze.core.files import write_text
+
+
+class InitRow(pydantic.BaseModel):
+    """What came of one target, start, label fraction and seed, at the learning rate that was chosen for them."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    target: str
+    """Region that was learnt and tested on."""
+    start: str
+    source: str
+    """Region that the start had learnt from; empty for a random one."""
+    fraction: float
+    """Share of the training labels."""
+    seed: int
+    fingerprint: str
+    """Hash of all that the figures depend on."""
+    model: str
+    labels: int
+    """Images with labels that it learnt from."""
+    rate: float
+    """Learning rate, chosen by the mean validation score over seeds."""
+    tried: dict[str, float]
+    """Mean validation mIoU over seeds of every learning rate, the same ones for every start."""
+    validation: float
+    """mIoU of the kept weights on the validation images."""
+    test: float
+    """mIoU on test images, on which nothing was chosen."""
+    test_classes: dict[str, float | None]
+    """Jaccard of each class on the test images; None where a class is in neither truth nor prediction."""
+    test_images: int
+    steps: int
+    seconds: float
+    """Of this training."""
+    source_seconds: float
+    """Of the training that it starts from; 0 for a random start."""
+    machine: Machine | None = None
+
+    @property
+    def key(self) -> tuple[str, str, float, int]:
+        """What a rerun replaces."""
+        return self.target, self.start, self.fraction, self.seed
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        record: dict[str, Any] = json.loads(self.model_dump_json())
+        return record
+
+
+def read_init_rows(path: Path) -> tuple[InitRow, ...]:
+    """Rows of a JSON-lines file, in order; none where there is no file yet.
+
+    Raises:
+        RunError: a line that is not a row; the message gives its number.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return ()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} cannot be read ({error}); remove it and run the comparison again") from error
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(InitRow.model_validate_json(line))
+        except pydantic.ValidationError as error:
+            raise RunError(
+                f"{path}, line {number} is no row of a comparison of starts: {error}. Remove it and run again"
+            ) from error
+    return tuple(rows)
+
+
+def write_init_rows(path: Path, rows: Sequence[InitRow]) -> None:
+    """Write rows as JSON lines, whole or not at all."""
+    write_text(path, "".join(json.dumps(row.to_dict(), sort_keys=True, allow_nan=False) + "\n" for row in rows))

@@ -1,0 +1,35 @@
+"""``satsqueeze bench init-grid``: what pre-training is worth with few labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from satsqueeze.bench.init_figure import class_table, draw_curves, init_table
+from satsqueeze.bench.init_grid import InitGrid
+from satsqueeze.bench.init_recipe import InitRecipe
+from satsqueeze.bench.init_row import write_init_rows
+from satsqueeze.cli.flags import read_settings
+from satsqueeze.cli.stage import console
+from satsqueeze.core.run import RunFolder
+
+
+def init_grid(
+    recipe: Path, *, out: Path = Path("runs/init-grid"), rows: Path | None = None, figure: Path | None = None
+) -> int:
+    """Compare starts over targets, label fractions and seeds, each at the learning rate that suits it; resumable.
+
+    Args:
+        recipe: YAML file with the regions, the starts, the fractions, the seeds, the learning rates and the budgets.
+        out: run folder; created if absent.
+        rows: JSON-lines file for the result, besides the one in the run folder.
+        figure: PNG file for the curves; by default init-grid.png in the run folder.
+    """
+    told = read_settings(InitRecipe, recipe)
+    found = InitGrid(told, RunFolder(out), say=console.print).execute()
+    if rows is not None:
+        write_init_rows(rows, found)
+    draw_curves(found, figure or out / "init-grid.png")
+    print(init_table(found))
+    print()
+    print(class_table(found, fraction=min(told.fractions)))
+    return 0
