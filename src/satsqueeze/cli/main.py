@@ -39,6 +39,7 @@ COMMANDS = (
     Command(("data", "check"), "data", "check", "read every file and report every problem"),
     Command(("synth",), "synth", "synth", "generate labelled scenes"),
     Command(("landcover",), "landcover", "landcover", "generate a country at many dates, with exact land cover"),
+    Command(("mosaic",), "mosaic", "mosaic", "land cover out of real tiles, with exact labels"),
     Command(("compose",), "compose", "compose", "lay procedural clouds over clear ground, with exact labels"),
     Command(("fingerprint",), "fingerprint", "fingerprint", "pack a data set and take its fingerprint"),
     Command(("plan",), "plan", "command", "plan network and training, every decision with its reason"),
