@@ -25,7 +25,6 @@ from satsqueeze.data.plausibility import SMALL_SCALE, Look, require_not_scaled_t
 from satsqueeze.data.radiometric_statement import Statement, parse_radiometry
 from satsqueeze.data.raster_file import georeference_of, opened, pixel_size_m, read_channels
 
-
 _ROWS = 64
 """Rows that are converted at a time: they stay in the processor's cache."""
 
