@@ -170,8 +170,9 @@ def row(scene, **more):
 
 
 def test_a_torn_last_line_is_mended_and_other_nonsense_refused(tmp_path):
+    (tmp_path / "a.tif").write_bytes(b"1234")
     ledger = Ledger(tmp_path)
-    ledger.add(row("a"))
+    ledger.add(row("a", outputs={"mask": {"file": "a.tif", "bytes": 4}}))
     ledger.add(row("b"))
     path = tmp_path / LEDGER
     path.write_bytes(path.read_bytes()[:-40])

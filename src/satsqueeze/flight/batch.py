@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,15 +127,11 @@ def fly_job(
     """
     started = time.perf_counter()
     tally = SceneTally()
-    with tally.timer("open"):
-        opening = job.open()
-        reader = opening.__enter__()
-    try:
+    with ExitStack() as stack:
+        with tally.timer("open"):
+            reader = stack.enter_context(job.open())
         report = pilot.fly(reader, job.origin, outputs, tally=tally, advance=advance)
-        row = _row(pilot, job, reader, report, outputs, key=key, wall=time.perf_counter() - started)
-    finally:
-        opening.__exit__(None, None, None)
-    return row
+        return _row(pilot, job, reader, report, outputs, key=key, wall=time.perf_counter() - started)
 
 
 def _row(

@@ -27,6 +27,8 @@ from satsqueeze.flight.palette import NODATA_COLOUR, Colour
 
 BLOCK = 512
 """Side of a compressed block, in pixels."""
+_STRIP_ROWS = 8
+"""Of blocks on the way: few, so that strips of any height end with one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +90,7 @@ class CogWriter:
 def writing_cog(path: Path, layout: CogLayout) -> Iterator[CogWriter]:
     """Yield a writer; the file appears at ``path`` when the block ends well and all rows were written.
 
-    The rows go to an uncompressed file beside it first: GDAL's COG driver wants to see the whole image.
+    The rows go to a lightly compressed file beside it first: GDAL's COG driver wants to see the whole image.
 
     Raises:
         RunError: the disk is full, or the folder cannot be written.
@@ -127,7 +129,9 @@ def _opened(path: Path, layout: CogLayout) -> Iterator[Any]:
         "dtype": "uint8",
         "nodata": IGNORE,
         "interleave": "band",
-        "blockysize": 1,
+        "blockysize": _STRIP_ROWS,
+        "compress": "DEFLATE",
+        "zlevel": 1,
         "bigtiff": "if_safer",
         **({} if place is None else {"crs": place.crs, "transform": Affine(*place.transform)}),
     }
@@ -146,7 +150,13 @@ def _opened(path: Path, layout: CogLayout) -> Iterator[Any]:
 
 
 def _finish(strips: Path, target: Path) -> None:
-    options = {"compress": "DEFLATE", "blocksize": BLOCK, "overview_resampling": "nearest", "bigtiff": "if_safer"}
+    options = {
+        "compress": "DEFLATE",
+        "blocksize": BLOCK,
+        "overview_resampling": "nearest",
+        "bigtiff": "if_safer",
+        "num_threads": 2,
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         rasterio.shutil.copy(str(strips), str(target), driver="COG", **options)

@@ -89,7 +89,8 @@ class Ledger:
         row = self._rows.get(scene)
         if row is None or row.get("status") != "done" or row.get("key") != key:
             return False
-        return all(self._is_there(output) for output in row["outputs"].values())
+        outputs = row.get("outputs")
+        return isinstance(outputs, dict) and "mask" in outputs and all(map(self._is_there, outputs.values()))
 
     def _is_there(self, output: Mapping[str, Any]) -> bool:
         path = self.path.parent / str(output["file"])

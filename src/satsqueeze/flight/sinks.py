@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,12 +93,3 @@ def file_sink(files: SceneFiles, *, step: int = 0) -> Iterator[FileSink]:
         if files.probabilities is not None:
             chances = stack.enter_context(writing_cog(files.probabilities, files.probability_layout()))
         yield FileSink(mask, chances, step=step)
-
-
-def shares_of(mask: NDArray[np.uint8], classes: Sequence[str]) -> dict[str, float]:
-    """Share of each class among the valid pixels of a mask, and of nodata among all pixels."""
-    counts = np.bincount(mask.ravel(), minlength=256)
-    valid = max(int(mask.size - counts[IGNORE]), 1)
-    return {name: float(counts[value] / valid) for value, name in enumerate(classes)} | {
-        "nodata": float(counts[IGNORE] / max(mask.size, 1))
-    }
