@@ -150,13 +150,7 @@ def _opened(path: Path, layout: CogLayout) -> Iterator[Any]:
 
 
 def _finish(strips: Path, target: Path) -> None:
-    options = {
-        "compress": "DEFLATE",
-        "blocksize": BLOCK,
-        "overview_resampling": "nearest",
-        "bigtiff": "if_safer",
-        "num_threads": 2,
-    }
+    options = {"compress": "DEFLATE", "blocksize": BLOCK, "overview_resampling": "nearest", "bigtiff": "if_safer"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         rasterio.shutil.copy(str(strips), str(target), driver="COG", **options)
