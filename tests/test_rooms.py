@@ -32,6 +32,7 @@ TORCH_FREE_COMMANDS = (
     "data",
     "evaluate",
     "landcover",
+    "mosaic",
     "package",
     "predict",
     "progress",
