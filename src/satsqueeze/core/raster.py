@@ -104,9 +104,9 @@ class StripReader(Protocol):
         ...
 
     def reflectance(
-        self, digital: NDArray[Any], whole: NDArray[np.bool_]
+        self, digital: NDArray[Any], whole: NDArray[np.bool_], out: NDArray[np.float32] | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Float32 reflectance (C, h, w), 0 where invalid, and validity (h, w)."""
+        """Float32 reflectance (C, h, w), 0 where invalid, in ``out`` where given, and validity (h, w)."""
         ...
 
     def require_plausible(self, digital: NDArray[Any], values: NDArray[np.float32], valid: NDArray[np.bool_]) -> None:

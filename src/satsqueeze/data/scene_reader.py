@@ -191,10 +191,11 @@ class SceneReader:
         )
 
     def reflectance(
-        self, digital: NDArray[Any], whole: NDArray[np.bool_]
+        self, digital: NDArray[Any], whole: NDArray[np.bool_], out: NDArray[np.float32] | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Float32 (C, h, w), 0 where invalid, and validity (h, w), pixel by pixel from :meth:`digital`."""
-        values, valid = np.empty(digital.shape, np.float32), np.empty(whole.shape, np.bool_)
+        """Float32 (C, h, w), 0 where invalid, in ``out`` where given, and validity (h, w), from :meth:`digital`."""
+        values = np.empty(digital.shape, np.float32) if out is None else out
+        valid = np.empty(whole.shape, np.bool_)
         for row in range(0, whole.shape[0], _ROWS):
             rows = slice(row, row + _ROWS)
             part, sound = self._reflectance(digital[:, rows])

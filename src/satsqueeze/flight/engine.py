@@ -20,6 +20,8 @@ MASK = "mask"
 CLASS = "class"
 CLASSES = "classes"
 PROBABILITIES = "probabilities"
+_IN_PLACE = {"share_inputs": True, "share_outputs": True}
+"""OpenVINO reads our memory and we copy from its own: nothing is copied twice."""
 DECISIONS = (MASK, CLASS, CLASSES)
 """Names of the output that decides: on pixels, on images with one class each, or with any number."""
 
@@ -115,10 +117,10 @@ class OpenVinoEngine:
     def run(self, batch: NDArray[np.float32], *, probabilities: bool) -> GraphOutput:
         """See :class:`Engine`."""
         if not probabilities:
-            return GraphOutput(mask=np.array(self._mask_only(batch)[self._decision]), probabilities=None)
+            return GraphOutput(mask=np.array(self._mask_only(batch, **_IN_PLACE)[self._decision]), probabilities=None)
         if self._full is None:
             self._full = self._compile_full()
-        results = self._full(batch)
+        results = self._full(batch, **_IN_PLACE)
         return GraphOutput(mask=np.array(results[self._decision]), probabilities=np.array(results[PROBABILITIES]))
 
 

@@ -24,6 +24,8 @@ UNDECIDED_MARGIN = 1e-4
 """Lead of the best class below which a float graph may decide otherwise in another tile: sums are rounded in another
 order there. Such pixels are counted."""
 
+_COUNTED_ROWS = 32
+
 
 @dataclass(frozen=True, kw_only=True)
 class StripResult:
@@ -53,6 +55,12 @@ class SceneTally:
     undecided: int = 0
     """Pixels whose best class leads by less than ``UNDECIDED_MARGIN``, where they are counted."""
     timer: StageTimer = field(default_factory=StageTimer)
+
+    def count(self, mask: NDArray[np.uint8]) -> None:
+        """Count the pixels of a mask (h, W)."""
+        # A few rows at a time: bincount takes eight bytes for each of ours.
+        for row in range(0, mask.shape[0], _COUNTED_ROWS):
+            self.counts += np.bincount(mask[row : row + _COUNTED_ROWS].ravel(), minlength=256)
 
     def shares(self, classes: Sequence[str]) -> dict[str, float]:
         """Share of each class among the valid pixels, and of nodata among all."""
@@ -107,6 +115,7 @@ class Passage:
             dtype=reader.dtype,
             capacity=plan.buffer_rows,
         )
+        self._inputs = [np.empty((len(reader.bands), 0, 0), np.float32) for _ in range(2)]
         self._done = 0
 
     def read(self, strip: Strip) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -124,7 +133,7 @@ class Passage:
         """Results of the rows of ``core``."""
         mask, chances = self.run(core)
         with self._timer("post"):
-            self.flight.tally.counts += np.bincount(mask.ravel(), minlength=256)
+            self.flight.tally.count(mask)
         self._done = core.stop_row
         return StripResult(window=core, mask=mask, probabilities=chances if self.flight.probabilities else None)
 
@@ -140,7 +149,13 @@ class Passage:
     def prepare(self, window: Window) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Input (C, h, w) of the graph, and what is missing (h, w)."""
         with self._timer("pre"):
-            return self._rows.reflectance(window, self.flight.reader)
+            # One input is made while the engine looks at the other.
+            self._inputs.append(self._inputs.pop(0))
+            batch = self._inputs[-1]
+            shape = (batch.shape[0], window.height, window.width)
+            if batch.shape != shape:
+                batch = self._inputs[-1] = np.empty(shape, np.float32)
+            return batch, self._rows.reflectance(window, self.flight.reader, out=batch)
 
     def infer(self, batch: NDArray[np.float32], *, probabilities: bool) -> GraphOutput:
         """What the graph says about one input (C, h, w)."""

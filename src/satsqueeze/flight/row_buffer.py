@@ -56,8 +56,12 @@ class RowBuffer:
         )
         return self._digital[:, inner], self._whole[inner]
 
-    def reflectance(self, window: Window, reader: StripReader) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Reflectance (C, h, w) and what is missing (h, w) of a window of the image, continued by reflection."""
+    def reflectance(self, window: Window, reader: StripReader, *, out: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Put reflectance (C, h, w) of a window of the image, continued by reflection, into ``out``.
+
+        Returns:
+            What is missing (h, w).
+        """
         height, width = self._size
         if window.stop_row <= height and window.stop_col <= width:
             top, left = window.row - self.first, window.col
@@ -68,5 +72,5 @@ class RowBuffer:
             across = reflected(window.col, window.stop_col, width)
             digital = self._digital[np.ix_(np.arange(self._digital.shape[0]), down, across)]
             whole = self._whole[np.ix_(down, across)]
-        values, valid = reader.reflectance(digital, whole)
-        return np.ascontiguousarray(values, np.float32), ~valid
+        _, valid = reader.reflectance(digital, whole, out=out)
+        return np.logical_not(valid, out=valid)
