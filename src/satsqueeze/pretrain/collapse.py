@@ -53,7 +53,7 @@ def likely_cause(settings: PretrainSettings, *, pairs: int, contrast: float) -> 
             "or look for images that are mostly invalid"
         )
     if settings.contrast.temperature > _HOT:
-        return f"The temperature of {settings.contrast.temperature:g} is so high that negatives hardly push; try 0.1"
+        return f"The temperature of {settings.contrast.temperature:g} is so high that negatives hardly push; try 0.2"
     return (
         f"The learning rate of {settings.learning_rate:g} with {settings.optimiser} is the likely cause: try a third "
         "of it, or train longer if it was still falling"

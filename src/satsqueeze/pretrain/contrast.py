@@ -18,7 +18,7 @@ Negatives = Literal["all", "images", "positions"]
 class ContrastSettings:
     """The objective. Where paper B is silent (it does not state the loss's settings), after DenseCL and MoCo."""
 
-    temperature: float = 0.1
+    temperature: float = 0.2
     """What similarities are divided by."""
     negatives: Negatives = "all"
     """Against which a pair stands: other positions of its image and other images, or one kind alone."""
