@@ -99,7 +99,7 @@ def test_a_full_disk_leaves_nothing(run, tmp_path):
     write_scene(tmp_path / "in/large.tif", 400, 300)
     write_scene(tmp_path / "in/small.tif", 60, 50)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
     try:
         status, told, _ = run(tmp_path / "in", "--out", tmp_path / "out")
     finally:

@@ -15,6 +15,7 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError  # copying raises GDAL's own errors, which have no public name
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.transform import Affine
 from rasterio.windows import Window as RasterioWindow
@@ -107,7 +108,7 @@ def writing_cog(path: Path, layout: CogLayout) -> Iterator[CogWriter]:
                 raise GridError(f"{path}: {writer.rows} of {layout.height} rows were written")
             _finish(strips, temporary)
             _require_same(temporary, writer.checksums)
-    except RasterioError as error:
+    except (RasterioError, CPLE_BaseError) as error:
         raise RunError(
             f"writing {path} failed ({error.__cause__ or error}); is the disk full, or a limit reached? Free "
             "some space and run the same command again"
