@@ -40,7 +40,7 @@ TORCH_FREE_COMMANDS = (
     "scene_jobs",
     "synth",
 )
-BASE_INSTALL = {"numpy", "rasterio", "onnxruntime", "pydantic", "jsonargparse", "yaml", "rich", "pystac"}
+BASE_INSTALL = {"numpy", "rasterio", "onnxruntime", "pydantic", "jsonargparse", "yaml", "rich", "pystac", "PIL"}
 OPTIONAL_WITH_A_MESSAGE = {("flight", "openvino")}
 DRAWERS = {"utils", "util", "helpers", "helper", "common", "misc"}
 

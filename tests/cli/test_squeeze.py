@@ -150,7 +150,7 @@ def test_a_fold_that_was_trained_is_kept(squeezed, tmp_path, run_main, monkeypat
     shutil.rmtree(run / "teacher/fold_1")
     before, trained = kept.stat().st_mtime_ns, []
     fit = learn_stage.fit
-    monkeypatch.setattr(learn_stage, "fit", lambda *words: trained.append(words[4].name) or fit(*words))
+    monkeypatch.setattr(learn_stage, "fit", lambda *words, **more: trained.append(words[4].name) or fit(*words, **more))
     status, out, _ = run_main("train", run)
     assert (status, trained) == (0, ["fold_0", "fold_1"])
     assert kept.stat().st_mtime_ns == before

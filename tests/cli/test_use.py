@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -84,7 +85,11 @@ def test_an_image_is_masked_on_its_own_grid(run_main, package, image, tmp_path):
 
 
 def test_numbers_of_unknown_meaning_are_refused(run_main, package, image, tmp_path):
-    status, _, err = run_main("predict", image, "--package", package, "--out", tmp_path / "mask.tif")
+    mute = tmp_path / "mute.tif"
+    shutil.copy(image, mute)
+    with rasterio.open(mute, "r+") as source:
+        source.scales, source.offsets = (1.0,) * source.count, (0.0,) * source.count
+    status, _, err = run_main("predict", mute, "--package", package, "--out", tmp_path / "mask.tif")
     assert status == 2
     assert "RadiometryError" in err
     assert "--radiometry" in err

@@ -14,7 +14,7 @@ from satsqueeze.core.window import Window
 from satsqueeze.data.grid import GridRule
 from satsqueeze.data.scene_reader import open_scene
 from satsqueeze.flight.engine import has_openvino
-from satsqueeze.flight.memory import GraphMemory
+from satsqueeze.flight.memory import GraphMemory, ample_ram, resident_bytes
 from satsqueeze.flight.passage import SceneFlight
 from satsqueeze.flight.row_buffer import RowBuffer
 from satsqueeze.flight.runtime import open_package
@@ -298,3 +298,9 @@ def test_bands_of_other_sizes_do_not_show_strips(int8, tmp_path, finer):
     assert len(np.unique(masks[0])) > 2
     for mask in masks[1:]:
         np.testing.assert_array_equal(mask, masks[0])
+
+
+def test_ample_memory_is_whole_and_leaves_room():
+    ample = ample_ram()
+    assert ample % 2**30 == 0
+    assert 2**29 <= ample - resident_bytes() <= 2**30 + 2**29 + 2**26

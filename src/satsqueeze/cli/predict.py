@@ -13,6 +13,7 @@ from satsqueeze.cli.scene_jobs import Reading, jobs_of, one_job, require_apart
 from satsqueeze.core.errors import PackageError, SettingsError
 from satsqueeze.flight.batch import BatchFolder, SceneOutcome, fly_batch, fly_job
 from satsqueeze.flight.ledger import LEDGER, SceneRow
+from satsqueeze.flight.memory import ample_ram
 from satsqueeze.flight.runtime import FlightModel, open_package
 from satsqueeze.flight.scene_run import SceneOutputs, ScenePilot
 
@@ -26,7 +27,7 @@ def predict(
     *,
     out: Path = Path("mask.tif"),
     package: Path | None = None,
-    max_ram: str = "1G",
+    max_ram: str | None = None,
     threads: int = 2,
     engine: Literal["auto", "onnx", "openvino"] = "auto",
     precision: Literal["auto", "fp32", "int8"] = "auto",
@@ -45,7 +46,8 @@ def predict(
         out: GeoTIFF to write for one scene, or a folder for any number: per scene a mask (uint8 class values, 255
             where there is no data), a STAC item, and a row in manifest.jsonl. Run again, it does only what is missing.
         package: folder of a flight package; by default the cloud package that ships with satsqueeze.
-        max_ram: memory of the whole process, such as 256M or 1G; sizes of strips and tiles follow from it.
+        max_ram: memory of the whole process, such as 256M or 1G; sizes of strips and tiles follow from it. By default
+            1G, or more where the process holds much already.
         threads: processor threads of the network.
         engine: onnx, openvino, or auto for that of the package's default graph.
         precision: int8, fp32, or auto for that of the package's default graph.
@@ -60,9 +62,9 @@ def predict(
     """
     folder = package or shipped_package()
     reading = Reading(bands=tuple(bands or ()), radiometry=radiometry, gsd_m=gsd)
-    limit = parse_size(max_ram)
+    limit = None if max_ram is None else parse_size(max_ram)
     model = open_package(folder, engine=engine, precision=precision, threads=threads)
-    pilot = ScenePilot(model, folder, max_ram=limit, probabilities=probabilities, version=__version__)
+    pilot = ScenePilot(model, folder, max_ram=limit or ample_ram(), probabilities=probabilities, version=__version__)
     if out.suffix.lower() in (".tif", ".tiff") and not out.is_dir():
         return _one(pilot, images, reading, out, probabilities=probabilities, preview=preview, json=json)
     target = BatchFolder(path=out, probabilities=probabilities, previews=preview is not None)

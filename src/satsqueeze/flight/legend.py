@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
 from satsqueeze.flight.palette import Colour
 
@@ -38,6 +37,9 @@ def legend(entries: Sequence[Entry], *, width: int) -> NDArray[np.uint8]:
         entries: at least one, in order.
         width: of the picture, in pixels; W is more where an entry alone is wider.
     """
+    # Here, because masks are flown without pictures where every library counts.
+    from PIL import Image, ImageDraw, ImageFont
+
     font = ImageFont.load_default(size=_TEXT)
     lengths = [2 * _SPACE + _SWATCH + round(font.getlength(entry.text)) + 2 * _SPACE for entry in entries]
     lines = list(_lines(lengths, width))

@@ -13,6 +13,7 @@ from satsqueeze.flight.engine import Engine
 
 _STATUS = Path("/proc/self/status")
 _RESET = Path("/proc/self/clear_refs")
+_GIB = 2**30
 _WARM_SIDE = 64
 _PROBE_SIDE = 384
 """Side of the input on which a graph's memory is measured, in pixels: its fixed costs are small there."""
@@ -25,6 +26,11 @@ _RESERVE = 1.15
 def resident_bytes() -> int:
     """Memory that this process holds now; where the system does not tell, its peak."""
     return _status("VmRSS") or peak_bytes()
+
+
+def ample_ram() -> int:
+    """Whole GiB that leave at least half a GiB beside what this process holds, in bytes."""
+    return -(-(resident_bytes() + _GIB // 2) // _GIB) * _GIB
 
 
 def peak_bytes() -> int:
