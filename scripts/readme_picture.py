@@ -71,7 +71,10 @@ def draw(panels: Sequence[Panel], titles: Sequence[tuple[str, str]], classes: Se
         pictures = [panel.image, *(coloured(mask, classes) for mask in (panel.label, teacher, panel.student))]
         for column, picture in enumerate(pictures):
             scaled = Image.fromarray(picture).resize((SIDE, SIDE), Image.Resampling.NEAREST)
-            sheet.paste(scaled, (MARGIN + column * (SIDE + GAP), top))
+            left = MARGIN + column * (SIDE + GAP)
+            sheet.paste(scaled, (left, top))
+            # Thick cloud is white, like the sheet.
+            pen.rectangle((left, top, left + SIDE - 1, top + SIDE - 1), outline=MUTED)
     left = MARGIN
     for name, colour in [*zip(classes, class_colours(classes), strict=True), ("no data", NODATA_COLOUR)]:
         pen.rectangle((left, height - 28, left + 14, height - 14), fill=colour, outline=MUTED)
