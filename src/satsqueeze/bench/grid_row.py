@@ -12,10 +12,9 @@ import pydantic
 
 from satsqueeze.bench.machine import Machine
 from satsqueeze.bench.paired import Paired
+from satsqueeze.bench.row_file import read_row_file, write_row_file
 from satsqueeze.bench.throughput import Throughput
 from satsqueeze.core.class_metrics import ClassMetrics
-from satsqueeze.core.errors import RunError
-from satsqueeze.core.files import write_text
 
 Metrics = dict[str, float | None]
 METRICS = ("accuracy", "precision_weighted", "recall_weighted", "f1_macro", "mean_average_precision")
@@ -108,19 +107,7 @@ def read_grid_rows(path: Path) -> tuple[GridRow, ...]:
     Raises:
         RunError: a line that is not a row; the message gives its number.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return ()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} cannot be read ({error}); remove it and run 'satsqueeze zoo grid' again") from error
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            rows.append(GridRow.model_validate_json(line))
-        except pydantic.ValidationError as error:
-            raise RunError(f"{path}, line {number} is no row of a grid: {error}. Remove the file, run again") from error
-    return tuple(rows)
+    return read_row_file(path, GridRow, name="row of a grid", remedy="remove it and run 'satsqueeze zoo grid' again")
 
 
 def record_grid_rows(path: Path, rows: Sequence[GridRow]) -> None:
@@ -137,4 +124,4 @@ def record_grid_rows(path: Path, rows: Sequence[GridRow]) -> None:
 
 def write_grid_rows(path: Path, rows: Sequence[GridRow]) -> None:
     """Write rows as JSON lines, whole or not at all."""
-    write_text(path, "".join(json.dumps(row.to_dict(), sort_keys=True, allow_nan=False) + "\n" for row in rows))
+    write_row_file(path, rows)

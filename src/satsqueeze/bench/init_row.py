@@ -10,8 +10,7 @@ from typing import Any
 import pydantic
 
 from satsqueeze.bench.machine import Machine
-from satsqueeze.core.errors import RunError
-from satsqueeze.core.files import write_text
+from satsqueeze.bench.row_file import read_row_file, write_row_file
 
 
 class InitRow(pydantic.BaseModel):
@@ -67,23 +66,11 @@ def read_init_rows(path: Path) -> tuple[InitRow, ...]:
     Raises:
         RunError: a line that is not a row; the message gives its number.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return ()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} cannot be read ({error}); remove it and run the comparison again") from error
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            rows.append(InitRow.model_validate_json(line))
-        except pydantic.ValidationError as error:
-            raise RunError(
-                f"{path}, line {number} is no row of a comparison of starts: {error}. Remove it and run again"
-            ) from error
-    return tuple(rows)
+    return read_row_file(
+        path, InitRow, name="row of a comparison of starts", remedy="remove it and run the comparison again"
+    )
 
 
 def write_init_rows(path: Path, rows: Sequence[InitRow]) -> None:
     """Write rows as JSON lines, whole or not at all."""
-    write_text(path, "".join(json.dumps(row.to_dict(), sort_keys=True, allow_nan=False) + "\n" for row in rows))
+    write_row_file(path, rows)

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pydantic
 
-from satsqueeze.core.errors import RunError
-from satsqueeze.core.files import write_text
+from satsqueeze.bench.row_file import read_row_file, write_row_file
 
 CLEAN = "clean"
 
@@ -51,25 +50,11 @@ def read_robustness_rows(path: Path) -> tuple[RobustnessRow, ...]:
     Raises:
         RunError: a line that is not a row; the message gives its number.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return ()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} cannot be read ({error}); name another file") from error
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            rows.append(RobustnessRow.model_validate_json(line))
-        except pydantic.ValidationError as error:
-            raise RunError(
-                f"{path}, line {number} is no row of robustness: {error}. Remove the line, or name another file"
-            ) from error
-    return tuple(rows)
+    return read_row_file(path, RobustnessRow, name="row of robustness", remedy="remove the line, or name another file")
 
 
 def record_robustness_rows(path: Path, rows: Sequence[RobustnessRow]) -> None:
     """Write rows after those of the file; all that it had of the same package and precision are replaced."""
     fresh = {(row.package, row.precision) for row in rows}
     kept = [row for row in read_robustness_rows(path) if (row.package, row.precision) not in fresh]
-    write_text(path, "".join(row.line() + "\n" for row in (*kept, *rows)))
+    write_row_file(path, [*kept, *rows])

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import pydantic
 
-from satsqueeze.core.errors import RunError
-from satsqueeze.core.files import write_text
+from satsqueeze.bench.row_file import read_row_file, write_row_file
 from satsqueeze.nets.zoo.scaling import CompoundScaling
 
 
@@ -97,21 +96,9 @@ def read_scaling_rows(path: Path) -> tuple[ScalingRow, ...]:
     Raises:
         RunError: a line that is not a row; the message gives its number.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return ()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} cannot be read ({error}); remove it and run the search again") from error
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            rows.append(ScalingRow.model_validate_json(line))
-        except pydantic.ValidationError as error:
-            raise RunError(f"{path}, line {number} is no trial of a rule: {error}. Remove it, run again") from error
-    return tuple(rows)
+    return read_row_file(path, ScalingRow, name="trial of a rule", remedy="remove it and run the search again")
 
 
 def write_scaling_rows(path: Path, rows: Sequence[ScalingRow]) -> None:
     """Write rows as JSON lines, whole or not at all."""
-    write_text(path, "".join(json.dumps(row.to_dict(), sort_keys=True, allow_nan=False) + "\n" for row in rows))
+    write_row_file(path, rows)

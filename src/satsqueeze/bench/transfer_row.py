@@ -12,8 +12,7 @@ import pydantic
 
 from satsqueeze.bench.grid_row import Metrics
 from satsqueeze.bench.machine import Machine
-from satsqueeze.core.errors import RunError
-from satsqueeze.core.files import write_text
+from satsqueeze.bench.row_file import read_row_file, write_row_file
 
 
 class TransferRow(pydantic.BaseModel):
@@ -70,26 +69,14 @@ def read_transfer_rows(path: Path) -> tuple[TransferRow, ...]:
     Raises:
         RunError: a line that is not a row; the message gives its number.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return ()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} cannot be read ({error}); remove it and run the experiment again") from error
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            rows.append(TransferRow.model_validate_json(line))
-        except pydantic.ValidationError as error:
-            raise RunError(
-                f"{path}, line {number} is no row of a transfer experiment: {error}. Remove it and run again"
-            ) from error
-    return tuple(rows)
+    return read_row_file(
+        path, TransferRow, name="row of a transfer experiment", remedy="remove it and run the experiment again"
+    )
 
 
 def write_transfer_rows(path: Path, rows: Sequence[TransferRow]) -> None:
     """Write rows as JSON lines, whole or not at all."""
-    write_text(path, "".join(json.dumps(row.to_dict(), sort_keys=True, allow_nan=False) + "\n" for row in rows))
+    write_row_file(path, rows)
 
 
 def transfer_table(rows: Sequence[TransferRow]) -> str:

@@ -11,9 +11,8 @@ import pydantic
 
 from satsqueeze.bench.energy import Energy, NotMeasured
 from satsqueeze.bench.machine import Machine
+from satsqueeze.bench.row_file import read_row_file, write_row_file
 from satsqueeze.bench.throughput import Throughput
-from satsqueeze.core.errors import RunError
-from satsqueeze.core.files import write_text
 
 
 class ZooRow(pydantic.BaseModel):
@@ -74,19 +73,7 @@ def read_zoo_rows(path: Path) -> tuple[ZooRow, ...]:
     Raises:
         RunError: a line that is not a row; the message gives its number.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return ()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} cannot be read ({error}); remove it and run the sweep again") from error
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            rows.append(ZooRow.model_validate_json(line))
-        except pydantic.ValidationError as error:
-            raise RunError(f"{path}, line {number} is no row of a sweep: {error}. Remove it and run again") from error
-    return tuple(rows)
+    return read_row_file(path, ZooRow, name="row of a sweep", remedy="remove it and run the sweep again")
 
 
 def record_zoo_row(path: Path, row: ZooRow) -> tuple[ZooRow, ...]:
@@ -94,7 +81,7 @@ def record_zoo_row(path: Path, row: ZooRow) -> tuple[ZooRow, ...]:
     rows = read_zoo_rows(path)
     replaced = tuple(row if old.key == row.key else old for old in rows)
     rows = replaced if any(old.key == row.key for old in rows) else (*rows, row)
-    write_text(path, "".join(json.dumps(one.to_dict(), sort_keys=True, allow_nan=False) + "\n" for one in rows))
+    write_row_file(path, rows)
     return rows
 
 
