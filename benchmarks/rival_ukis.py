@@ -1,27 +1,32 @@
-"""ukis-csmask on one image, in its own environment.
+"""ukis-csmask on images, in its own environment; see rival_images.py for what goes in and out.
 
-    .venv-ukis/bin/python benchmarks/rival_ukis.py IMAGE.npy [THREADS]
+    python -m venv .venv-ukis && .venv-ukis/bin/pip install 'ukis-csmask[cpu]==1.0.0'
+    .venv-ukis/bin/python benchmarks/rival_ukis.py IMAGE.npy... [--bands ...] [--threads 2] [--masks FOLDER]
 
-IMAGE.npy: float32 (H, W, 4) top-of-atmosphere reflectance of blue, green, red, nir. Prints JSON with seconds from the
-array to the mask, model loading included, and peak memory. Reading the scene is not counted.
+It takes its network of six bands where the bands hold swir16 and swir22, else that of four.
 """
 
-import json
-import resource
-import sys
-import time
+from __future__ import annotations
 
 import numpy as np
-from ukis_csmask.mask import CSmask
+from numpy.typing import NDArray
+from rival_images import command_line, time_masks
 
-image = np.load(sys.argv[1])
-threads = int(sys.argv[2]) if len(sys.argv) > 2 else 2
-started = time.perf_counter()
-found = CSmask(
-    img=image, band_order=["blue", "green", "red", "nir"], product_level="l1c", nodata_value=0,
-    intra_op_num_threads=threads, providers=["CPUExecutionProvider"],
-)  # fmt: skip
-seconds = time.perf_counter() - started
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-share = float((found.csm == 1).mean())
-print(json.dumps({"seconds": seconds, "peak_memory_bytes": peak, "pixels": int(found.csm.size), "cloud_share": share}))
+CLOUD = 1
+
+
+def main() -> None:
+    options = command_line(__doc__ or "").parse_args()
+
+    def cloud(image: NDArray[np.float32], bands: list[str]) -> NDArray[np.bool_]:
+        from ukis_csmask.mask import CSmask
+
+        threads = {"intra_op_num_threads": options.threads, "providers": ["CPUExecutionProvider"]}
+        found = CSmask(img=image, band_order=bands, product_level="l1c", nodata_value=0, **threads)
+        return np.asarray(found.csm[..., 0] == CLOUD)
+
+    time_masks(options, "ukis-csmask", cloud)
+
+
+if __name__ == "__main__":
+    main()

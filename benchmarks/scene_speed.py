@@ -1,13 +1,13 @@
 """End-to-end speed of a whole scene, against the network alone and against rivals, in the same run.
 
-    python benchmarks/scene_speed.py [--side 10980] [--threads 2] [--max-ram 1G] [--rival-side 10980]
-        [--ukis .venv-ukis/bin/python] [--s2cloudless .venv-s2cloudless/bin/python]
+    python benchmarks/scene_speed.py [--side 10980] [--threads 2] [--max-ram 1G] [--rival-side 2048]
+        [--ukis .venv-ukis/bin/python] [--s2cloudless .venv-s2cloudless/bin/python] [--out FILE]
 
 Generates a Sentinel-2-like scene (4 bands, uint16, deflate with predictor, blocks of 512) and takes in turn (A B A B):
 ``satsqueeze predict`` from the file to the cloud-optimised mask, in a process of its own, per engine; and the network
 alone on tiles of the same size as the plan's and of 512 px. Rivals run in their own environments on the same pixels as
-an array of reflectance, so reading and writing cost them nothing; give ``--rival-side`` where their memory does not
-suffice for all of it. Memory is the peak of each process.
+an array of reflectance, so reading and writing cost them nothing; they hold the scene in memory many times over, so
+``--rival-side`` gives them its upper left corner only. Memory is the peak of each process.
 
 What bounds it: achieved operations per second of the network alone against the best measured product of int8 and of
 float matrices, and bytes in and out of the graph against the measured copying rate. Two operations are counted per
@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -30,7 +29,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from big_scene import OFFSET_DN, QUANTIFICATION, big_scene
+from big_scene import BANDS, OFFSET_DN, QUANTIFICATION, big_scene
+from rival_process import Rival
 
 from satsqueeze.bench.machine import this_machine
 from satsqueeze.cli.predict import shipped_package
@@ -41,6 +41,8 @@ from satsqueeze.flight.runtime import open_package
 RESULT = Path(__file__).parent / "results" / "scene_speed.json"
 TARGETS = {"mpixel_per_s": 15.0, "share_of_network": 0.6, "times_s2cloudless": 40.0, "times_ukis": 20.0}
 WARM_UP = 2
+ENGINES = {"onnx": "ONNX Runtime", "openvino": "OpenVINO"}
+RIVAL_ENGINES = {"ukis-csmask": "ONNX Runtime", "s2cloudless": "LightGBM"}
 
 
 def flown(scene: Path, out: Path, engine: str, options: argparse.Namespace) -> dict[str, Any]:
@@ -135,17 +137,37 @@ def roof(threads: int, side: int) -> dict[str, float | None]:
     }
 
 
-def rival(python: Path, script: str, image: Path, threads: int) -> dict[str, Any]:
+def compared_rival(rival: Rival, image: Path, threads: int) -> dict[str, Any]:
     """A rival in its own environment; its report, or why there is none."""
-    if not python.exists():
-        return {"not_measured": f"{python} does not exist"}
-    words = [python, Path(__file__).parent / script, image, threads]
-    clean = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
-    done = subprocess.run([*map(str, words)], capture_output=True, text=True, check=False, env=clean)
-    if done.returncode:
-        return {"not_measured": done.stderr[-500:]}
-    report = json.loads(done.stdout.splitlines()[-1])
+    run = rival.masks([image], bands=BANDS, threads=threads)
+    if run.not_measured:
+        return {"not_measured": run.not_measured}
+    report = run.reports[0]
     return {**report, "mpixel_per_s": report["pixels"] / 1e6 / report["seconds"]}
+
+
+def table_rows(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row per program and engine, for the tables of the documentation."""
+    fastest = max(entry["mpixel_per_s"] for entry in record["engines"].values())
+    rows = [
+        {
+            "program": "satsqueeze",
+            "engine": ENGINES[engine],
+            "side": record["side"],
+            "seconds": statistics.median(run["process_s"] for run in entry["runs"]),
+            "mpixel_per_s": entry["mpixel_per_s"],
+            "share_of_network": entry["share_of_network"],
+            "peak_memory_bytes": entry["peak_memory_bytes"],
+        }
+        for engine, entry in record["engines"].items()
+    ]
+    for name, entry in record["rivals"].items():
+        row = {"program": name, "engine": RIVAL_ENGINES[name], "side": record["rival_side"]}
+        if "mpixel_per_s" in entry:
+            row |= {key: entry[key] for key in ("seconds", "mpixel_per_s", "peak_memory_bytes")}
+            row["times_slower"] = fastest / entry["mpixel_per_s"]
+        rows.append(row)
+    return rows
 
 
 def reflectance_array(scene: Path, side: int, path: Path) -> Path:
@@ -173,7 +195,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--network-mpixel", type=float, default=30.0, help="pixels per timing of the network alone")
     parser.add_argument("--matrix", type=int, default=2048, help="side of the matrices that give the peak")
-    parser.add_argument("--rival-side", type=int, default=10980)
+    parser.add_argument("--rival-side", type=int, default=2048)
     parser.add_argument("--ukis", type=Path, default=Path(".venv-ukis/bin/python"))
     parser.add_argument("--s2cloudless", type=Path, default=Path(".venv-s2cloudless/bin/python"))
     parser.add_argument("--out", type=Path, default=RESULT)
@@ -186,10 +208,13 @@ def main() -> None:
         scene = big_scene(folder / "scene.tif", options.side)
         ours = {engine: compared(scene, folder, engine, options) for engine in engines}
         image = reflectance_array(scene, options.rival_side, folder / "scene.npy")
-        rivals = {
-            "ukis-csmask": rival(options.ukis, "rival_ukis.py", image, options.threads),
-            "s2cloudless": rival(options.s2cloudless, "rival_s2cloudless.py", image, options.threads),
-        }
+        others = [
+            Rival(name="ukis-csmask", python=options.ukis, script="rival_ukis.py"),
+            Rival(
+                name="s2cloudless", python=options.s2cloudless, script="rival_s2cloudless.py", extra=("--stand-ins",)
+            ),
+        ]
+        rivals = {other.name: compared_rival(other, image, options.threads) for other in others}
         scene_bytes = scene.stat().st_size
     manifest = open_package(options.package).manifest
     best = max(ours.values(), key=lambda entry: entry["mpixel_per_s"])
@@ -205,9 +230,10 @@ def main() -> None:
     record = {
         "machine": machine, "side": options.side, "scene_bytes": scene_bytes, "threads": options.threads,
         "max_ram": options.max_ram, "package": manifest.name, "repeats": options.repeats, "targets": TARGETS,
-        "roof": peak, "engines": ours, "rival_side": options.rival_side, "rivals": rivals, "times_faster": times,
+        "roof": peak, "engines": ours, "rival_side": min(options.side, options.rival_side), "rivals": rivals,
+        "times_faster": times,
     }  # fmt: skip
-    write_json(options.out, record)
+    write_json(options.out, record | {"rows": table_rows(record)})
     told = [
         f"{n}: {e['mpixel_per_s']:.2f} Mpixel/s, {e['share_of_network']:.0%} of the network" for n, e in ours.items()
     ]
