@@ -189,3 +189,27 @@ def test_floats_scaled_twice(write_tiff, reflectance, tmp_path):
     path = write_tiff(tmp_path / "a.tif", reflectance(), names=FOUR)
     with open_scene(path, radiometry="scale:1e-4") as reader, pytest.raises(RadiometryError, match="already"):
         reader.read()
+
+
+@pytest.mark.parametrize("swap", [False, True])
+@pytest.mark.parametrize("tag", [0, 7, None])
+def test_numbers_go_where_they_are_wanted(write_tiff, tmp_path, tag, swap):
+    values = np.random.default_rng(0).integers(0, 9, (4, 24, 20)).astype(np.uint16)
+    # Two files whose bands lie between one another, or one after the other.
+    parts = [[0, 2], [1, 3]] if swap else [[0, 1], [2, 3]]
+    paths = [
+        write_tiff(tmp_path / f"{i}.tif", values[part], names=[FOUR[p] for p in part], crs=UTM, nodata=tag)
+        for i, part in enumerate(parts)
+    ]
+    window = Window(row=3, col=2, height=10, width=12)
+    wide = np.zeros((4, 11, 15), np.uint16)
+    with open_scene(paths, want=FOUR, radiometry="scale:0.1") as reader:
+        fresh, whole = reader.digital(window)
+        found, same = reader.digital(window, out=wide[:, :10, :12])
+    assert np.shares_memory(found, wide)
+    np.testing.assert_array_equal(fresh, values[:, *window.slices])
+    np.testing.assert_array_equal(found, fresh)
+    np.testing.assert_array_equal(whole, np.ones((10, 12), bool) if tag is None else (fresh != tag).all(axis=0))
+    np.testing.assert_array_equal(same, whole)
+    assert not wide[:, 10:].any()
+    assert not wide[:, :, 12:].any()

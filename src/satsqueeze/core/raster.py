@@ -95,12 +95,19 @@ class StripReader(Protocol):
         ...
 
     @property
+    def block_width(self) -> int:
+        """Columns that are decoded together, in pixels."""
+        ...
+
+    @property
     def block_row_bytes(self) -> int:
         """Memory of one row of decoded blocks over the whole width."""
         ...
 
-    def digital(self, window: Window | None = None) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Numbers as stored (C, h, w), and (h, w) with False where one is tagged as nodata."""
+    def digital(
+        self, window: Window | None = None, out: NDArray[Any] | None = None
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Numbers as stored (C, h, w), in ``out`` where given, and (h, w) with False where one is tagged as nodata."""
         ...
 
     def reflectance(

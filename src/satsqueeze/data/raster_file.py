@@ -61,6 +61,7 @@ def read_channels(
     window: RasterioWindow | None = None,
     shape: tuple[int, int] | None = None,
     smooth: bool = False,
+    out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """Digital numbers (C, h, w) of 1-based channels.
 
@@ -70,14 +71,15 @@ def read_channels(
         window: part of the image; None for all of it.
         shape: rows and columns wanted, where they differ from those of the window.
         smooth: interpolate when resampling; else nearest.
+        out: where to put them, of the shape that is read; by default a new array.
 
     Raises:
         RasterError: the pixels cannot be decoded.
     """
     resampling = Resampling.bilinear if smooth else Resampling.nearest
-    out_shape = None if shape is None else (len(indexes), *shape)
+    target = {"out": out} if out is not None else {"out_shape": None if shape is None else (len(indexes), *shape)}
     try:
-        found: NDArray[Any] = dataset.read(indexes, window=window, out_shape=out_shape, resampling=resampling)
+        found: NDArray[Any] = dataset.read(indexes, window=window, resampling=resampling, **target)
     except (RasterioError, OSError, ValueError) as error:
         raise RasterError(
             f"{dataset.name} is damaged or cut short ({_cause(error)}); fetch or write the file again"

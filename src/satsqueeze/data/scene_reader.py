@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,46 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window as RasterioWindow
 
-from satsqueeze.core.bands import Band, Bands, band_positions
+from satsqueeze.core.bands import Bands, band_positions
 from satsqueeze.core.errors import BandError, GridError
-from satsqueeze.core.radiometry import Radiometry
 from satsqueeze.core.raster import Georeference, Raster
 from satsqueeze.core.window import Window
-from satsqueeze.data.band_naming import NOT_REFLECTIVE, REMEDY, common_name, known_band, name_channels, sensor_in
-from satsqueeze.data.evidence import radiometry_of
+from satsqueeze.data.band_naming import common_name, known_band, sensor_in
+from satsqueeze.data.channels import ChannelFiles, ReadRule
 from satsqueeze.data.grid import GridRule, laid, require_one_grid, shifted
 from satsqueeze.data.plausibility import SMALL_SCALE, Look, require_not_scaled_twice, require_plausible
-from satsqueeze.data.radiometric_statement import Statement, parse_radiometry
 from satsqueeze.data.raster_file import georeference_of, opened, pixel_size_m, read_channels
+
+__all__ = ["ReadRule", "SceneReader", "open_scene"]
 
 _ROWS = 64
 """Rows that are converted at a time: they stay in the processor's cache."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReadRule:
-    """How to interpret files; from a card or from the command line."""
-
-    orders: tuple[tuple[str, ...], ...] = ()
-    """Channel orders of a multi-band file, told apart by length; empty: the files name their channels."""
-    bands: tuple[Band, ...] = ()
-    """What is known about bands by name."""
-    radiometry: str = "auto"
-    assumed: str = ""
-    nodata: float | None = None
-    saturated: float | None = None
-    resample: bool = False
-    """Whether coarser files may be resampled without a georeference that proves the match."""
-    thermal: frozenset[str] = frozenset()
-    """Bands in kelvin, never converted."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Channel:
-    name: str
-    file: int
-    index: int
-    radiometry: Radiometry
 
 
 class SceneReader:
@@ -106,7 +79,8 @@ class SceneReader:
             raise BandError("an image needs at least one file, got none")
         self._files = tuple(files)
         self._sets = [self._stack.enter_context(opened(path)) for path in files]
-        self._channels = self._choose(want, tuple(file_bands))
+        files_of = ChannelFiles(paths=self._files, datasets=self._sets, rule=self._rule, bands=tuple(file_bands))
+        self._channels = files_of.choose(want)
         used = [self._sets[file] for file in dict.fromkeys(channel.file for channel in self._channels)]
         finest = max(used, key=lambda dataset: int(dataset.width * dataset.height))
         self.height, self.width = int(finest.height), int(finest.width)
@@ -141,6 +115,12 @@ class SceneReader:
         """Rows that are decoded together, in pixels of the grid; 1 where a file has no blocks."""
         rows = (self._sets[f].block_shapes[0][0] * self.height / self._sets[f].height for f in self._used)
         return max([1, *(round(float(value)) for value in rows)])
+
+    @property
+    def block_width(self) -> int:
+        """Columns that are decoded together, in pixels of the grid."""
+        cols = (self._sets[f].block_shapes[0][1] * self.width / self._sets[f].width for f in self._used)
+        return max([1, *(round(float(value)) for value in cols)])
 
     @property
     def block_row_bytes(self) -> int:
@@ -217,57 +197,6 @@ class SceneReader:
         scaled = [i for i, channel in enumerate(self._channels) if channel.radiometry.scale < SMALL_SCALE]
         require_not_scaled_twice(digital, valid, scaled, look)
 
-    def _choose(self, want: Sequence[str] | None, file_bands: tuple[str, ...]) -> list[_Channel]:
-        named = self._named(file_bands)
-        names = [name for name, _, _ in named]
-        if want is None:
-            want = [name for name in names if name not in self._rule.thermal | NOT_REFLECTIVE]
-        if not want:
-            raise BandError(f"{self._files[0]} has no reflective band, only {', '.join(names)}; ask for bands by name")
-        statement = parse_radiometry(self._rule.radiometry)
-        return [self._channel(*named[position], statement) for position in _positions(names, want, self._files[0])]
-
-    def _named(self, file_bands: tuple[str, ...]) -> list[tuple[str, int, int]]:
-        slots = [(file, index) for file, dataset in enumerate(self._sets) for index in range(dataset.count)]
-        if file_bands:
-            wrong = [path for path, dataset in zip(self._files, self._sets, strict=True) if dataset.count != 1]
-            if wrong:
-                raise BandError(f"{wrong[0]} has several channels; the card expects one band per file")
-            names: Sequence[str] = file_bands
-        else:
-            names = self._channel_names(len(slots))
-        return [(name, file, index) for name, (file, index) in zip(names, slots, strict=True)]
-
-    def _channel_names(self, count: int) -> Sequence[str]:
-        described = [text or "" for dataset in self._sets for text in dataset.descriptions]
-        if self._rule.orders:
-            stated = next((order for order in self._rule.orders if len(order) == count), None)
-            words = tuple(common_name(text) for text in described)
-            if None not in words and len(set(words)) == count and (stated is None or set(words) == set(stated)):
-                return [word for word in words if word]
-            if stated is None:
-                expected = " or ".join(f"{len(order)} ({', '.join(order)})" for order in self._rule.orders)
-                raise BandError(f"{self._files[0]} has {count} channels; expected {expected}. {REMEDY}")
-            return stated
-        labels = [
-            text or (Path(path).stem if dataset.count == 1 else "")
-            for path, dataset in zip(self._files, self._sets, strict=True)
-            for text in dataset.descriptions
-        ]
-        gsd_m = pixel_size_m(georeference_of(self._sets[0]))
-        return name_channels(labels, path=self._files[0], gsd_m=gsd_m)
-
-    def _channel(self, name: str, file: int, index: int, statement: Statement) -> _Channel:
-        if name in self._rule.thermal:
-            radiometry = Radiometry(scale=1.0, provenance="kelvin")
-        else:
-            radiometry = radiometry_of(self._files[file], self._sets[file], index, statement)
-        if self._rule.nodata is not None:
-            radiometry = replace(radiometry, nodata=self._rule.nodata)
-        if self._rule.saturated is not None:
-            radiometry = replace(radiometry, saturated=self._rule.saturated)
-        return _Channel(name=name, file=file, index=index, radiometry=radiometry)
-
     def _common_dtype(self) -> str:
         dtypes = {self._sets[channel.file].dtypes[channel.index] for channel in self._channels}
         if len(dtypes) > 1:
@@ -281,34 +210,44 @@ class SceneReader:
         found = dict.fromkeys(channel.radiometry.provenance for channel in self._channels)
         return "; ".join([*found, self._rule.assumed] if self._rule.assumed else found)
 
-    def digital(self, window: Window | None = None) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Numbers as stored (C, h, w), and where none of them is tagged as nodata (h, w)."""
+    def digital(
+        self, window: Window | None = None, out: NDArray[Any] | None = None
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Numbers as stored (C, h, w), in ``out`` where given, and where none of them is tagged as nodata (h, w)."""
         window = window or Window(row=0, col=0, height=self.height, width=self.width)
-        digital = np.empty((len(self._channels), window.height, window.width), dtype=self.dtype)
-        valid = np.ones(digital.shape[1:], dtype=bool)
-        for file in dict.fromkeys(channel.file for channel in self._channels):
+        shape = (len(self._channels), window.height, window.width)
+        digital = np.empty(shape, dtype=self.dtype) if out is None else out
+        valid = np.ones(shape[1:], dtype=bool)
+        for file in self._used:
             positions = [i for i, channel in enumerate(self._channels) if channel.file == file]
-            indexes = [self._channels[i].index + 1 for i in positions]
-            found = self._read_file(file, indexes, window)
+            self._read_file(file, positions, window, digital)
             tag = self._sets[file].nodata
-            if tag is not None:
-                valid &= ~(np.isnan(found) if np.isnan(tag) else found == tag).any(axis=0)
-            digital[positions] = found
+            for values in () if tag is None else (digital[i] for i in positions):
+                valid &= _is_not(values, tag)
         if np.issubdtype(digital.dtype, np.floating):
             # Floating-point products fill with zeros and often do not tag it; true reflectance is never 0 in all bands.
-            valid &= (digital != 0).any(axis=0)
+            filled = np.ones_like(valid)
+            for values in digital:
+                filled &= values == 0
+            valid &= ~filled
         return digital, valid
 
-    def _read_file(self, file: int, indexes: list[int], window: Window) -> NDArray[Any]:
-        dataset = self._sets[file]
+    def _read_file(self, file: int, positions: list[int], window: Window, out: NDArray[Any]) -> None:
+        """Put the channels of a file where they belong among all, without a copy where they lie side by side."""
+        dataset, indexes = self._sets[file], [self._channels[i].index + 1 for i in positions]
         down, across = dataset.height / self.height, dataset.width / self.width
         part = RasterioWindow(window.col * across, window.row * down, window.width * across, window.height * down)
         if down == across == 1:
-            return read_channels(dataset, indexes, window=part)
+            first, stop = positions[0], positions[-1] + 1
+            if positions == list(range(first, stop)):
+                read_channels(dataset, indexes, window=part, out=out[first:stop])
+            else:
+                out[positions] = read_channels(dataset, indexes, window=part)
+            return
         shape = (window.height, window.width)
         nearest = read_channels(dataset, indexes, window=part, shape=shape)
         smooth = read_channels(dataset, indexes, window=part, shape=shape, smooth=True)
-        return np.where(nearest == 0, nearest, smooth)
+        out[positions] = np.where(nearest == 0, nearest, smooth)
 
     def _reflectance(self, digital: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         kinds = dict.fromkeys(channel.radiometry for channel in self._channels)
@@ -358,8 +297,10 @@ def _local(path: str | Path) -> str:
     return text if text.startswith("/vsi") else Path(text).expanduser().absolute().as_posix()
 
 
-def _positions(names: Sequence[str], want: Sequence[str], path: str) -> list[int]:
-    try:
-        return band_positions(names, want)
-    except BandError as error:
-        raise BandError(f"{path}: {error}") from error
+def _is_not(values: NDArray[Any], tag: float) -> NDArray[np.bool_]:
+    """Where numbers differ from the one that a file tags as nodata."""
+    if np.isnan(tag):
+        return np.logical_not(np.isnan(values))
+    # Integers are compared as such: as floats they would be converted first.
+    found: NDArray[np.bool_] = values != (int(tag) if values.dtype.kind in "iu" and float(tag).is_integer() else tag)
+    return found

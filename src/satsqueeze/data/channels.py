@@ -1,0 +1,126 @@
+"""Channels of the files of one image: which bands they hold, and what their numbers mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from satsqueeze.core.bands import Band, band_positions
+from satsqueeze.core.errors import BandError
+from satsqueeze.core.radiometry import Radiometry
+from satsqueeze.data.band_naming import NOT_REFLECTIVE, REMEDY, common_name, name_channels
+from satsqueeze.data.evidence import radiometry_of
+from satsqueeze.data.radiometric_statement import Statement, parse_radiometry
+from satsqueeze.data.raster_file import georeference_of, pixel_size_m
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadRule:
+    """How to interpret files; from a card or from the command line."""
+
+    orders: tuple[tuple[str, ...], ...] = ()
+    """Channel orders of a multi-band file, told apart by length; empty: the files name their channels."""
+    bands: tuple[Band, ...] = ()
+    """What is known about bands by name."""
+    radiometry: str = "auto"
+    assumed: str = ""
+    nodata: float | None = None
+    saturated: float | None = None
+    resample: bool = False
+    """Whether coarser files may be resampled without a georeference that proves the match."""
+    thermal: frozenset[str] = frozenset()
+    """Bands in kelvin, never converted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Channel:
+    """One band of an image and where it lies."""
+
+    name: str
+    """Of the band."""
+    file: int
+    """Position of its file."""
+    index: int
+    """Position in its file, from 0."""
+    radiometry: Radiometry
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelFiles:
+    """Open files of one image, and how to interpret them."""
+
+    paths: tuple[str, ...]
+    datasets: Sequence[Any]
+    """Open rasterio datasets, one per path."""
+    rule: ReadRule
+    bands: tuple[str, ...] = ()
+    """The band of each file, where each has one and it is known."""
+
+    def choose(self, want: Sequence[str] | None) -> list[Channel]:
+        """Channels of the wanted bands, in this order; by default of all reflective ones.
+
+        Raises:
+            BandError: channels without usable names, or wanted bands that are absent.
+            RadiometryError: reflectance cannot be derived.
+        """
+        named = self._named()
+        names = [name for name, _, _ in named]
+        if want is None:
+            want = [name for name in names if name not in self.rule.thermal | NOT_REFLECTIVE]
+        if not want:
+            raise BandError(f"{self.paths[0]} has no reflective band, only {', '.join(names)}; ask for bands by name")
+        statement = parse_radiometry(self.rule.radiometry)
+        return [self._channel(*named[position], statement) for position in _positions(names, want, self.paths[0])]
+
+    def _named(self) -> list[tuple[str, int, int]]:
+        slots = [(file, index) for file, dataset in enumerate(self.datasets) for index in range(dataset.count)]
+        if self.bands:
+            wrong = [path for path, dataset in zip(self.paths, self.datasets, strict=True) if dataset.count != 1]
+            if wrong:
+                raise BandError(f"{wrong[0]} has several channels; the card expects one band per file")
+            names: Sequence[str] = self.bands
+        else:
+            names = self._channel_names(len(slots))
+        return [(name, file, index) for name, (file, index) in zip(names, slots, strict=True)]
+
+    def _channel_names(self, count: int) -> Sequence[str]:
+        if self.rule.orders:
+            return self._ordered(count)
+        labels = [
+            text or (Path(path).stem if dataset.count == 1 else "")
+            for path, dataset in zip(self.paths, self.datasets, strict=True)
+            for text in dataset.descriptions
+        ]
+        gsd_m = pixel_size_m(georeference_of(self.datasets[0]))
+        return name_channels(labels, path=self.paths[0], gsd_m=gsd_m)
+
+    def _ordered(self, count: int) -> Sequence[str]:
+        described = [text or "" for dataset in self.datasets for text in dataset.descriptions]
+        stated = next((order for order in self.rule.orders if len(order) == count), None)
+        words = tuple(common_name(text) for text in described)
+        if None not in words and len(set(words)) == count and (stated is None or set(words) == set(stated)):
+            return [word for word in words if word]
+        if stated is None:
+            expected = " or ".join(f"{len(order)} ({', '.join(order)})" for order in self.rule.orders)
+            raise BandError(f"{self.paths[0]} has {count} channels; expected {expected}. {REMEDY}")
+        return stated
+
+    def _channel(self, name: str, file: int, index: int, statement: Statement) -> Channel:
+        if name in self.rule.thermal:
+            radiometry = Radiometry(scale=1.0, provenance="kelvin")
+        else:
+            radiometry = radiometry_of(self.paths[file], self.datasets[file], index, statement)
+        if self.rule.nodata is not None:
+            radiometry = replace(radiometry, nodata=self.rule.nodata)
+        if self.rule.saturated is not None:
+            radiometry = replace(radiometry, saturated=self.rule.saturated)
+        return Channel(name=name, file=file, index=index, radiometry=radiometry)
+
+
+def _positions(names: Sequence[str], want: Sequence[str], path: str) -> list[int]:
+    try:
+        return band_positions(names, want)
+    except BandError as error:
+        raise BandError(f"{path}: {error}") from error
