@@ -186,6 +186,7 @@ class Crossval:
             family="unet" if isinstance(config, UNetConfig) else "smp-unet-resnet34",
             config=config,
             scaling=self._scaling(settings),
+            normalisation=settings.normalisation,
             bands=self.cache.bands,
             classes=self.cache.classes,
             foreground=self.cache.foreground,

@@ -9,6 +9,7 @@ from satsqueeze.bench.row import Kind
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.export.settings import ExportSettings
 from satsqueeze.learn.settings import FitSettings
+from satsqueeze.nets.card import Normalisation
 from satsqueeze.nets.onnx_weights import OnnxStart
 
 
@@ -28,6 +29,8 @@ class NetworkSettings:
     """Training before that, on what no fold touches; None for none."""
     onnx_start: OnnxStart | None = None
     """Weights of an ONNX file to start from."""
+    normalisation: Normalisation = "dataset"
+    """By statistics of the data set, which keeps absolute reflectance, or of each image."""
     onnx_scaling: bool = False
     """Normalise as the first ONNX teacher does, since the weights were made for it."""
     teacher_share: float = 0.0

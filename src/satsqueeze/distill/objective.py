@@ -29,11 +29,7 @@ def soften(probabilities: Tensor, temperature: float) -> Tensor:
     Returns:
         Float (N, K, H, W). Probabilities below half a cache quantum are lifted to it, so that T acts on them.
     """
-    return _log_softened(probabilities, temperature).exp()
-
-
-def _log_softened(probabilities: Tensor, temperature: float) -> Tensor:
-    return torch.log_softmax(probabilities.clamp_min(QUANTUM / 2).log() / temperature, dim=1)
+    return _target(probabilities, temperature)[0]
 
 
 def distillation_loss(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -48,12 +44,23 @@ def distillation_loss(logits: Tensor, teacher: Tensor, temperature: float) -> Te
         Scalar; 0 if no pixel has a teacher.
     """
     with torch.no_grad():
-        taught = (teacher.sum(dim=1) > 0.5).float()
-        log_target = _log_softened(teacher, temperature)
-        target = log_target.exp()
+        taught = (teacher.sum(dim=1, keepdim=True) > 0.5).float()
+        target, negative_entropy = _target(teacher, temperature)
+        constant = (negative_entropy * taught).sum()
+        target *= taught
     student = F.log_softmax(logits.float() / temperature, dim=1)
-    divergence = (target * (log_target - student)).sum(dim=1)
-    return temperature**2 * (divergence * taught).sum() / taught.sum().clamp_min(1.0)
+    # One dot product instead of maps of every pixel's divergence: a third of what a teacher costs a step.
+    agreement = torch.dot(target.flatten(), student.flatten())
+    return temperature**2 * (constant - agreement) / taught.sum().clamp_min(1.0)
+
+
+def _target(probabilities: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Softened probabilities (N, K, H, W) and the sum over K of p log p of them (N, 1, H, W)."""
+    scaled = probabilities.clamp_min(QUANTUM / 2).log_().div_(temperature)
+    powers = scaled.exp()
+    total = powers.sum(dim=1, keepdim=True)
+    softened = powers.div_(total)
+    return softened, (scaled.mul_(softened)).sum(dim=1, keepdim=True) - total.log()
 
 
 @dataclass(frozen=True, kw_only=True)
