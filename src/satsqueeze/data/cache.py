@@ -44,6 +44,7 @@ __all__ = ["CacheEntry", "PackedCache", "Progress", "Quarantined", "pack"]
 JOURNAL = "packing.jsonl"
 LOCATIONS_PER_CLASS = 4096
 _WORKERS = 2
+_LATER_FIELDS = ("files", "others", "series", "date", "date_table", "arrays")
 
 Progress = Callable[[int, int], None]
 """Called with the number of items done and of all items."""
@@ -228,9 +229,12 @@ def _drawn(label: NDArray[np.uint8], entry: CacheEntry, value: int) -> NDArray[n
 
 def _identity(item: Item) -> list[Any]:
     files = [local_path(path) for path in (*item.images, *([item.label] if item.label else []))]
-    card = item.card.model_dump_json(exclude={"description", "licence", "how_to_get", "source"})
+    # Left out where a card says nothing of it: older caches were made without.
+    unset = {name for name in _LATER_FIELDS if getattr(item.card, name) in ((), "", None)}
+    card = item.card.model_dump_json(exclude={"description", "licence", "how_to_get", "source"} | unset)
     places = [item.id, item.source, list(item.groups), item.stratum, item.role, list(item.images), item.label]
-    return [zlib.crc32(card.encode()), places, [_stamp(path) for path in files]]
+    dated = [item.series, item.date, item.frame] if item.series else []
+    return [zlib.crc32(card.encode()), [*places, *dated], [_stamp(path) for path in files]]
 
 
 def _stamp(path: Path) -> list[int]:

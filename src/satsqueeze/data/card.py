@@ -44,14 +44,53 @@ class CardBand(_Model):
 
 
 class GroupTable(_Model):
-    """A CSV file that tells the group of each item, such as On Cloud N's locations."""
+    """A CSV file that tells something of each item, such as its group: On Cloud N's locations."""
 
     file: str
     """Path pattern."""
     key: str
-    """Column that holds what the ``group`` template gives."""
+    """Column that holds what the template gives."""
     value: str
-    """Column that holds the group."""
+    """Column that holds what is told."""
+
+
+class ArrayRule(_Model):
+    """Files that hold all dates of a place as arrays: ``.npy``, ``.npz``, or a pickled dictionary of arrays.
+
+    A pickle may hold arrays, numbers, texts, lists and dictionaries; anything else in it is refused, never run.
+    """
+
+    axes: str = "TCHW"
+    """Order of the axes: date T, band C, row H, column W; without C where each array is one band."""
+    keys: tuple[str, ...] = ()
+    """Names of the arrays in channel order; empty for the one array of a ``.npy`` file."""
+    label_key: str = ""
+    """Name of the label array, where the file of the images holds it too."""
+    dates_key: str = ""
+    """Name of the dates: an array of the same file, or a field of the JSON file."""
+    dates_file: str = ""
+    """Path pattern of the JSON file with the dates, joined to images by the names they share."""
+    record_key: str = ""
+    """Property by which a record of a GeoJSON file is told, which then has the dates of one item."""
+    record_name: str = ""
+    """Template of what that property is for an item."""
+    group_key: str = ""
+    """Property of that record which is the item's group."""
+    dates: tuple[str, ...] = ()
+    """The dates themselves, where all files have the same ones and none tells."""
+
+    @pydantic.field_validator("axes")
+    @classmethod
+    def _known_axes(cls, value: str) -> str:
+        if sorted(value) not in (sorted("TCHW"), sorted("THW")):
+            raise ValueError("axes are the letters T, C, H and W in some order, or T, H and W")
+        return value
+
+    @pydantic.model_validator(mode="after")
+    def _records(self) -> ArrayRule:
+        if bool(self.record_key) != bool(self.record_name) or (self.record_key and not self.dates_file):
+            raise ValueError("record_key and record_name go together and need dates_file")
+        return self
 
 
 class DatasetCard(_Model):
@@ -65,6 +104,9 @@ class DatasetCard(_Model):
     sensor: str = "sentinel-2"
     bands: tuple[CardBand, ...] = ()
     """Channel order of a multi-band file, or one entry per file; empty where the files name their channels."""
+    files: tuple[str, ...] = ()
+    """What ``{file}`` of the image pattern may be, in channel order, where an image lies in several files with several
+    bands each."""
     layouts: tuple[tuple[str, ...], ...] = ()
     """Further channel orders that files may have, told apart by their number of channels."""
     images: str
@@ -79,16 +121,27 @@ class DatasetCard(_Model):
     """Raw label that means "do not count", besides what ``label_map`` sends to 255."""
     label_map: dict[int | str, int] = {}
     """Raw label -> class, 255 = ignore; empty: raw values are classes."""
+    others: int | None = None
+    """Class of raw labels that ``label_map`` does not name, 255 = ignore; by default they are an error."""
     classes: tuple[str, ...] = CLOUD_CLASSES
     foreground: tuple[int, ...] = CLOUD_FOREGROUND
     item: str = ""
     """Template of an item's name; by default the file name without its suffix."""
     group: str = ""
     """The scene or location: a template, or an expression whose first ``(...)`` is searched in the item's name; by
-    default every item is its own group."""
+    default the ``series``, else every item is its own group."""
     group_space: str = ""
     """Groups of cards with the same space and name are the same place; by default the card's name."""
     group_table: GroupTable | None = None
+    series: str = ""
+    """The place of which an item is one date: a template or an expression, like ``group``; empty: no series."""
+    date: str = ""
+    """When an item was taken, likewise, see :func:`satsqueeze.data.acquisition.normal_date`; by default what the name
+    of a Sentinel-2 or Landsat product says. Only where ``series`` is stated."""
+    date_table: GroupTable | None = None
+    """A CSV file that tells the date of what the ``date`` template gives."""
+    arrays: ArrayRule | None = None
+    """For files that hold all dates of a place: each date becomes an item, and the file a series."""
     stratum: str = ""
     """Template or expression, like ``group``, by which folds are balanced."""
     scale: float | None = None
@@ -127,10 +180,11 @@ class DatasetCard(_Model):
         if len(set(names)) < len(names):
             raise ValueError(f"band names must be distinct, got {', '.join(names)}")
         known = {*range(len(self.classes)), IGNORE}
-        if not set(self.label_map.values()) <= known or not set(self.foreground) <= known - {IGNORE}:
+        named = {*self.label_map.values(), *(() if self.others is None else (self.others,))}
+        if not named <= known or not set(self.foreground) <= known - {IGNORE}:
             raise ValueError(
-                f"label_map and foreground must name classes 0..{len(self.classes) - 1} (or 255 to ignore), "
-                f"got {self.label_map} and {self.foreground}"
+                f"label_map, others and foreground must name classes 0..{len(self.classes) - 1} (or 255 to ignore), "
+                f"got {self.label_map}, {self.others} and {self.foreground}"
             )
         if self.label_kind == "constant" and self.constant_label not in known:
             raise ValueError(f"label_kind constant needs constant_label among the classes, got {self.constant_label}")
@@ -138,6 +192,10 @@ class DatasetCard(_Model):
             raise ValueError("an image pattern with {band} needs 'file' for every band")
         if self.separate_files and not self.item:
             raise ValueError("an image pattern with {band} needs 'item', the name of what its files make up")
+        if bool(self.files) != ("{file" in self.images) or (self.files and not (self.item and self.bands)):
+            raise ValueError("'files' and {file} in the image pattern go together, and need 'item' and 'bands'")
+        if self.arrays is not None and (self.series or not self.bands or self.files or self.separate_files):
+            raise ValueError("'arrays' needs 'bands', and neither 'series', 'files' nor {band}: each file is a series")
         if self.scale is not None and self.radiometry != "auto":
             raise ValueError(f"give either scale and offset or radiometry, got both ({self.radiometry!r})")
         parse_radiometry(self.radiometry_text)

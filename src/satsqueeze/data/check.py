@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from satsqueeze.core.errors import BandError, DataError, GridError, LabelError, RadiometryError, RasterError
+from satsqueeze.data.array_file import is_array_file
 from satsqueeze.data.dataset import Dataset
 from satsqueeze.data.item import Item
 from satsqueeze.data.packed import class_counts
@@ -113,8 +114,10 @@ def _label_problems(item: Item, dataset: Dataset, facts: dict[str, _Facts]) -> I
         label = read_label(item, shape)
         known = facts.get(item.id, _Facts())
         facts[item.id] = _Facts(dtype=known.dtype, class_pixels=class_counts(label, len(dataset.classes)))
-        with opened(str(item.label)) as handle:
-            other = georeference_of(handle)
+        other = None
+        if not is_array_file(str(item.label)):
+            with opened(str(item.label)) as handle:
+                other = georeference_of(handle)
         if place and other and place.crs != other.crs:
             raise GridError(f"{item.label} is in {other.crs} but its image is in {place.crs}; expected one system")
     except DataError as error:

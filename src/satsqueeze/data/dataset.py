@@ -14,8 +14,9 @@ import numpy as np
 
 from satsqueeze.core.errors import BandError, CardError, DataError, LabelError
 from satsqueeze.core.labels import IGNORE
-from satsqueeze.data.card import DatasetCard, card_from, load_card, override, parse_yaml, read_yaml
+from satsqueeze.data.card import DatasetCard, GroupTable, card_from, load_card, override, parse_yaml, read_yaml
 from satsqueeze.data.filetree import FileTree, archives_in, list_files, read_bytes
+from satsqueeze.data.frames import frame_items
 from satsqueeze.data.indexing import index_items
 from satsqueeze.data.item import Item, Role
 from satsqueeze.data.pattern import PathPattern, anywhere
@@ -211,9 +212,11 @@ def require_unambiguous_labels(items: Sequence[Item]) -> None:
 def _items(source: _Source) -> tuple[Item, ...]:
     trees: Iterator[FileTree] = _trees(source.path)
     for tree in trees:
-        found = index_items(tree, source.card, source.name, groups=_group_table(tree, source.card))
+        card = source.card
+        groups, dates = _table(tree, card.group_table), _table(tree, card.date_table)
+        found = index_items(tree, card, source.name, groups=groups, dates=dates)
         if found:
-            return found
+            return found if card.arrays is None else frame_items(found, tree, card)
     raise DataError(
         f"no image of card '{source.card.name}' under {source.path}; expected paths like {source.card.images}. "
         "Check the folder, choose another --card, or state 'images' in dataset.yaml"
@@ -226,8 +229,7 @@ def _trees(path: Path) -> Iterator[FileTree]:
         yield list_files(archive)
 
 
-def _group_table(tree: FileTree, card: DatasetCard) -> Mapping[str, str]:
-    table = card.group_table
+def _table(tree: FileTree, table: GroupTable | None) -> Mapping[str, str]:
     if table is None:
         return {}
     pattern = PathPattern(anywhere(table.file))

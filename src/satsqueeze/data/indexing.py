@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from satsqueeze.core.errors import CardError
+from satsqueeze.data.acquisition import date_in_name, normal_date
 from satsqueeze.data.card import DatasetCard
 from satsqueeze.data.filetree import FileTree, list_files
 from satsqueeze.data.item import Item
@@ -24,7 +25,12 @@ class _Found:
 
 
 def index_items(
-    tree: FileTree, card: DatasetCard, source: str, *, groups: Mapping[str, str] | None = None
+    tree: FileTree,
+    card: DatasetCard,
+    source: str,
+    *,
+    groups: Mapping[str, str] | None = None,
+    dates: Mapping[str, str] | None = None,
 ) -> tuple[Item, ...]:
     """The items that a card finds among files, sorted by name; empty where nothing matches.
 
@@ -33,9 +39,10 @@ def index_items(
         card: whose patterns to apply.
         source: name for the items.
         groups: from what the ``group`` template gives to the group, where a table says so.
+        dates: likewise to the date.
 
     Raises:
-        CardError: patterns that cannot be joined, or bands missing in all of the files.
+        CardError: patterns that cannot be joined, bands missing in all of the files, or dates that are none.
     """
     found = _find_images(tree, card)
     if not found:
@@ -43,23 +50,25 @@ def index_items(
     labels = _Labels(tree, card, found)
     names = _names(found, card, tree)
     items = [
-        _item(card, f"{source}/{name}", entry, labels, groups or {}) for name, entry in zip(names, found, strict=True)
+        _dated(_item(card, f"{source}/{name}", entry, labels, groups or {}), entry, dates)
+        for name, entry in zip(names, found, strict=True)
     ]
     return tuple(sorted(items, key=lambda item: item.id))
 
 
 def _find_images(tree: FileTree, card: DatasetCard) -> list[_Found]:
     pattern = card.image_pattern
-    keys = sorted(pattern.names - {"band"})
+    piece = "band" if card.separate_files else "file" if card.files else ""
+    keys = sorted(pattern.names - {piece})
     found: dict[tuple[str, ...], _Found] = {}
     for path, opened in tree.files.items():
         captured = pattern.match(path)
         if captured is None:
             continue
         captured.setdefault("name", PurePosixPath(path).stem)
-        band = captured.pop("band", "")
-        key = join_key(captured, keys) if card.separate_files else (path,)
-        found.setdefault(key, _Found(captured)).files[band.casefold()] = opened
+        name = captured.pop(piece, "")
+        key = join_key(captured, keys) if piece else (path,)
+        found.setdefault(key, _Found(captured)).files[name.casefold()] = opened
     return list(found.values())
 
 
@@ -148,15 +157,16 @@ def _origin(entry: _Found) -> str:
 def _item(card: DatasetCard, item_id: str, entry: _Found, labels: _Labels, groups: Mapping[str, str]) -> Item:
     source, _, name = item_id.partition("/")
     captured = {**entry.captured, "item": name}
-    own = _derived(card.group or "{item}", captured)
+    own = _derived(card.group or card.series or "{item}", captured)
     label = labels.find(entry.captured)
     bands = [(band, entry.files.get(band.file.casefold())) for band in card.bands] if card.separate_files else []
     present = [(band.name, opened) for band, opened in bands if opened is not None]
+    whole = [entry.files[file.casefold()] for file in card.files if file.casefold() in entry.files]
     return Item(
         id=item_id,
         source=source,
         card=card,
-        images=tuple(opened for _, opened in present) if card.separate_files else tuple(entry.files.values()),
+        images=tuple(opened for _, opened in present) or tuple(whole) or tuple(entry.files.values()),
         file_bands=tuple(band for band, _ in present),
         label=label,
         label_expected=labels.expected(entry.captured) if label is None else None,
@@ -165,6 +175,21 @@ def _item(card: DatasetCard, item_id: str, entry: _Found, labels: _Labels, group
         stratum=_derived(card.stratum, captured) if card.stratum else "",
         part=captured.get("split", "").strip("_"),
     )
+
+
+def _dated(item: Item, entry: _Found, dates: Mapping[str, str] | None) -> Item:
+    """The item with its place and date, where its card makes series of dates."""
+    card = item.card
+    if not card.series:
+        return item
+    captured = {**entry.captured, "item": item.id.partition("/")[2]}
+    text = _derived(card.date, captured) if card.date else ""
+    if card.date_table:
+        text = (dates or {}).get(text, "")
+    elif not card.date:
+        text = date_in_name(PurePosixPath(item.images[0]).name)
+    place = _derived(card.series, captured)
+    return replace(item, series=f"{item.source}/{place}", date=normal_date(text) if text else "")
 
 
 def _derived(rule: str, captured: Mapping[str, str]) -> str:

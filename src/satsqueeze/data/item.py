@@ -40,6 +40,12 @@ class Item:
     """``evaluate``: may be validated on; ``train``: never."""
     part: str = ""
     """The official part it belongs to, such as ``train``, where paths tell."""
+    series: str = ""
+    """The place of which it is one date, ``source/place``; empty where dates do not make series."""
+    date: str = ""
+    """When it was taken, as :func:`satsqueeze.data.acquisition.normal_date` gives it; empty where nothing tells."""
+    frame: int | None = None
+    """Which date of its file it is, where one file holds all of them."""
 
     @property
     def labelled(self) -> bool:

@@ -29,6 +29,8 @@ INVALID = -32768
 STEP = 1e-4
 """Reflectance per stored unit; reflectance is clipped to +-3.2767."""
 
+_OFTEN_EMPTY = ("targets", "part", "series", "date")
+
 
 @dataclass(frozen=True, kw_only=True)
 class CacheEntry:
@@ -55,6 +57,10 @@ class CacheEntry:
     """Classes of the whole image, sorted; empty in segmentation."""
     part: str = ""
     """The official part it belongs to, such as ``train``, where labels belong to whole images and paths tell."""
+    series: str = ""
+    """The place of which it is one date; empty where dates do not make series."""
+    date: str = ""
+    """When it was taken, see :func:`satsqueeze.data.acquisition.normal_date`."""
 
     @property
     def pixels(self) -> int:
@@ -70,9 +76,9 @@ class CacheEntry:
         return cls(**fields)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form, without what is empty for want of whole-image labels."""
+        """JSON-ready form, without what is empty for want of whole-image labels or of series."""
         record = asdict(self)
-        return {key: value for key, value in record.items() if value or key not in ("targets", "part")}
+        return {key: value for key, value in record.items() if value or key not in _OFTEN_EMPTY}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -84,4 +84,6 @@ def _entry(item: Item, raster: Raster, gsd_m: float, *, counts: tuple[int, ...],
         valid_pixels=int(raster.valid.sum()),
         gsd_m=round(gsd_m, 3),
         provenance=raster.provenance,
+        series=item.series,
+        date=item.date,
     )

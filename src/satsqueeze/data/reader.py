@@ -15,6 +15,7 @@ from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.raster import Raster
 from satsqueeze.data.card import DatasetCard
 from satsqueeze.data.filetree import read_bytes
+from satsqueeze.data.frame_reader import FrameReader, is_array_file, read_label_array
 from satsqueeze.data.item import Item, read_rule
 from satsqueeze.data.raster_file import read_single
 from satsqueeze.data.scene_reader import SceneReader, open_scene
@@ -57,8 +58,10 @@ def read_image(item: Item, bands: Sequence[str] | None = None) -> Raster:
         return reader.read()
 
 
-def open_item(item: Item, bands: Sequence[str] | None = None) -> SceneReader:
+def open_item(item: Item, bands: Sequence[str] | None = None) -> SceneReader | FrameReader:
     """A reader over an item's files."""
+    if item.frame is not None:
+        return FrameReader(item, bands)
     return SceneReader(item.images, read_rule(item.card), want=bands, file_bands=item.file_bands)
 
 
@@ -87,7 +90,7 @@ def read_label(
             "out, or list its folder as unlabelled (label_kind: none)"
         )
     else:
-        raw = read_single(item.label)
+        raw = read_label_array(item) if is_array_file(item.label) else read_single(item.label)
         if shape is not None and raw.shape != shape:
             raise GridError(
                 f"{item.label} has {raw.shape[0]} x {raw.shape[1]} px but its image {item.images[0]} has {shape[0]} x "
@@ -144,7 +147,9 @@ def map_labels(raw: NDArray[Any], card: DatasetCard, *, where: str) -> NDArray[n
     table = label_table(card)
     values, places, inverse = _indexed(raw)
     unknown = [int(value) for value in values if int(value) not in table]
-    if unknown:
+    if card.others is not None:
+        table = {**table, **dict.fromkeys(unknown, card.others)}
+    elif unknown:
         raise LabelError(
             f"{where} holds the label value(s) {_some(unknown)}; expected {_some(sorted(table))}. Map them to classes "
             f"with 'label_map' in dataset.yaml, such as label_map: {{{unknown[0]}: {_example(card, unknown[0])}}} "

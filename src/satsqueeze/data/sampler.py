@@ -101,8 +101,8 @@ class PatchSampler:
         labels = np.full((self.batch_size, *self.patch_size), IGNORE, np.uint8)
         soft = None
         for slot, (position, window) in enumerate(chosen):
-            inner = _clipped(window, self.cache.entries[position].height, self.cache.entries[position].width)
-            place = _place(window, inner)
+            inner = clipped(window, self.cache.entries[position].height, self.cache.entries[position].width)
+            place = place_of(window, inner)
             dequantise(self.cache.stored(position, inner), images[slot][:, *place])
             labels[slot][place] = self.cache.label(position, inner)
             if self._soft is not None:
@@ -163,11 +163,13 @@ def _shares(sources: Mapping[str, NDArray[np.int64]], weights: Mapping[str, floa
     return shares
 
 
-def _clipped(window: Window, height: int, width: int) -> Window:
+def clipped(window: Window, height: int, width: int) -> Window:
+    """The part of a window that lies inside an image."""
     row, col = max(window.row, 0), max(window.col, 0)
     return Window(row=row, col=col, height=min(window.stop_row, height) - row, width=min(window.stop_col, width) - col)
 
 
-def _place(window: Window, inner: Window) -> tuple[slice, slice]:
+def place_of(window: Window, inner: Window) -> tuple[slice, slice]:
+    """Where a part of a window lies in it: rows and columns."""
     row, col = inner.row - window.row, inner.col - window.col
     return slice(row, row + inner.height), slice(col, col + inner.width)

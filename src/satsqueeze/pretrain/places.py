@@ -16,7 +16,8 @@ def places_of(cache: PackedCache, ids: Sequence[str], settings: ViewSettings) ->
     Args:
         cache: images.
         ids: those to use.
-        settings: how names tell places, and which dates are wanted. With ``pairs``, places of one date are left out.
+        settings: how names tell places, and which dates are wanted. Without an expression, the place is the series that
+            the data set's card states, if any. With ``pairs``, places of one date are left out.
 
     Raises:
         DataError: no image, or an image that is not in the cache.
@@ -27,7 +28,9 @@ def places_of(cache: PackedCache, ids: Sequence[str], settings: ViewSettings) ->
         raise DataError("there is no image to learn from; name a folder with images (labels are not needed)")
     members: dict[str, list[int]] = {}
     for item_id in ids:
-        members.setdefault(_place(item_id, settings.place), []).append(cache.position(item_id))
+        position = cache.position(item_id)
+        place = _place(item_id, settings.place) if settings.place else cache.entries[position].series or item_id
+        members.setdefault(place, []).append(position)
     if settings.dates == "pairs":
         members = {place: dates for place, dates in members.items() if len(dates) > 1}
     if not members:
@@ -46,8 +49,6 @@ def places_of(cache: PackedCache, ids: Sequence[str], settings: ViewSettings) ->
 
 
 def _place(item_id: str, expression: str) -> str:
-    if not expression:
-        return item_id
     found = re.search(expression, item_id)
     if found is None:
         raise SettingsError(f"the expression {expression!r} finds no place in the name {item_id!r}; mend 'place'")

@@ -21,6 +21,8 @@ from satsqueeze.data.synth.writer import RADIOMETRY, write_scene
 
 PLACE = r"(p\d+)_d"
 """Tells the place from an item's name: see :class:`satsqueeze.pretrain.view_settings.ViewSettings`."""
+DATES = "dates.csv"
+"""Day of the year of every image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +67,7 @@ class LandCoverSettings:
 def write_land_cover(
     settings: LandCoverSettings, folder: Path, on_progress: Callable[[int, int], None] | None = None
 ) -> list[str]:
-    """Generate and write the images of all places, and their card ``dataset.yaml`` last.
+    """Generate and write the images of all places, and the table of days, and their card ``dataset.yaml`` last.
 
     Args:
         settings: what to generate.
@@ -79,13 +81,17 @@ def write_land_cover(
         RunError: the disk is full or the folder cannot be written.
     """
     names: list[str] = []
+    days = ["name,day"]
     parts = [part for part, count in zip(PARTS, settings.places, strict=True) for _ in range(count)]
     for number, part in enumerate(parts):
         for date, dated in enumerate(generate_place(settings.place(number))):
             names.append(f"{part}_p{number:04d}_d{date:02d}")
             write_scene(dated.scene, folder, names[-1])
+            # Counted from 0 where it is generated, from 1 in a calendar.
+            days.append(f"{names[-1]},{dated.day + 1:.1f}")
         if on_progress:
             on_progress(number + 1, len(parts))
+    write_text(folder / DATES, "\n".join([*days, ""]))
     write_text(folder / "dataset.yaml", yaml.safe_dump(land_cover_card(settings), sort_keys=False))
     return names
 
@@ -97,7 +103,10 @@ def land_cover_card(settings: LandCoverSettings) -> dict[str, Any]:
         "task": "segmentation",
         "images": "images/*.tif",
         "labels": "labels/{name}.tif",
-        "group": r"(p\d+)_d",
+        "group": PLACE,
+        "series": PLACE,
+        "date": "{name}",
+        "date_table": {"file": DATES, "key": "name", "value": "day"},
         "bands": [
             {"name": band, "wavelength_nm": SENTINEL2[band].wavelength_nm, "gsd_m": settings.gsd}
             for band in settings.bands
