@@ -16,20 +16,27 @@ from typing import Any, Literal, Self
 
 import pydantic
 
-from satsqueeze.core.errors import PackageError
+from satsqueeze.core.errors import PackageError, SettingsError
 from satsqueeze.core.files import sha256, write_text
+from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.scaling import Scaling
 
 FORMAT_VERSION = 1
 MANIFEST = "flight.json"
 SEAL = "flight.sha256"
+LARGEST_MULTIPLE = 1024
+"""Of the sizes that a graph takes, pixels: ten times a pooling by two."""
+LARGEST_FIELD = 65_536
+"""Pixels that a graph may look around."""
+LARGEST_INPUT = 4096
+"""Side of an input of fixed size, pixels."""
 
 
 PackageTask = Literal["segmentation", "classification", "multi-label"]
 
 
 class _Model(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class PackageBand(_Model):
@@ -48,6 +55,14 @@ class PackageScaling(_Model):
     std: tuple[float, ...]
     low: float
     high: float
+
+    @pydantic.model_validator(mode="after")
+    def _is_scaling(self) -> Self:
+        try:
+            Scaling(**self.model_dump())
+        except SettingsError as error:
+            raise ValueError(str(error)) from error
+        return self
 
     @classmethod
     def of(cls, scaling: Scaling) -> PackageScaling:
@@ -140,9 +155,18 @@ class FlightManifest(_Model):
             raise ValueError(f"task {self.task} with input size {self.input_size}: whole images have one, others none")
         if len(self.thresholds) != (len(self.classes) if self.task == "multi-label" else 0):
             raise ValueError(f"{len(self.thresholds)} thresholds do not fit task {self.task}")
-        if self.size_multiple < 1 or self.receptive_field < 0:
+        # Inputs are padded to the size multiple, so that a huge one would ask for all the memory there is.
+        if not 1 <= self.size_multiple <= LARGEST_MULTIPLE or not 0 <= self.receptive_field <= LARGEST_FIELD:
             raise ValueError(
-                f"size multiple {self.size_multiple} or receptive field {self.receptive_field} is impossible"
+                f"size multiple {self.size_multiple} or receptive field {self.receptive_field} is impossible; expected "
+                f"1..{LARGEST_MULTIPLE} and 0..{LARGEST_FIELD} pixels"
+            )
+        if self.input_size is not None and not all(1 <= side <= LARGEST_INPUT for side in self.input_size):
+            raise ValueError(f"input size {self.input_size} is impossible; expected 1..{LARGEST_INPUT} pixels a side")
+        if not self.bands or not 1 <= len(self.classes) <= IGNORE:
+            raise ValueError(
+                f"{len(self.bands)} bands and {len(self.classes)} classes are impossible; expected at least one band "
+                f"and 1..{IGNORE} classes"
             )
         return self
 
@@ -224,8 +248,10 @@ def read_manifest(folder: Path) -> FlightManifest:
                 f"{path} has format {record.get('format_version')}, this satsqueeze reads {FORMAT_VERSION}; "
                 "use the version that wrote it or export again"
             )
+        # An unpaired surrogate could be read, but neither printed nor written.
+        json.dumps(record, ensure_ascii=False).encode()
         return FlightManifest.model_validate(record)
-    except (json.JSONDecodeError, UnicodeDecodeError, pydantic.ValidationError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # what json, the decoder and pydantic raise are ValueErrors
         raise PackageError(f"{path} is not a valid manifest: {error}. Fetch or export the package again.") from error
 
 
@@ -238,18 +264,34 @@ def verify(folder: Path) -> FlightManifest:
     manifest = read_manifest(folder)
     seal_path = folder / SEAL
     problems = []
-    if not seal_path.is_file() or seal_path.read_bytes() != (sha256(folder / MANIFEST) + "\n").encode():
+    if not seal_path.is_file() or seal_path.read_bytes() != (_hash(folder / MANIFEST) + "\n").encode():
         problems.append(f"{MANIFEST}: does not match {SEAL}")
-    present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} - {MANIFEST, SEAL}
-    problems += [f"{name}: missing" for name in sorted(set(manifest.files) - present)]
-    problems += [f"{name}: not part of the package" for name in sorted(present - set(manifest.files))]
+    found = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_symlink() or not p.is_dir()}
+    present = found.keys() - {MANIFEST, SEAL}
+    problems += [f"{name}: missing" for name in sorted(manifest.files.keys() - present)]
+    problems += [f"{name}: not part of the package" for name in sorted(present - manifest.files.keys())]
     problems += [
         f"{name}: changed"
         for name, record in sorted(manifest.files.items())
-        if name in present and sha256(folder / name) != record.sha256
+        if name in present and not _is_as_recorded(found[name], record)
     ]
+    # A file that no hash covers, such as one outside the package, is not vouched for.
+    needed = {*(graph.file for graph in manifest.graphs), manifest.vectors} - {"", *manifest.files}
+    problems += [f"{name!r}: used, but without a hash" for name in sorted(needed)]
     if problems:
         raise PackageError(
             f"{folder} fails verification: {'; '.join(problems)}. Do not fly it: fetch the package again."
         )
     return manifest
+
+
+def _is_as_recorded(path: Path, record: FileRecord) -> bool:
+    # A pipe has no content to hash: reading it would never end.
+    return path.is_file() and path.stat().st_size == record.bytes and _hash(path) == record.sha256
+
+
+def _hash(path: Path) -> str:
+    try:
+        return sha256(path)
+    except OSError as error:
+        raise PackageError(f"{path} cannot be read: {error.strerror}; check its permissions") from error

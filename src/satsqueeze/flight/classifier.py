@@ -16,7 +16,7 @@ from satsqueeze.core.package import FlightManifest, Graph
 from satsqueeze.flight.engine import Engine
 from satsqueeze.flight.reflectance import HIGHEST_MEDIAN, check_reflectance
 from satsqueeze.flight.runtime import FlightModel, open_package
-from satsqueeze.flight.vectors import SelfTest, TestVectors, compare
+from satsqueeze.flight.vectors import SelfTest, TestVectors, compare, fitting
 
 BATCH = 64
 """Images that one call of the engine takes, at most."""
@@ -102,7 +102,8 @@ class FlightClassifier(FlightModel):
 
     def self_test(self, vectors: TestVectors) -> SelfTest:
         """Run the package's test vectors and compare with what the exporting machine got."""
-        found = [self.classify(image, self.bands) for image in vectors.images]
+        with fitting(self.graph.file):
+            found = [self.classify(image, self.bands) for image in vectors.images]
         results = [(np.asarray(one.classes), one.probabilities) for one in found]
         thresholds = self.manifest.thresholds
         return compare(vectors, self.graph.file, results, precision=self.graph.precision, thresholds=thresholds)

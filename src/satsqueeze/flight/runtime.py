@@ -18,7 +18,7 @@ from satsqueeze.flight.engine import Engine, EngineName, has_openvino, open_engi
 from satsqueeze.flight.reflectance import check_reflectance
 from satsqueeze.flight.source import Source, channels_of
 from satsqueeze.flight.tiling import Tiling, importance
-from satsqueeze.flight.vectors import SelfTest, TestVectors, compare
+from satsqueeze.flight.vectors import SelfTest, TestVectors, compare, fitting
 
 DEFAULT_WINDOW = 1024
 """Side of the tiles of a large image, in pixels."""
@@ -181,11 +181,28 @@ class FlightModel:
 
     def self_test(self, vectors: TestVectors) -> SelfTest:
         """Run the package's test vectors and compare with what the exporting machine got."""
-        found = [self.predict(image, self.bands, probabilities=True) for image in vectors.images]
+        with fitting(self.graph.file):
+            found = [self.predict(image, self.bands, probabilities=True) for image in vectors.images]
         strict = self.graph.precision == "fp32"
         return compare(
             vectors, self.graph.file, [(p.mask, p.probabilities) for p in found], precision="fp32" if strict else "int8"
         )
+
+    def try_out(self) -> None:
+        """Run the graph on an image of zeros: what a package without test vectors can be asked.
+
+        Raises:
+            PackageError: it does not run, or does not give what the manifest says.
+        """
+        whole = self.manifest.input_size
+        sides = whole or (self.manifest.size_multiple,) * 2
+        with fitting(self.graph.file):
+            result = self.engine.run(np.zeros((1, len(self.bands), *sides), np.float32), probabilities=True)
+        found, expected = np.shape(result.probabilities), (1, len(self.classes), *(() if whole else sides))
+        if found != expected:
+            raise PackageError(
+                f"{self.graph.file} gives probabilities {found}, by its manifest {expected} are due; export again"
+            )
 
 
 def open_package(
@@ -225,8 +242,11 @@ def open_package(
     for graph, name in candidates(manifest, engine, precision):
         opened = open_engine(name, folder / graph.file, threads=threads)
         model = flight_model(manifest, graph=graph, engine=opened, window=window, notes=notes)
-        result = model.self_test(vectors) if vectors else None
-        if result is None or result.passed:
+        if vectors is None:
+            model.try_out()
+            return model
+        result = model.self_test(vectors)
+        if result.passed:
             return model
         notes.append(f"{graph.file} on {name} was passed over: {result.reason}")
     raise PackageError(

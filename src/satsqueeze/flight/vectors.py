@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -56,15 +56,43 @@ class TestVectors:
                 arrays = {name: archive[name] for name in archive.files}
             count = sum(name.startswith("image.") for name in arrays)
             files = sorted({name.split(".", 2)[2] for name in arrays if name.startswith("mask.")})
-            return cls(
+            read = cls(
                 images=tuple(arrays[f"image.{i}"] for i in range(count)),
                 expected={
                     file: tuple((arrays[f"mask.{i}.{file}"], arrays[f"probabilities.{i}.{file}"]) for i in range(count))
                     for file in files
                 },
             )
-        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            read._check()
+            return read
+        except Exception as error:  # a damaged archive raises what zipfile, zlib, struct and NumPy raise
             raise PackageError(f"{path} holds no test vectors ({error}); fetch or export the package again") from error
+
+    def _check(self) -> None:
+        results = [result for results in self.expected.values() for result in results]
+        if not self.images or any(image.ndim != 3 or image.dtype != np.float32 for image in self.images):
+            raise ValueError("expected at least one image, float32 (C, H, W)")
+        if any(mask.dtype != np.uint8 or chances.dtype != np.float32 for mask, chances in results):
+            raise ValueError("expected uint8 masks and float32 probabilities")
+        if not all(np.isfinite(chances).all() for _, chances in results):
+            raise ValueError("expected finite probabilities")
+
+
+@contextmanager
+def fitting(file: str) -> Iterator[None]:
+    """Run graph ``file`` in the block; whatever goes wrong there means that it does not fit its manifest.
+
+    Raises:
+        PackageError: anything was raised.
+    """
+    try:
+        yield
+    except PackageError:
+        raise
+    except Exception as error:  # engines raise C++ errors without a common type
+        raise PackageError(
+            f"{file} does not run as its manifest says ({error}); fetch or export the package again"
+        ) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +136,11 @@ def compare(
     expected = vectors.expected.get(file)
     if expected is None:
         raise PackageError(f"the test vectors do not cover {file}; they cover {', '.join(vectors.expected)}")
+    shapes = [[(mask.shape, chances.shape) for mask, chances in found] for found in (results, expected)]
+    if shapes[0] != shapes[1]:
+        raise PackageError(
+            f"the test vectors of {file} have shapes {shapes[1]}, but it gives {shapes[0]}; export again"
+        )
     pixels = differences = undecided = 0
     gaps: list[NDArray[np.float32]] = []
     reasons = []
@@ -121,7 +154,7 @@ def compare(
             reasons.append("missing pixels differ")
     gap = np.concatenate(gaps)
     largest, mean = float(gap.max()), float(gap.mean())
-    if precision == "fp32" and (largest > FP32_DIFFERENCE or differences > undecided):
+    if precision == "fp32" and (not largest <= FP32_DIFFERENCE or differences > undecided):
         reasons.append(f"probabilities differ by up to {largest:.2g} and {differences} of {pixels} classes differ")
     if precision == "int8" and not mean <= INT8_DIFFERENCE:
         reasons.append(f"probabilities differ by {mean:.2g} on average")
