@@ -14,6 +14,7 @@ from satsqueeze.nets import classifier
 from satsqueeze.nets.baselines import SmpUNet, SmpUNetConfig
 from satsqueeze.nets.classifier import ClassifierConfig
 from satsqueeze.nets.encoder_unet import EncoderUNet, EncoderUNetConfig
+from satsqueeze.nets.series_unet import SeriesUNet, SeriesUNetConfig
 from satsqueeze.nets.unet import UNet
 from satsqueeze.nets.unet_config import UNetConfig
 from satsqueeze.nets.zoo.scaling_config import SCALED_FAMILY, ScaledConfig, build_scaled
@@ -35,8 +36,10 @@ class Family:
     """What its networks are for."""
 
 
+SERIES_FAMILY = "series-unet"
 FAMILIES: dict[str, Family] = {
     "unet": Family(config=UNetConfig, build=UNet),
+    SERIES_FAMILY: Family(config=SeriesUNetConfig, build=SeriesUNet),
     "smp-unet-resnet34": Family(config=SmpUNetConfig, build=SmpUNet),
     "encoder-unet": Family(config=EncoderUNetConfig, build=EncoderUNet),
     classifier.FAMILY: Family(config=ClassifierConfig, build=classifier.build, tasks=("classification", "multi-label")),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from satsqueeze.core.errors import BandError, RunError, SettingsError
 from satsqueeze.core.files import read_json, replacing, sha256, write_json
-from satsqueeze.nets.card import FAMILIES, ModelCard
+from satsqueeze.nets.card import FAMILIES, SERIES_FAMILY, ModelCard
 from satsqueeze.nets.input_check import check_input
 
 __all__ = ["ModelCard", "SegmentationModel", "build_model", "load_model", "save_model"]
@@ -69,12 +69,14 @@ class SegmentationModel(nn.Module):
         std = (centred.square().sum(dim=(2, 3), keepdim=True) / count).sqrt()
         return centred / std.clamp(min=_SMALLEST_STD)
 
-    def forward(self, reflectance: Tensor) -> Tensor | list[Tensor]:
-        """Segment or classify images.
+    def forward(self, reflectance: Tensor, days: Tensor | None = None) -> Tensor | list[Tensor]:
+        """Segment or classify images, or segment series of them.
 
         Args:
             reflectance: float (N, C, H, W), bands as in the card, 0 where invalid; H and W multiples of
-                `size_multiple`.
+                `size_multiple`. With days, (N, T, C, H, W): pixels that are 0 in all bands do not count at that date,
+                and a date of nothing else is as if it were not there.
+            days: float (N, T), day of the year of each date, counted from 1.
 
         Returns:
             Logits (N, K, H, W), or in training with deep supervision a list of them, the finest first; of a classifier
@@ -82,11 +84,24 @@ class SegmentationModel(nn.Module):
 
         Raises:
             BandError: C is not the number of bands.
-            GridError: H or W is not a multiple of `size_multiple`.
+            GridError: H or W is not a multiple of `size_multiple`, or days do not fit.
+            SettingsError: days for a network that reads one date.
         """
+        if days is not None:
+            return self._over_dates(reflectance, days)
         if self.card.task != "segmentation":
             check_input(reflectance, in_channels=self.card.config.in_channels, multiple=1)
         logits: Tensor | list[Tensor] = self.net(self.normalise(reflectance))
+        return logits
+
+    def _over_dates(self, reflectance: Tensor, days: Tensor) -> Tensor | list[Tensor]:
+        if self.card.family != SERIES_FAMILY:
+            raise SettingsError(
+                f"{self.card.name} reads one date; build it as a network over dates, or leave the days out"
+            )
+        seen = (reflectance != 0).any(dim=2)
+        normalised = self.normalise(reflectance.flatten(0, 1)).reshape(reflectance.shape)
+        logits: Tensor | list[Tensor] = self.net(normalised, days, seen)
         return logits
 
 

@@ -13,6 +13,7 @@ from satsqueeze.nets.baselines import SmpUNetConfig
 from satsqueeze.nets.classifier import ClassifierConfig
 from satsqueeze.nets.encoder_unet import EncoderUNetConfig
 from satsqueeze.nets.model import SegmentationModel
+from satsqueeze.nets.series_unet import SeriesUNetConfig
 from satsqueeze.nets.unet_config import UNetConfig
 
 
@@ -47,6 +48,8 @@ def receptive_field(model: SegmentationModel) -> int:
     config = model.card.config
     if isinstance(config, ClassifierConfig):
         raise SettingsError("a classifier decides on the whole image: it has no receptive field")
+    if isinstance(config, SeriesUNetConfig):
+        raise SettingsError("there is no rule for how far the weights of dates look")
     spans = (
         (position, _input_span(config, Span(position, position), axis))
         for position in range(config.size_multiple)

@@ -11,7 +11,7 @@ from satsqueeze.core.errors import BandError, RunError, SettingsError
 from satsqueeze.core.files import sha256
 from satsqueeze.core.scaling import Scaling
 from satsqueeze.nets.band_match import TOLERANCE_NM, BandStart, match_bands, mixing
-from satsqueeze.nets.card import ModelCard
+from satsqueeze.nets.card import SERIES_FAMILY, ModelCard
 from satsqueeze.nets.edges import Edges, edges_of
 from satsqueeze.nets.model import CARD_FILE, WEIGHTS_FILE, SegmentationModel, load_model
 from satsqueeze.nets.transfer_report import TensorStart, TransferReport
@@ -24,6 +24,8 @@ _MAY_DIFFER = frozenset({"in_channels", "classes", "size", "dropout", "deep_supe
 """Fields of a config that do not make another architecture."""
 _ENCODERS = {("zoo", "encoder-unet"): ("net.body.", "net.")}
 """From classifiers to segmentation networks on their stages: beginnings of the names of the same tensors."""
+_EXTENDED = {("unet", SERIES_FAMILY)}
+"""From networks of one date to those over dates, which have the same tensors and more."""
 
 
 def start_from_run(
@@ -208,13 +210,15 @@ def _refuse_other_networks(source: ModelCard, card: ModelCard) -> tuple[str, str
     """How the source's tensors begin, and how they begin here."""
     prefixes = _ENCODERS.get((source.family, card.family), ("", ""))
     theirs, ours = source.config.to_dict(), card.config.to_dict()
-    names = ["model"] if any(prefixes) else sorted((theirs.keys() | ours.keys()) - _MAY_DIFFER)
+    extended = (source.family, card.family) in _EXTENDED
+    compared = theirs.keys() if extended else theirs.keys() | ours.keys()
+    names = ["model"] if any(prefixes) else sorted(compared - _MAY_DIFFER)
     differing = [
         f"{name} {theirs.get(name)!r} instead of {ours.get(name)!r}"
         for name in names
         if theirs.get(name) != ours.get(name)
     ]
-    if source.family != card.family and not any(prefixes):
+    if source.family != card.family and not any(prefixes) and not extended:
         differing = [f"family {source.family!r} instead of {card.family!r}"]
     if source.normalisation != card.normalisation:
         differing.append(f"normalisation {source.normalisation!r} instead of {card.normalisation!r}")

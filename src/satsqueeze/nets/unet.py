@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -95,12 +96,21 @@ class UNet(nn.Module):
         """
         # A compiler or exporter would turn these comparisons into constraints on its dynamic sizes.
         if not torch.compiler.is_compiling():
-            self._check(x)
-        skips = []
+            self.check(x)
+        return self.decode(self.encode(x), x)
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Features (N, F, h, w) of every stage, the finest first, of normalised images (N, C, H, W)."""
+        skips: list[Tensor] = []
         encoded = self.stem(x)
         for stage in self.stages:
             encoded = stage(encoded)
             skips.append(encoded)
+        return skips
+
+    def decode(self, features: Sequence[Tensor], x: Tensor) -> Tensor | list[Tensor]:
+        """What `forward` returns, of features as `encode` gives them and the images that they are of."""
+        skips = list(features)
         decoded = [skips.pop()]
         for upsample, decoder in zip(self.upsamples, self.decoders, strict=True):
             decoded.append(decoder(self._join(upsample(decoded[-1]), skips.pop())))
@@ -115,7 +125,8 @@ class UNet(nn.Module):
     def _join(self, coarse: Tensor, skip: Tensor) -> Tensor:
         return torch.cat([coarse, skip], dim=1) if self.config.skip == "concat" else coarse + skip
 
-    def _check(self, x: Tensor) -> None:
+    def check(self, x: Tensor) -> None:
+        """Refuse images (N, C, H, W) that the network cannot take; see `forward`."""
         multiple = self.size_multiple
         check_input(x, in_channels=self.config.in_channels, multiple=multiple)
         if self.config.norm == "instance" and x.shape[2] == x.shape[3] == multiple:
