@@ -11,6 +11,7 @@ from satsqueeze import __version__
 from satsqueeze.bench.comparison import cost_table, source_tables
 from satsqueeze.bench.figures import COSTS, Curve, curve_plot, pareto_plot
 from satsqueeze.bench.pictures import AGREEMENT, Panel, panel_pictures
+from satsqueeze.bench.pretraining import PretrainingView, curves_svg, embedding_uris
 from satsqueeze.bench.row import KINDS, BenchRow
 from satsqueeze.bench.summary import summarise
 from satsqueeze.core.errors import MissingDependencyError
@@ -33,6 +34,7 @@ class ReportInputs:
     """Name of the student that is shipped; by default the one with the best Jaccard."""
     curves: Mapping[str, Curve] = field(default_factory=dict)
     """Rows of ``history.csv`` by model, such as ``teacher/fold_0`` or ``students/unet-8``; one plot per first part."""
+    pretraining: PretrainingView | None = None
     panels: Sequence[Panel] = ()
     classes: Sequence[str] = CLOUD_CLASSES
     """Of the panels' masks."""
@@ -88,6 +90,7 @@ def render_report(inputs: ReportInputs) -> str:
         plots=[plot for plot in (pareto_plot(inputs.rows, cost, chosen=chosen) for cost in COSTS) if plot],
         kinds=[kind for kind in KINDS if any(row.kind == kind for row in inputs.rows)],
         curves=_curve_plots(inputs.curves),
+        pretraining=_pretraining(inputs.pretraining),
         panels=[(panel, panel_pictures(panel, inputs.classes, inputs.foreground)) for panel in inputs.panels],
         legend=_legend(inputs),
         agreement=[(name, _css(colour)) for name, colour in AGREEMENT.items()],
@@ -102,6 +105,20 @@ def _curve_plots(curves: Mapping[str, Curve]) -> list[tuple[str, list[str], str]
         groups.setdefault(group, {})[rest or name] = rows
     plots = [(group, list(members), curve_plot(members)) for group, members in groups.items()]
     return [entry for entry in plots if entry[2]]
+
+
+def _pretraining(view: PretrainingView | None) -> dict[str, Any]:
+    if view is None:
+        return {}
+    shares = {"random": view.embedding.before, "learnt": view.embedding.after}
+    legend = zip(view.classes, map(_css, class_colours(view.classes)), strict=True)
+    return {
+        "images": view.images,
+        "curves": curves_svg(view.history),
+        "shares": shares,
+        "panels": embedding_uris(view),
+        "legend": list(legend) if any(panel.label is not None for panel in view.embedding.panels) else [],
+    }
 
 
 def _legend(inputs: ReportInputs) -> list[tuple[str, str]]:
