@@ -55,6 +55,21 @@ def test_matched_pixels_show_the_same_coordinates(coordinates):
     assert seen > 200
 
 
+def test_pixels_of_a_pair_may_lie_apart(coordinates):
+    apart = replace(SETTINGS, apart=3)
+    batch = ViewSampler(coordinates, coordinates.ids, apart, batch_size=6, seed=0).batch(0)
+    shown = (sampled(batch, batch.images) * 1000 - 1).reshape(2, 6, 40, 2)
+    inner = ((batch.points > 1.5) & (batch.points < 24 - 2.5)).all(-1).reshape(2, 6, 40).all(0) & batch.counts
+    assert torch.allclose(shown[0][inner], batch.ground[inner], atol=0.02)
+    offsets = (shown[1] - batch.ground)[inner]
+    assert torch.allclose(offsets, offsets.round(), atol=0.02)
+    # Every offset from -3 to 3 is drawn, along rows and columns apart, and no other.
+    for axis in range(2):
+        assert sorted(set(offsets[:, axis].round().int().tolist())) == list(range(-3, 4))
+    assert (batch.points >= -0.5).all()
+    assert (batch.points <= 24 - 0.5).all()
+
+
 def test_pairs_are_on_valid_cloudless_ground(cache):
     sampler = ViewSampler(cache, cache.ids, replace(SETTINGS, dates="pairs", positions=400), batch_size=8, seed=1)
     batch = sampler.batch(0)

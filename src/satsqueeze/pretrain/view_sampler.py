@@ -15,6 +15,7 @@ from satsqueeze.core.errors import DataError, SettingsError
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.window import Window
 from satsqueeze.data.packed import PackedCache
+from satsqueeze.pretrain.neighbours import neighbours
 from satsqueeze.pretrain.places import places_of
 from satsqueeze.pretrain.view_geometry import Points, ViewGeometry
 from satsqueeze.pretrain.view_settings import ViewSettings
@@ -30,7 +31,7 @@ class ViewBatch(NamedTuple):
     points: Tensor
     """Float32 (2 N, P, 2): (row, col) of each matched pixel in its view."""
     ground: Tensor
-    """Float32 (N, P, 2): (row, col) of the same pixels in the image."""
+    """Float32 (N, P, 2): (row, col) in the image of the pixels of the first views."""
     counts: Tensor
     """Bool (N, P): whether the pair is one: valid, and not on cloud, in both."""
     places: Tensor
@@ -60,6 +61,8 @@ class _Pair:
     views: tuple[ViewGeometry, ViewGeometry]
     ground: Points
     """(n, 2) pixels of the image that may be paired, n <= positions."""
+    partners: Points
+    """(n, 2) pixels that they are paired with in the second view: themselves, or neighbours."""
 
 
 class ViewSampler:
@@ -119,8 +122,8 @@ class ViewSampler:
         for slot, pair in enumerate(pairs):
             found = len(pair.ground)
             counts[slot, :found], ground[slot, :found] = True, pair.ground
-            for side, view in enumerate(pair.views):
-                points[side, slot, :found] = view.from_image(pair.ground)
+            for side, (view, pixels) in enumerate(zip(pair.views, (pair.ground, pair.partners), strict=True)):
+                points[side, slot, :found] = view.from_image(pixels)
         images = [self._cut(pair.dates[side], pair.views[side]) for side in range(2) for pair in pairs]
         return ViewBatch(
             images=torch.stack(images),
@@ -152,7 +155,8 @@ class ViewSampler:
         usable = shared[self._usable((first, second), shared)] if len(shared) else shared
         wanted = min(self.settings.positions, len(usable))
         ground = usable[np.sort(generator.choice(len(usable), wanted, replace=False))] if wanted else usable
-        return _Pair(place=place, dates=(first, second), views=views, ground=ground)
+        partners = neighbours(generator, ground, usable, self.settings.apart)
+        return _Pair(place=place, dates=(first, second), views=views, ground=ground, partners=partners)
 
     def _views(self, generator: np.random.Generator, height: int, width: int) -> tuple[ViewGeometry, ViewGeometry]:
         s = self.settings

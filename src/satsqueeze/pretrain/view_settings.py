@@ -38,6 +38,10 @@ class ViewSettings:
     """Magnification of a view; 2 shows everything twice as large."""
     smallest_overlap: float = 0.3
     """Share of the smaller window that both windows hold at least."""
+    apart: int = 0
+    """Pixels of the image by which the two pixels of a pair lie apart at most, along rows and columns. Neighbours are
+    mostly of one kind, and what they share tells less of where they are. Negatives should be further away: see
+    ``neighbour_radius`` of the contrast."""
     mirror: bool = True
     """Flip and turn by quarters."""
     jitter: float = 0.8
@@ -63,6 +67,8 @@ class ViewSettings:
             raise SettingsError(
                 f"a view needs at least 8 px and 1 position, got size {self.size} and positions {self.positions}"
             )
+        if self.apart < 0:
+            raise SettingsError(f"the pixels of a pair lie at least 0 px apart, got apart {self.apart}")
         if self.dates not in ("auto", "pairs", "one"):
             raise SettingsError(f"dates must be auto, pairs or one, got {self.dates!r}")
         for name in (*_PROBABILITIES, "smallest_overlap"):
