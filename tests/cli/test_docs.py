@@ -112,6 +112,16 @@ def test_the_folder_of_the_readme_is_read_as_it_says(tmp_path):
     assert [item.groups[0].split("/")[-1] for item in dataset.items] == ["north", "north", "south"]
 
 
+def test_images_without_labels_are_a_source_as_it_says(tmp_path, folder):
+    root = folder(count=2)
+    write_raster(tmp_path / "more/images/a.tif", np.full((4, 8, 8), 1000, np.uint16))
+    (tmp_path / "sources.yaml").write_text(blocks(ROOT / "docs/getting-started.md", "yaml")[1])
+    assert root == tmp_path / "mine"
+    dataset = open_dataset(tmp_path / "sources.yaml")
+    assert [(item.id, item.role, item.labelled) for item in dataset.items][-1] == ("more/a", "train", False)
+    assert len(dataset.labelled) == 2
+
+
 def test_shown_files_are_read(tmp_path):
     budget, contract = tmp_path / "budget.yaml", tmp_path / "teacher.yaml"
     budget.write_text(blocks(ROOT / "docs/getting-started.md", "yaml")[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import yaml
 from satsqueeze.bench.row import read_rows
 from satsqueeze.cli import bench, distill, plan, squeeze, train
 from satsqueeze.cli.main import main
-from satsqueeze.core.files import read_json
+from satsqueeze.core.files import read_json, sha256
 from satsqueeze.core.package import verify
 from satsqueeze.distill.stage import read_ladder
 from satsqueeze.learn import stage as learn_stage
@@ -112,20 +113,34 @@ def test_rows_as_json(squeezed, scenes, minimal, run_main):
     assert {row["kind"] for row in rows} == {"threshold", "teacher", "student"}
 
 
+PRETRAIN = ("--pretrain.epochs", "1", "--pretrain.steps_per_epoch", "2", "--pretrain.batch_size", "2")
 STOPS = (
     (squeeze, "plan_stage", ["data"]),
-    (squeeze, "train_stage", ["data", "plan"]),
-    (squeeze, "distill_stage", ["data", "plan", "train"]),
-    (squeeze, "export_stage", ["data", "plan", "train", "distill"]),
-    (squeeze, "bench_stage", ["data", "plan", "train", "distill", "export"]),
-    (squeeze, "report_stage", list(STAGES)),
+    (squeeze, "teacher_pretrain_stage", ["data", "plan"]),
+    (squeeze, "train_stage", ["data", "plan", "pretrain"]),
+    (squeeze, "distill_stage", ["data", "plan", "pretrain", "train"]),
+    (squeeze, "export_stage", ["data", "plan", "pretrain", "train", "distill"]),
+    (squeeze, "bench_stage", ["data", "plan", "pretrain", "train", "distill", "export"]),
+    (squeeze, "report_stage", [*STAGES, "pretrain"]),
 )
 
 
-def test_interrupted_before_each_stage_the_same_command_goes_on(scenes, minimal, tmp_path, monkeypatch, capsys):
+@pytest.fixture(scope="module")
+def partly_labelled(scenes, tmp_path_factory):
+    """The scenes, and all of their images once more without labels."""
+    path = tmp_path_factory.mktemp("sources") / "sources.yaml"
+    again = {"name": "bare", "role": "train", "overrides": {"label_kind": "none"}, "card": str(scenes / "dataset.yaml")}
+    path.write_text(yaml.safe_dump({"sources": [{"path": str(scenes)}, {"path": str(scenes), **again}]}))
+    return path
+
+
+def test_interrupted_before_each_stage_the_same_command_goes_on(
+    partly_labelled, minimal, tmp_path, monkeypatch, capsys
+):
     run = tmp_path / "run"
-    words = ["squeeze", str(scenes), "--out", str(run), "--config", str(minimal)]
-    words += ["--export.int8", "false", "--export.default", "fp32"]
+    bare = ["squeeze", str(partly_labelled), "--out", str(run), "--config", str(minimal)]
+    bare += ["--export.int8", "false", "--export.default", "fp32"]
+    words = [*bare, *PRETRAIN]
 
     def interrupt(*_, **__):
         raise KeyboardInterrupt
@@ -141,7 +156,46 @@ def test_interrupted_before_each_stage_the_same_command_goes_on(scenes, minimal,
         assert {name: after[name] for name in before} == before
     assert not (run / "report.html").exists()
     assert main(words) == 0
-    assert (run / "report.html").exists()
+    check_pretrained(run)
+    capsys.readouterr()
+    assert main(bare) == 2
+    assert "holds a finished training with other settings" in capsys.readouterr().err
+
+
+def check_pretrained(run):
+    """The folds start from it, the test images are not in it, and the report shows it."""
+    splits = read_json(run / "data/splits.json")["splits"]
+    record = read_json(run / "stages/pretrain.json")
+    learnt = record["settings"]["images"]
+    scenes_of = {name.rpartition("/")[2] for name in learnt}
+    assert scenes_of.isdisjoint(name.rpartition("/")[2] for name in splits[0]["validation"])
+    assert {name.partition("/")[0] for name in learnt} == {"synthetic", "bare"}
+    assert record["result"]["images"] == len(learnt) == 2 * len(scenes_of)
+    assert read_json(run / "stages/train.json")["settings"]["init"] == sha256(run / "pretrained/weights.safetensors")
+    assert (run / "pretrained/curves.png").stat().st_size > 0
+    assert (run / "pretrained/embedding.png").stat().st_size > 0
+    page = (run / "report.html").read_text()
+    assert f"learnt from {len(learnt)} images" in " ".join(page.split())
+    assert "learnt features" in page
+
+
+def test_images_without_labels_are_told_of(partly_labelled, minimal, tmp_path, monkeypatch, capsys):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(squeeze, "train_stage", stop)
+    words = ["squeeze", str(partly_labelled), "--out", str(tmp_path / "run"), "--config", str(minimal)]
+    assert main(words) == 130
+    assert re.search(r"pretrain off; \d images have no labels: --pretrain.epochs 20", capsys.readouterr().err)
+    assert not (tmp_path / "run/stages/pretrain.json").exists()
+
+
+def test_a_trained_teacher_is_not_pretrained_behind_its_back(squeezed, scenes, minimal, run_main):
+    before = records(squeezed)
+    status, _, err = run_main("squeeze", scenes, "--out", squeezed, "--config", minimal, *PRETRAIN)
+    assert status == 2
+    assert "holds a teacher that was trained without pre-training; choose a new --out folder" in err
+    assert records(squeezed) == before
 
 
 def test_a_fold_that_was_trained_is_kept(squeezed, tmp_path, run_main, monkeypatch):

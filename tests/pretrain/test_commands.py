@@ -39,6 +39,28 @@ def test_pretraining_is_done_once_and_says_what_to_do_next(pretrained, places, c
     assert "done before" in told.err
 
 
+def test_the_seed_decides_and_nothing_else(pretrained, places, tmp_path):
+    for name, seed in (("again", "0"), ("other", "1")):
+        assert main(["pretrain", str(places), "--out", str(tmp_path / name), *PRETRAIN, "--fit.seed", seed]) == 0
+    first, again, other = (
+        (out / "pretrained/weights.safetensors").read_bytes()
+        for out in (pretrained, tmp_path / "again", tmp_path / "other")
+    )
+    assert first == again
+    assert first != other
+    for name in ("curves.png", "embedding.png"):
+        assert (pretrained / "pretrained" / name).read_bytes() == (tmp_path / "again/pretrained" / name).read_bytes()
+        assert (pretrained / "pretrained" / name).read_bytes() != (tmp_path / "other/pretrained" / name).read_bytes()
+
+
+def test_pictures_that_are_gone_are_drawn_again(pretrained, places):
+    picture = pretrained / "pretrained/embedding.png"
+    before = picture.read_bytes()
+    picture.unlink()
+    assert main(["pretrain", str(places), "--out", str(pretrained), *PRETRAIN]) == 0
+    assert picture.read_bytes() == before
+
+
 def test_a_network_is_trained_from_it_with_few_labels(pretrained, places, tmp_path, capsys):
     out = tmp_path / "run"
     words = ["train", str(places), "--out", str(out), *TRAIN, "--init", str(pretrained), "--label_fraction", "0.5"]

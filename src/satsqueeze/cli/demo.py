@@ -19,6 +19,7 @@ from satsqueeze.export.settings import ExportSettings
 from satsqueeze.plan.budget import Budget
 from satsqueeze.plan.schedule import ScheduleSettings
 from satsqueeze.plan.stage import PlanSettings
+from satsqueeze.pretrain.teacher import TeacherPretraining
 
 BIOMES: tuple[Biome, ...] = ("farmland", "forest", "urban", "coast", "wetland", "desert", "savanna")
 """Without snow and mountains: to tell snow from cloud in four bands takes more than minutes of training."""
@@ -53,6 +54,7 @@ def demo_settings(scenes: Path) -> SqueezeSettings:
             budget=Budget(parameters=2_200_000),
             schedule=ScheduleSettings(epochs=10, steps_per_epoch=45, batch_size=6, patch_size=(128, 128)),
         ),
+        pretrain=TeacherPretraining(epochs=4, steps_per_epoch=25, batch_size=4),
         distill=replace(
             distill, fit=replace(distill.fit, epochs=10, steps_per_epoch=50, batch_size=8, learning_rate=1e-2)
         ),

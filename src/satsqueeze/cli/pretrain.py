@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from satsqueeze.bench.history import read_history
+from satsqueeze.cli.embedding import RECORD, draw_pretraining
 from satsqueeze.cli.progress import progress
-from satsqueeze.cli.stage import PLAN, console, run_stage
+from satsqueeze.cli.stage import PLAN, TEACHER, console, run_stage
+from satsqueeze.core.errors import RunError
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.cache import PackedCache, pack
 from satsqueeze.data.dataset import open_dataset
+from satsqueeze.data.stage import Prepared
 from satsqueeze.learn.progress import HISTORY_FILE
 from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.model import build_model
@@ -19,6 +23,7 @@ from satsqueeze.pretrain.card import CLASSES, network_card, unlabelled
 from satsqueeze.pretrain.pretraining import pretrain as train_without_labels
 from satsqueeze.pretrain.settings import PretrainSettings
 from satsqueeze.pretrain.start import PRETRAINED
+from satsqueeze.pretrain.teacher import TeacherPretraining
 
 CACHE = "data/cache"
 _SHOWN = ("loss", "alignment", "uniformity", "knn", "probe")
@@ -51,28 +56,62 @@ def pretrain(
     for entry in cache.quarantine:
         console.print(f"left out: {entry.id}: {entry.reason}", style="dim")
     told = pretrain_stage(run, cache, _card(model, plan, cache), fit)
+    draw_pretraining(run, cache, cache.ids)
     last = ", ".join(f"{name} {value:.3f}" for name in _SHOWN if (value := told["last"].get(name)) is not None)
     print(f"{out / PRETRAINED}: {told['images']} images, {last}; start from it with --init {out}")
     return 0
 
 
-def pretrain_stage(run: RunFolder, cache: PackedCache, card: ModelCard, settings: PretrainSettings) -> dict[str, Any]:
-    """Pre-train on all images of a cache; returns what the last epoch came to."""
+def pretrain_stage(
+    run: RunFolder,
+    cache: PackedCache,
+    card: ModelCard,
+    settings: PretrainSettings,
+    *,
+    ids: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """Pre-train on images of a cache, by default on all; returns what the last epoch came to."""
+    chosen = cache.ids if ids is None else tuple(ids)
 
     def work() -> dict[str, Any]:
-        result = train_without_labels(
-            build_model(card, seed=settings.seed), cache, cache.ids, settings, run / PRETRAINED
-        )
+        result = train_without_labels(build_model(card, seed=settings.seed), cache, chosen, settings, run / PRETRAINED)
         last = read_history(run / PRETRAINED / HISTORY_FILE)[-1]
         return {
-            "images": len(cache),
+            "images": len(chosen),
             "last": {name: last[name] for name in _SHOWN if last.get(name) is not None},
             "train_minutes": result.seconds / 60,
             "pairs_per_second": result.images_per_second,
         }
 
     key = {"data": cache.fingerprint, "card": card.to_dict(), "fit": settings.to_dict()}
-    return run_stage(run, "pretrain", key, work)
+    return run_stage(run, "pretrain", key if ids is None else key | {"images": chosen}, work)
+
+
+def teacher_pretrain_stage(
+    settings: TeacherPretraining, run: RunFolder, prepared: Prepared, planned: TrainPlan
+) -> Path | None:
+    """Pre-train the planned network on all images but the test's; returns what the folds start from, None where off.
+
+    Raises:
+        RunError: a teacher has been trained without it in this folder.
+    """
+    cache, ids, card = prepared.cache, prepared.learnable, planned.card
+    if not settings.epochs:
+        bare = sum(not cache.entries[cache.position(name)].labelled for name in ids)
+        if bare:
+            console.print(f"pretrain off; {bare} images have no labels: --pretrain.epochs 20 learns from them, too")
+        return None
+    if (run / TEACHER).exists() and not (run / RECORD).is_file():
+        raise RunError(
+            f"{run.path} holds a teacher that was trained without pre-training; choose a new --out folder, or remove "
+            f"{run / TEACHER} to train anew"
+        )
+    found = [card.classes[value] for value in card.foreground]
+    multiple = build_model(card, seed=0).size_multiple
+    told = settings.told(classes=found, multiple=multiple, seed=planned.fit.seed)
+    pretrain_stage(run, cache, unlabelled(card, cache, ids), told, ids=ids)
+    draw_pretraining(run, cache, prepared.folds[0].validation)
+    return run / PRETRAINED
 
 
 def _card(model: str, plan: Path | None, cache: PackedCache) -> ModelCard:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from satsqueeze.bench.history import find_histories
 from satsqueeze.bench.machine import installed_versions
+from satsqueeze.bench.pretraining import PretrainingView
 from satsqueeze.bench.report import ReportInputs, write_report
 from satsqueeze.bench.row import read_rows
+from satsqueeze.cli.embedding import RECORD, pretraining_view
 from satsqueeze.cli.panels import worst_and_best
 from satsqueeze.cli.scores import TEST, protocol
 from satsqueeze.cli.stage import COMMAND_OF, PACKAGES, PLAN, REPORT, ROWS, console, open_run, require
@@ -17,7 +19,6 @@ from satsqueeze.core.files import read_json
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.stage import Prepared, load_prepared
 from satsqueeze.distill.stage import LADDER, read_ladder
-from satsqueeze.learn.progress import HISTORY_FILE
 
 _LISTED = 10
 
@@ -44,7 +45,8 @@ def report_stage(run: RunFolder) -> Path:
         subtitle=f"It has {rung.compression:,.0f} times fewer parameters than one network of the teacher.",
         rows=read_rows(run / ROWS),
         chosen=chosen,
-        curves=_curves(run.path),
+        curves=find_histories(run.path),
+        pretraining=_pretraining(run, prepared),
         panels=worst_and_best(run, prepared, chosen),
         classes=prepared.cache.classes,
         foreground=prepared.cache.foreground,
@@ -59,15 +61,11 @@ def report_stage(run: RunFolder) -> Path:
     return path
 
 
-def _curves(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """Rows of the history of every trained model."""
-    paths = sorted([*folder.glob(f"teacher/*/{HISTORY_FILE}"), *folder.glob(f"students/*/{HISTORY_FILE}")])
-    return {path.parent.relative_to(folder).as_posix(): _read_history(path) for path in paths}
-
-
-def _read_history(path: Path) -> list[dict[str, Any]]:
-    with path.open(encoding="utf-8", newline="") as handle:
-        return [{k: float(v) if v else None for k, v in row.items()} for row in csv.DictReader(handle)]
+def _pretraining(run: RunFolder, prepared: Prepared) -> PretrainingView | None:
+    """None where the teacher started from its seed."""
+    if not (run / RECORD).is_file():
+        return None
+    return pretraining_view(run, prepared.cache, prepared.folds[0].validation)
 
 
 def _provenance(run: RunFolder, prepared: Prepared, plan: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,6 +79,7 @@ def _provenance(run: RunFolder, prepared: Prepared, plan: Mapping[str, Any]) -> 
             "folds": [{"train": len(s.train), "validation": len(s.validation)} for s in prepared.folds],
             "radiometry": sorted({entry.provenance for entry in prepared.cache.entries})[:_LISTED],
         },
+        **({"pretraining": records["pretrain"]["settings"]["fit"]} if "pretrain" in records else {}),
         "teacher": plan["fit"],
         "distillation": {
             **records["distill"]["settings"]["distill"],

@@ -13,6 +13,7 @@ from satsqueeze.cli.distill import distill_stage, planned_rungs, told_distillati
 from satsqueeze.cli.export import export_stage
 from satsqueeze.cli.fingerprint import prepare_stage
 from satsqueeze.cli.plan import plan_stage
+from satsqueeze.cli.pretrain import teacher_pretrain_stage
 from satsqueeze.cli.report import report_stage
 from satsqueeze.cli.stage import DEFAULT_RUN
 from satsqueeze.cli.table import print_table
@@ -23,6 +24,7 @@ from satsqueeze.distill.stage import LADDER, DistillSettings, read_ladder
 from satsqueeze.export.settings import ExportSettings
 from satsqueeze.plan.budget_file import read_budgets
 from satsqueeze.plan.stage import PlanSettings
+from satsqueeze.pretrain.teacher import TeacherPretraining
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,7 @@ class SqueezeSettings:
 
     prepare: PrepareSettings
     plan: PlanSettings = field(default_factory=PlanSettings)
+    pretrain: TeacherPretraining = field(default_factory=TeacherPretraining)
     distill: DistillSettings = field(default_factory=DistillSettings)
     export: ExportSettings = field(default_factory=ExportSettings)
     bench: PackageBench = field(default_factory=PackageBench)
@@ -57,6 +60,7 @@ def squeeze(
     folds: int = 3,
     seed: int = 0,
     plan: PlanSettings = PlanSettings(),  # noqa: B008 - frozen, and shown as the default
+    pretrain: TeacherPretraining = TeacherPretraining(),  # noqa: B008
     distill: DistillSettings = DistillSettings(),  # noqa: B008
     export: ExportSettings = ExportSettings(),  # noqa: B008
     bench: PackageBench = PackageBench(),  # noqa: B008
@@ -64,8 +68,8 @@ def squeeze(
 ) -> int:
     """Turn a labelled data set into a flight package and a report; stopped, the same command continues.
 
-    The stages are fingerprint, plan, train, distill, export, bench and report. Files that had to be left out are named
-    on standard error, and in the report.
+    The stages are fingerprint, plan, pretrain if asked for, train, distill, export, bench and report. Files that had to
+    be left out are named on standard error, and in the report.
 
     Args:
         data: folder, zip file or YAML list of sources.
@@ -79,6 +83,7 @@ def squeeze(
         folds: folds of the teacher ensemble, by scene.
         seed: of splits and trainings.
         plan: settings of the planner.
+        pretrain: settings of a pre-training of the teacher without labels, on all images but the test's.
         distill: settings of the students.
         export: settings of the export.
         bench: settings of the measurement.
@@ -89,6 +94,7 @@ def squeeze(
     settings = SqueezeSettings(
         prepare=PrepareSettings(data=data, card=card, bands=tuple(bands or ()), folds=folds, seed=seed),
         plan=replace(plan, budget=limits, seed=seed),
+        pretrain=pretrain,
         distill=replace(told, fit=replace(told.fit, seed=seed)),
         export=replace(export, seed=seed),
         bench=bench,
@@ -102,7 +108,7 @@ def squeeze_stages(settings: SqueezeSettings, run: RunFolder) -> Squeezed:
     prepared = prepare_stage(settings.prepare, run)
     planned = plan_stage(settings.plan, run, prepared)
     planned_rungs(settings.distill, planned)
-    train_stage(run)
+    train_stage(run, init=teacher_pretrain_stage(settings.pretrain, run, prepared, planned))
     distill_stage(run, settings.distill)
     package = export_stage(run, settings.export)
     rows = bench_stage(run, settings.bench)

@@ -21,6 +21,7 @@ COMMAND_OF = {
     "classifier": "zoo train DATA --out",
     "data": "fingerprint DATA --out",
     "plan": "plan DATA --out",
+    "pretrain": "pretrain DATA --out",
     "train": "train",
     "distill": "distill",
     "export": "export",

@@ -55,6 +55,11 @@ class Prepared:
     """Splits of all other items."""
 
     @property
+    def learnable(self) -> tuple[str, ...]:
+        """Items of all folds, labelled or not, sorted: none is of a scene that is tested on."""
+        return tuple(sorted({name for fold in self.folds for name in (*fold.train, *fold.validation)}))
+
+    @property
     def key(self) -> dict[str, Any]:
         """What later stages depend on."""
         return {"data": self.cache.fingerprint, "test": self.test, "folds": self.folds}
