@@ -22,6 +22,7 @@ _USER_PROCESSED = 9999
 _BASELINE_TAG = "PROCESSING_BASELINE"
 _OFFSET_TAGS = ("BOA_ADD_OFFSET", "RADIO_ADD_OFFSET")
 _QUANTIFICATION_TAGS = ("BOA_QUANTIFICATION_VALUE", "QUANTIFICATION_VALUE")
+_LARGEST_QUANTIFICATION = 1e6
 OFFSET_SINCE_BASELINE = 400
 """First Sentinel-2 processing baseline, times 100, with an additive offset."""
 SENTINEL2_OFFSETS_DN = (0.0, -1000.0)
@@ -137,9 +138,10 @@ def _from_metadata(text: str) -> tuple[float, float, str] | None:
     quantifications = next((values[tag] for tag in _QUANTIFICATION_TAGS if tag in values), None)
     if offsets is None and quantifications is None:
         return None
-    if offsets is None and max(values.get(_BASELINE_TAG, {0.0})) * 100 >= OFFSET_SINCE_BASELINE:
+    baseline = max(values.get(_BASELINE_TAG, {0.0}))
+    if offsets is None and not baseline * 100 < OFFSET_SINCE_BASELINE:
         raise RadiometryError(
-            f"the product metadata states baseline {max(values[_BASELINE_TAG]):05.2f}, which has an offset, but holds "
+            f"the product metadata states baseline {baseline:05.2f}, which has an offset, but holds "
             f"no {' or '.join(_OFFSET_TAGS)}; fetch the metadata file again"
         )
     offset, quantification = offsets or {0.0}, quantifications or {10000.0}
@@ -147,6 +149,11 @@ def _from_metadata(text: str) -> tuple[float, float, str] | None:
         raise RadiometryError(
             f"the product metadata states offset {sorted(offset)} and quantification {sorted(quantification)}; one of "
             "each is supported, the same for all bands and above 0"
+        )
+    if not max(quantification) <= _LARGEST_QUANTIFICATION or not abs(min(offset)) <= max(quantification):
+        raise RadiometryError(
+            f"the product metadata states offset {min(offset):g} and quantification {max(quantification):g}, which no "
+            f"Sentinel-2 product has (about -1000 and 10000); fetch the metadata file again"
         )
     return offset.pop(), quantification.pop(), "product metadata"
 
@@ -178,16 +185,25 @@ def _from_baseline(product_name: str) -> tuple[float, float, str] | None:
     return offsets.pop(), 10000.0, f"processing baseline {baselines} in the product name"
 
 
+_LANDSAT_MULT = (1e-7, 0.1)
+
+
 def landsat_l1_radiometry(*, sun_elevation_deg: float, mult: float = 2e-5, add: float = -0.1) -> Radiometry:
     """Top-of-atmosphere reflectance of a Landsat 8/9 level-1 band: (mult * DN + add) / sin(sun elevation).
 
     Source: USGS, Landsat 8-9 Data Users Handbook, section 5. DN 0 is fill.
 
     Raises:
-        RadiometryError: a sun elevation outside (0, 90].
+        RadiometryError: a sun elevation outside (0, 90], or factors that no Landsat has.
     """
     if not 0 < sun_elevation_deg <= 90:
         raise RadiometryError(f"sun elevation must lie in (0, 90] degrees, got {sun_elevation_deg}")
+    # Landsat 8 and 9 have 2e-5 and -0.1, older sensors up to some 1e-2 and -0.02.
+    if not _LANDSAT_MULT[0] <= mult <= _LANDSAT_MULT[1] or not abs(add) <= 1:
+        raise RadiometryError(
+            f"no Landsat band has REFLECTANCE_MULT {mult:g} and REFLECTANCE_ADD {add:g} (about 2e-5 and -0.1); fetch "
+            "the MTL file again"
+        )
     sine = float(np.sin(np.deg2rad(sun_elevation_deg)))
     return Radiometry(
         scale=mult / sine,

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pydantic
-import yaml
 
 from satsqueeze.core.bands import Band
 from satsqueeze.core.errors import CardError, DataError
 from satsqueeze.core.labels import CLOUD_CLASSES, CLOUD_FOREGROUND, IGNORE
 from satsqueeze.data.band_naming import TABLES, common_name, known_band
+from satsqueeze.data.card_text import load_yaml
 from satsqueeze.data.pattern import PathPattern, anywhere
 from satsqueeze.data.radiometric_statement import parse_radiometry
 
@@ -298,10 +298,7 @@ def parse_yaml(text: str | bytes, *, where: str) -> dict[str, Any]:
     Raises:
         CardError: unreadable or something else.
     """
-    try:
-        record = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CardError(f"{where} is not readable YAML: {error}") from error
+    record = load_yaml(text, where=where)
     if not isinstance(record, dict):
         raise CardError(f"{where} must hold 'field: value' lines, got {type(record).__name__}")
     return {str(key): value for key, value in record.items()}
@@ -345,6 +342,8 @@ def describe(card: DatasetCard | str) -> dict[str, Any]:
 
 def _text(path: Path) -> str:
     try:
+        if path.exists() and not path.is_file():
+            raise CardError(f"{path} is no file; expected a card in YAML")
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CardError(f"cannot read {path}: {error}") from error

@@ -27,6 +27,7 @@ __all__ = ["Dataset", "Item", "Role", "open_dataset"]
 
 CARD_FILE = "dataset.yaml"
 _LABEL_SAMPLE = 64
+_LARGEST_WEIGHT = 1e9
 _SOURCE_FIELDS = frozenset({"card", "path", "role", "name", "weight", "overrides"})
 
 
@@ -149,13 +150,16 @@ def _source(entry: Any, where: str, folder: Path) -> _Source:
     if role not in get_args(Role):
         raise CardError(f"{where}: role must be one of {', '.join(get_args(Role))}, got {role!r}")
     weight = entry.get("weight")
-    if weight is not None and not (isinstance(weight, int | float) and weight > 0):
+    if weight is not None and not (isinstance(weight, int | float) and 0 < weight <= _LARGEST_WEIGHT):
         raise CardError(f"{where}: weight must be a positive number, got {weight!r}")
     path = folder / Path(str(entry["path"])).expanduser()
     named = entry.get("card")
     is_file = isinstance(named, str) and named.endswith((".yaml", ".yml"))
     card = _card_for(path, str(folder / str(named)) if is_file else named)
-    card = override(card, entry.get("overrides") or {}, where=where)
+    overrides = entry.get("overrides") or {}
+    if not isinstance(overrides, dict):
+        raise CardError(f"{where}: overrides must be fields of a card with their values, got {overrides!r}")
+    card = override(card, overrides, where=where)
     name = str(entry.get("name", card.name))
     if "/" in name:
         raise CardError(f"{where}: a source name cannot hold '/', got {name!r}")

@@ -32,6 +32,13 @@ def list_files(root: Path) -> FileTree:
         RasterError: nothing there, or an archive that cannot be read.
     """
     root = root.expanduser().absolute()
+    try:
+        root.stat()
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:  # such as a name that is too long, or holds a NUL
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise RasterError(f"cannot look at {root.name[:80]!r}: {reason}; check the path") from error
     if root.is_dir():
         files = {path: path for path in sorted(_walk(root))}
         return FileTree(root=_folder(root.as_posix()), files=files)
@@ -61,6 +68,8 @@ def read_bytes(opened: str) -> bytes:
     """
     try:
         if not opened.startswith("/vsizip/"):
+            if Path(opened).exists() and not Path(opened).is_file():  # reading a pipe would never end
+                raise RasterError(f"{opened} is no file; check the path")
             return Path(opened).read_bytes()
         archive, member = opened.removeprefix("/vsizip/{").split("}/", 1)
         with zipfile.ZipFile(archive) as handle:

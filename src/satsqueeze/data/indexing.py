@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,7 @@ from satsqueeze.data.acquisition import date_in_name, normal_date
 from satsqueeze.data.card import DatasetCard
 from satsqueeze.data.filetree import FileTree, list_files
 from satsqueeze.data.item import Item
-from satsqueeze.data.pattern import PathPattern, fill, join_key
+from satsqueeze.data.pattern import PathPattern, compiled, fill, join_key
 
 _FOLDER_NAMES = ("above", "split")
 
@@ -195,10 +194,7 @@ def _dated(item: Item, entry: _Found, dates: Mapping[str, str] | None) -> Item:
 def _derived(rule: str, captured: Mapping[str, str]) -> str:
     if "(" not in rule:
         return fill(rule, captured)
-    try:
-        found = re.search(rule, captured["name"])
-    except re.error as error:
-        raise CardError(f"the expression {rule!r} cannot be compiled ({error}); correct it in the card") from error
+    found = compiled(rule).search(captured["name"])
     if found is None:
         return captured["name"]
     return found.group(1) if found.re.groups else found.group(0)

@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from string import Formatter
 
 from satsqueeze.core.errors import CardError
 
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]*\Z")
+_LONGEST = 2000
+"""Characters of an expression."""
+_ATOM = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", re.DOTALL)
+_UNBOUNDED = re.compile(r"[*+]|\{\d*,\d*\}")
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class PathPattern:
         """The compiled expression.
 
         Raises:
-            CardError: unbalanced braces, or an expression that cannot be compiled.
+            CardError: unbalanced braces, or an expression that cannot be compiled; see :func:`compiled`.
         """
         seen: set[str] = set()
         parts: list[str] = []
@@ -39,9 +44,9 @@ class PathPattern:
             part, rest = self._part(rest, seen)
             parts.append(part)
         try:
-            return re.compile("".join(parts), re.IGNORECASE)
-        except re.error as error:
-            raise CardError(f"the pattern {self.text!r} cannot be compiled: {error}; correct it in the card") from error
+            return compiled("".join(parts), re.IGNORECASE)
+        except CardError as error:
+            raise CardError(f"the pattern {self.text[:200]!r} cannot be used: {error}") from error
 
     @property
     def names(self) -> frozenset[str]:
@@ -54,10 +59,13 @@ class PathPattern:
         return None if found is None else found.groupdict(default="")
 
     def _part(self, text: str, seen: set[str]) -> tuple[str, str]:
+        # Wildcards in a row mean what one means, and would be tried in all combinations.
         if text.startswith("**/"):
-            return "(?:.*/)?", text[3:]
+            while text.startswith("**/"):
+                text = text[3:]
+            return "(?:.*/)?", text
         if text.startswith("*"):
-            return "[^/]*", text[1:]
+            return "[^/]*", text.lstrip("*")
         if text.startswith("{"):
             inner, rest = _balanced(text, self.text)
             return self._group(inner, seen), rest
@@ -81,6 +89,47 @@ class PathPattern:
         return f"(?P<{name}>{expression or '[^/]+'})"
 
 
+@lru_cache(maxsize=256)
+def compiled(expression: str, flags: int = 0) -> re.Pattern[str]:
+    """An expression of a card, compiled with the flags of :mod:`re`.
+
+    Raises:
+        CardError: it cannot be compiled, or it repeats a repetition, such as ``(a+)+``: that may take forever.
+    """
+    shown = repr(expression[:80])
+    if len(expression) > _LONGEST:
+        raise CardError(f"the expression {shown}... has {len(expression)} characters, at most {_LONGEST} are read")
+    if _repeats_a_repetition(expression):
+        raise CardError(f"the expression {shown} repeats a repetition, which may take forever; repeat one thing only")
+    try:
+        return re.compile(expression, flags)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise CardError(f"the expression {shown} cannot be compiled: {error}; correct it in the card") from error
+
+
+def _repeats_a_repetition(expression: str) -> bool:
+    """Whether a group that holds a repetition of any length is itself repeated any number of times."""
+    holds = [False]
+    position = 0
+    while position < len(expression):
+        atom = _ATOM.match(expression, position)
+        text = atom[0] if atom else expression[position]
+        position += len(text)
+        inner = False
+        if text == "(":
+            holds.append(False)
+            continue
+        if text == ")" and len(holds) > 1:
+            inner = holds.pop()
+        repeat = _UNBOUNDED.match(expression, position)
+        if repeat and inner:
+            return True
+        if repeat:
+            position = repeat.end()
+        holds[-1] |= inner or repeat is not None
+    return False
+
+
 def _balanced(text: str, whole: str) -> tuple[str, str]:
     depth = 0
     for position, character in enumerate(text):
@@ -99,9 +148,12 @@ def fill(template: str, captured: Mapping[str, str]) -> str:
     """``template`` with each ``{name}`` replaced by what an image pattern captured.
 
     Raises:
-        CardError: a name that the pattern does not capture.
+        CardError: a name that the pattern does not capture, or more than a name.
     """
     try:
+        parts = list(Formatter().parse(template))
+        if any(name is not None and (form or kind or not _IDENTIFIER.match(name)) for _, name, form, kind in parts):
+            raise ValueError("a part that is no {name}")
         return template.format_map(dict(captured))
     except (KeyError, ValueError, IndexError) as error:
         raise CardError(

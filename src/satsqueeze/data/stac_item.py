@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -74,6 +75,8 @@ def read_item(path: Path) -> StacScene:
 
 def _record(path: Path) -> dict[str, Any]:
     try:
+        if path.exists() and not path.is_file():  # reading a pipe would never end
+            raise RasterError(f"{path} is no file; expected a STAC item")
         if path.stat().st_size > _LARGEST_BYTES:
             raise RasterError(f"{path} has {path.stat().st_size} bytes, more than any STAC item; check the path")
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -85,7 +88,8 @@ def _record(path: Path) -> dict[str, Any]:
 
 
 def _is_data(asset: Mapping[str, Any]) -> bool:
-    roles = asset.get("roles") or []
+    stated = asset.get("roles")
+    roles = stated if isinstance(stated, list) else []
     kind = str(asset.get("type") or "")
     return not _OTHER_ROLES & {str(role) for role in roles} and ("tiff" in kind or "jp2" in kind or not kind)
 
@@ -108,7 +112,12 @@ def _band_of(name: str, asset: Mapping[str, Any]) -> str | None:
 
 def _local(item: Path, asset: Mapping[str, Any]) -> str:
     href = str(asset.get("href") or "")
-    parsed = urlparse(href)
+    try:
+        parsed = urlparse(href)
+    except ValueError as error:
+        raise RasterError(
+            f"{item}: the asset {href!r} has no address that can be read ({error}); correct it"
+        ) from error
     if parsed.scheme not in ("", "file") or not href:
         raise RasterError(
             f"{item}: the asset {href or '(without href)'} is not on this disk; fetch it, and name its file"
@@ -132,7 +141,7 @@ def _radiometry(item: Path, properties: Mapping[str, Any], assets: Sequence[Mapp
 
 def _nodata(assets: Sequence[Mapping[str, Any]]) -> float | None:
     found = (record.get("nodata") for asset in assets for record in _records(asset))
-    return next((float(value) for value in found if isinstance(value, int | float)), None)
+    return next((number for value in found if (number := _number(value)) is not None), None)
 
 
 def _records(asset: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -145,11 +154,20 @@ def _records(asset: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _scale_of(asset: Mapping[str, Any]) -> tuple[float, float] | None:
     for record in _records(asset):
         for prefix in ("raster:", ""):
-            scale = record.get(f"{prefix}scale")
-            if isinstance(scale, int | float):
-                offset = record.get(f"{prefix}offset")
-                return float(scale), float(offset) if isinstance(offset, int | float) else 0.0
+            scale = _number(record.get(f"{prefix}scale"))
+            if scale is not None:
+                return scale, _number(record.get(f"{prefix}offset")) or 0.0
     return None
+
+
+def _number(value: Any) -> float | None:
+    """A JSON number as float, infinite where it is too large for one; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _datetime(text: Any) -> datetime | None:
