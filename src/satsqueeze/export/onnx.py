@@ -36,7 +36,11 @@ class GraphShape:
     dynamic: dict[int, Any]
     """Axes of the input whose size is free, as torch.export takes them."""
     axes: dict[str, dict[int, str]]
-    """Names of the free axes of the input and then of each output, in the graph's order."""
+    """Names of the free axes of the input, of further ones, and then of each output, in the graph's order."""
+    further: tuple[tuple[int, ...], ...] = ()
+    """Shapes of further inputs for tracing."""
+    further_dynamic: tuple[dict[int, Any], ...] = ()
+    """Axes of each of them whose size is free."""
 
 
 class DecisionGraph(nn.Module, ABC):
@@ -160,15 +164,16 @@ def export_fp32(graph: DecisionGraph, path: Path, *, metadata: Mapping[str, str]
         ExportError: PyTorch cannot export the model.
     """
     shape = graph.shape
+    inputs = 1 + len(shape.further)
     with quiet():
         try:
             program = torch.onnx.export(
                 graph,
-                (torch.zeros(shape.example),),
+                tuple(torch.zeros(size) for size in (shape.example, *shape.further)),
                 dynamo=True,
-                dynamic_shapes=(shape.dynamic,),
-                input_names=list(shape.axes)[:1],
-                output_names=list(shape.axes)[1:],
+                dynamic_shapes=(shape.dynamic, *shape.further_dynamic),
+                input_names=list(shape.axes)[:inputs],
+                output_names=list(shape.axes)[inputs:],
                 opset_version=OPSET,
                 optimize=True,
                 verbose=False,

@@ -1,0 +1,141 @@
+"""Training networks over dates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from typing_extensions import override
+
+from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.metrics import mean_jaccard
+from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.series import require_lasting_labels, series_of
+from satsqueeze.data.series_sampler import SeriesSampler
+from satsqueeze.data.splits import Split
+from satsqueeze.learn.evaluate import ScoreSettings, channels
+from satsqueeze.learn.job import MEAN_JACCARD, SegmentationJob
+from satsqueeze.learn.losses import DiceCE, Objective
+from satsqueeze.learn.precheck import check_model, check_split
+from satsqueeze.learn.series_augment import SeriesAugmenter
+from satsqueeze.learn.series_batch import SeriesBatch, series_patches
+from satsqueeze.learn.series_evaluate import score_series
+from satsqueeze.learn.settings import FitSettings
+from satsqueeze.learn.task import TrainingTask
+from satsqueeze.learn.training import Cut, FitResult, described, train
+from satsqueeze.nets.card import SERIES_FAMILY
+from satsqueeze.nets.model import SegmentationModel
+from satsqueeze.nets.transfer_report import TransferReport
+
+
+class SeriesTask(TrainingTask[SeriesBatch]):
+    """Trains a network over dates to segment.
+
+    Args:
+        model: trained in place.
+        objective: what to minimise.
+        settings: see there.
+    """
+
+    def __init__(self, model: SegmentationModel, objective: Objective, settings: FitSettings) -> None:
+        super().__init__(model, settings)
+        self.objective = objective
+        self._augment = SeriesAugmenter(settings.augment, band_std=model.card.scaling.std, seed=settings.seed)
+
+    @override
+    def training_step(self, batch: SeriesBatch, batch_idx: int) -> Tensor:
+        """Loss of a batch.
+
+        Raises:
+            TrainError: the loss is not finite.
+        """
+        output = self._network[0](batch.images, batch.days)
+        return self.counted(self.losses(output, batch), batch.step)
+
+    @override
+    def augmented(self, batch: SeriesBatch) -> SeriesBatch:
+        """Augmented images, with labels moved alike."""
+        return self._augment(batch)
+
+    @override
+    def losses(self, output: Tensor | list[Tensor], batch: SeriesBatch) -> dict[str, Tensor]:
+        """The objective's."""
+        return self.objective(output, batch.labels.long(), None)
+
+
+@dataclass(kw_only=True)
+class SeriesJob(SegmentationJob):
+    """Training a network over dates to segment."""
+
+    @override
+    def score(self, model: SegmentationModel, *, final: bool) -> dict[str, Any]:
+        settings = ScoreSettings(
+            window=self.settings.window,
+            overlap=0.5 if final else self.settings.validation_overlap,
+            precision="fp32" if final else self.settings.precision,
+        )
+        found = score_series(model, self.cache, self.split.validation, settings=settings)
+        return found.to_dict() | ({} if self.cache.foreground else {MEAN_JACCARD: mean_jaccard(found.metrics)})
+
+
+def fit_series(
+    model: SegmentationModel,
+    cache: PackedCache,
+    split: Split,
+    settings: FitSettings,
+    folder: Path | str,
+    *,
+    dates: int,
+    objective: Objective | None = None,
+    origin: TransferReport | None = None,
+) -> FitResult:
+    """Train a network over dates and keep its best weights; it resumes as :func:`satsqueeze.learn.fit.fit` does.
+
+    Args:
+        model: of the family ``series-unet``; its weights are the start.
+        cache: images and labels, whose entries state their series and dates.
+        split: which dates to train on and which to validate with; all dates of a place are on one side.
+        settings: see there; a batch holds so many places.
+        folder: where results go; created if absent.
+        dates: largest number of dates that a step reads of a place; validation reads all.
+        objective: what to minimise; by default Dice + cross-entropy.
+        origin: where the model's weights come from, if not from its seed.
+
+    Raises:
+        SettingsError: a network of one date, or as ``fit``.
+        DataError, GridError: see :func:`satsqueeze.data.series.series_of`.
+        LabelError: labels change from date to date.
+        SplitError, BandError, TrainError, RunError: as ``fit``.
+    """
+    if model.card.family != SERIES_FAMILY:
+        raise SettingsError(f"{model.card.name} reads one date; series train a network of the family {SERIES_FAMILY!r}")
+    chosen = objective or DiceCE()
+    job = SeriesJob(
+        model=model,
+        cache=cache,
+        split=split,
+        settings=settings,
+        folder=Path(folder),
+        targets=f"{described(chosen)}, series of up to {dates} dates"
+        + ("" if origin is None else f", started from {origin.source} within {origin.tolerance_nm:g} nm"),
+    )
+    check_model(model, cache, patch_size=settings.patch_size)
+
+    def start() -> tuple[SeriesTask, Cut]:
+        check_split(cache, split)
+        require_lasting_labels(cache, series_of(cache, (*split.train, *split.validation)))
+        sampler = SeriesSampler(
+            cache,
+            split.train,
+            patch_size=settings.patch_size,
+            batch_size=settings.batch_size,
+            dates=dates,
+            seed=settings.seed,
+            foreground_share=settings.foreground_share,
+            source_weights=settings.source_weights,
+        )
+        return SeriesTask(model, chosen, settings), series_patches(sampler, channels(model, cache))
+
+    return train(job, start)
