@@ -12,8 +12,9 @@ import rasterio
 
 from satsqueeze.cli.main import main
 from satsqueeze.cli.predict import parse_size
-from satsqueeze.core.errors import GridError, SettingsError
+from satsqueeze.core.errors import GridError, RunError, SettingsError
 from satsqueeze.core.raster import Georeference
+from satsqueeze.core.window import Window
 from satsqueeze.data.product import find_scenes
 from satsqueeze.data.product_date import acquired_in
 from satsqueeze.data.scene_reader import open_scene
@@ -252,3 +253,28 @@ def test_rows_in_any_portions_give_the_same_file(tmp_path):
                 writer.write(values[:, writer.rows : writer.rows + height])
     assert len({path.read_bytes() for path in tmp_path.glob("*.tif")}) == 1
     np.testing.assert_array_equal(mask_of(tmp_path / "a.tif"), values[0])
+
+
+def test_parts_in_any_order_give_the_same_file(tmp_path):
+    shape = {"height": 90, "width": 70}
+    values = np.random.default_rng(0).integers(0, 4, (1, 90, 70)).astype(np.uint8)
+    with writing_cog(tmp_path / "whole.tif", layout(**shape)) as writer:
+        writer.write(values)
+    with writing_cog(tmp_path / "parts.tif", layout(**shape)) as writer:
+        for left, right in ((0, 37), (37, 70)):
+            for top, bottom in ((0, 21), (21, 64), (64, 90)):
+                window = Window(row=top, col=left, height=bottom - top, width=right - left)
+                writer.write(values[:, *window.slices], window)
+    assert (tmp_path / "whole.tif").read_bytes() == (tmp_path / "parts.tif").read_bytes()
+    np.testing.assert_array_equal(mask_of(tmp_path / "parts.tif"), values[0])
+
+
+def test_a_file_that_holds_something_else_is_noticed(tmp_path):
+    values = np.ones((1, 20, 10), np.uint8)
+    with (
+        pytest.raises(RunError, match="does not hold what was written"),
+        writing_cog(tmp_path / "a.tif", layout()) as writer,
+    ):
+        writer.write(values)
+        next(iter(writer.checksums.values()))[0, 7] += 1
+    assert not (tmp_path / "a.tif").exists()

@@ -16,11 +16,12 @@ from satsqueeze.data.scene_reader import open_scene
 from satsqueeze.flight.engine import has_openvino
 from satsqueeze.flight.memory import GraphMemory, ample_ram, resident_bytes
 from satsqueeze.flight.passage import SceneFlight
+from satsqueeze.flight.planner import plan_scene
 from satsqueeze.flight.row_buffer import RowBuffer
 from satsqueeze.flight.runtime import open_package
 from satsqueeze.flight.sample import Sample
 from satsqueeze.flight.scene import fly
-from satsqueeze.flight.scene_plan import BlendPlan, ScenePlan, plan_scene
+from satsqueeze.flight.scene_plan import BlendPlan, ScenePlan
 
 from .scene_files import BANDS, numbers, write, write_scene
 
@@ -38,16 +39,28 @@ class Kept:
 
     @property
     def mask(self):
-        return np.concatenate([result.mask for result in self.results])
+        return self._laid([result.mask[None] for result in self.results])[0]
 
     @property
     def probabilities(self):
-        return np.concatenate([result.probabilities for result in self.results], axis=1)
+        return self._laid([result.probabilities for result in self.results])
+
+    def _laid(self, parts):
+        windows = [result.window for result in self.results]
+        shape = max(w.stop_row for w in windows), max(w.stop_col for w in windows)
+        assert sum(w.height * w.width for w in windows) == shape[0] * shape[1]
+        laid = np.full((parts[0].shape[0], *shape), 99, parts[0].dtype)
+        for window, part in zip(windows, parts, strict=True):
+            laid[:, *window.slices] = part
+        return laid
 
 
-def flown(model, path, *, strip=None, tile=None, max_ram=2**40, probabilities=False, undecided=False, **reading):
+def flown(
+    model, path, *, strip=None, tile=None, panel=None, max_ram=2**40, probabilities=False, undecided=False, **reading
+):  # fmt: skip
     with open_scene(path, want=model.bands, grid=GridRule(gsd_m=10), **reading) as reader:
-        plan = plan_scene(reader, model.manifest, MEMORY, max_ram=max_ram, strip=strip, tile_width=tile)
+        parts = {"strip": strip, "tile_width": tile, "panel_width": panel}
+        plan = plan_scene(reader, model.manifest, MEMORY, max_ram=max_ram, **parts)
         sink = Kept()
         flight = SceneFlight(
             reader=reader, engine=model.engine, plan=plan, classes=len(model.classes), sink=sink,
@@ -77,9 +90,10 @@ def scene_file(tmp_path_factory):
     return write_scene(tmp_path_factory.mktemp("scene") / "scene.tif", 211, 173)
 
 
+@pytest.mark.parametrize("panel", [None, 64, 100])
 @pytest.mark.parametrize(("strip", "tile"), [(8, 32), (16, 60), (40, 44), (64, 1000), (100, 72), (211, 173), (500, 36)])
-def test_the_int8_mask_is_the_same_for_every_plan(int8, scene_file, strip, tile):
-    sink, tally, plan = flown(int8, scene_file, strip=strip, tile=tile)
+def test_the_int8_mask_is_the_same_for_every_plan(int8, scene_file, strip, tile, panel):
+    sink, tally, plan = flown(int8, scene_file, strip=strip, tile=tile, panel=panel)
     assert isinstance(plan, ScenePlan)
     want = whole(int8, scene_file).mask
     assert set(np.unique(want)) > {0, 255}
@@ -88,8 +102,11 @@ def test_the_int8_mask_is_the_same_for_every_plan(int8, scene_file, strip, tile)
 
 
 @settings(max_examples=25, deadline=None)
-@given(height=st.integers(1, 60), width=st.integers(1, 60), strip=st.integers(1, 70), tile=st.integers(1, 70))
-def test_odd_sizes_and_odd_plans(tmp_path_factory, height, width, strip, tile):
+@given(
+    height=st.integers(1, 60), width=st.integers(1, 60), strip=st.integers(1, 70), tile=st.integers(1, 70),
+    panel=st.integers(1, 70),
+)  # fmt: skip
+def test_odd_sizes_and_odd_plans(tmp_path_factory, height, width, strip, tile, panel):
     from .conftest import write_package
 
     root = tmp_path_factory.getbasetemp()
@@ -99,7 +116,7 @@ def test_odd_sizes_and_odd_plans(tmp_path_factory, height, width, strip, tile):
     values = numbers(height, width, seed=height)
     values[:, -1, -1] = 5000
     path = write(root / "odd.tif", values, names=BANDS, nodata=0, block=16)
-    sink, _, _ = flown(model, path, strip=strip, tile=tile, radiometry="scale:0.0001")
+    sink, _, _ = flown(model, path, strip=strip, tile=tile, panel=panel, radiometry="scale:0.0001")
     np.testing.assert_array_equal(sink.mask, whole(model, path, radiometry="scale:0.0001").mask)
 
 
@@ -199,7 +216,7 @@ class Shape:
     """A reader of no image, as far as plans are concerned."""
 
     def __init__(self, height, width, block=512):
-        self.height, self.width, self.dtype, self.block_height = height, width, "uint16", block
+        self.height, self.width, self.dtype, self.block_height, self.block_width = height, width, "uint16", block, block
         self.block_row_bytes = block * width * 8
 
 
@@ -210,26 +227,54 @@ def test_plans_cover_once_and_keep_to_their_memory(make_manifest, package, size,
     plan = plan_scene(Shape(*size), manifest, MEMORY, max_ram=ram * 2**20)
     assert plan.expected_bytes <= ram * 2**20
     seen = np.zeros(((size[0] - 1) // 4 + 1, (size[1] - 1) // 4 + 1), np.int8)
-    read = held_from = 0
+    tiles, work = set(), 0
     for strip in plan.strips():
+        if strip.read.row == 0:
+            read = 0
         assert strip.read.row == read
+        assert strip.read.col <= max(0, strip.core.col - plan.halo)
+        assert strip.read.width <= plan.buffer_cols
         read = strip.read.stop_row
-        assert read - held_from <= plan.buffer_rows
-        if strip.core is None:
-            continue
-        for tile in plan.tiles(strip.core):
+        assert read - strip.seen.row <= plan.buffer_rows
+        for tile in plan.tiles(strip):
             core, window = tile.core, tile.read
+            tiles.add((window.height, window.width))
+            work += window.height * window.width
+            assert core.row == strip.core.row
             assert window.height % 4 == window.width % 4 == core.row % 4 == core.col % 4 == 0
-            assert window.row >= held_from
+            assert window.row >= strip.seen.row
+            assert window.col >= strip.read.col
             assert min(window.stop_row, size[0]) <= read
-            assert window.row == max(0, core.row - plan.halo)
+            assert min(window.stop_col, size[1]) <= strip.read.stop_col
+            assert window.row <= max(0, core.row - plan.halo)
             assert window.col <= max(0, core.col - plan.halo)
             assert window.stop_row >= min(plan.rows, core.stop_row + plan.halo)
             assert window.stop_col >= min(plan.cols, core.stop_col + plan.halo)
             seen[core.row // 4 : -(-core.stop_row // 4), core.col // 4 : -(-core.stop_col // 4)] += 1
-        held_from = max(0, strip.core.stop_row - plan.halo)
     assert read == size[0]
     assert (seen == 1).all()
+    assert tiles == {(plan.tile_height, plan.tile_width)}, "one shape, so that an engine allocates once"
+    assert work == pytest.approx(plan.overhead * plan.rows * plan.cols)
+
+
+@pytest.mark.parametrize("ram", [256, 384])
+def test_a_scene_a_hundred_times_larger_needs_little_more_memory(package, ram):
+    """With what the shipped package costs in onnxruntime."""
+    manifest = open_package(package).manifest.model_copy(update={"receptive_field": 51, "size_multiple": 8})
+    memory = GraphMemory(base_bytes=123 * 2**20, bytes_per_pixel=333.0, measured=True)
+    small, large = (plan_scene(Shape(side, side), manifest, memory, max_ram=ram * 2**20) for side in (1000, 10980))
+    assert large.expected_bytes <= 1.1 * small.expected_bytes
+
+
+def test_wide_scenes_are_cut_into_panels_of_whole_blocks(package):
+    manifest = open_package(package).manifest
+    plan = plan_scene(Shape(10980, 10980, 256), manifest, MEMORY, max_ram=2**30, panel_width=3072)
+    assert [panel.last for panel in plan.panels] == [3072, 6144, 9216, 10980]
+    assert [panel.stop for panel in plan.panels] == [3060, 6132, 9204, 10980]
+    assert [panel.first for panel in plan.panels] == [0, 3048, 6120, 9192]
+    whole = plan_scene(Shape(10980, 10980, 256), manifest, MEMORY, max_ram=2**30, panel_width=10980)
+    assert whole.panels[0].last == whole.panels[0].stop == 10980
+    assert plan.expected_bytes < whole.expected_bytes
 
 
 def test_more_memory_repeats_less_work(package):
@@ -272,13 +317,37 @@ def test_a_sample_does_not_depend_on_strips(strips):
     np.testing.assert_array_equal(sample.collected()[0], digital[:, ::3, ::3])
 
 
+def test_a_sample_does_not_depend_on_panels():
+    digital = np.arange(2 * 90 * 40, dtype=np.uint16).reshape(2, 90, 40)
+    whole = digital[0] % 7 > 0
+    sample = Sample(height=90, width=40, side=30)
+    with pytest.raises(GridError, match="before any of it was read"):
+        sample.collected()
+    for left, right in ((0, 17), (11, 40)):
+        for top, bottom in ((0, 50), (50, 90)):
+            window = Window(row=top, col=left, height=bottom - top, width=right - left)
+            sample.look(window, digital[:, *window.slices], whole[window.slices])
+    np.testing.assert_array_equal(sample.collected()[0], digital[:, ::3, ::3])
+    np.testing.assert_array_equal(sample.collected()[1], whole[::3, ::3])
+
+
 def test_a_buffer_refuses_more_than_it_holds():
-    rows = RowBuffer(channels=1, height=9, width=2, dtype="uint8", capacity=4)
-    rows.extend(np.zeros((1, 3, 2), np.uint8), np.ones((3, 2), bool), keep_from=0)
-    with pytest.raises(GridError, match=r"no room for 3 \+ 2"):
-        rows.extend(np.zeros((1, 2, 2), np.uint8), np.ones((2, 2), bool), keep_from=0)
-    rows.extend(np.ones((1, 2, 2), np.uint8), np.ones((2, 2), bool), keep_from=1)
+    rows = RowBuffer(channels=1, height=9, width=5, dtype="uint8", rows=4, cols=3)
+
+    def extend(row, height, *, col=0, width=3, keep_from=0):
+        window = Window(row=row, col=col, height=height, width=width)
+        shape = (height, width)
+        rows.extend(window, np.zeros((1, *shape), np.uint8), np.ones(shape, bool), keep_from=keep_from)
+
+    extend(0, 3)
+    with pytest.raises(GridError, match=r"4 x 3 px has no room for 3 \+ 2 rows of 3"):
+        extend(3, 2)
+    extend(3, 2, keep_from=1)
     assert (rows.first, rows.stop) == (1, 5)
+    extend(0, 4, col=3, width=2)
+    assert (rows.first, rows.stop) == (0, 4)
+    with pytest.raises(GridError, match="rows of 5"):
+        extend(0, 1, width=5)
 
 
 @pytest.mark.parametrize("finer", [False, True])

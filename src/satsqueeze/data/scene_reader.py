@@ -299,8 +299,7 @@ def _local(path: str | Path) -> str:
 
 def _is_not(values: NDArray[Any], tag: float) -> NDArray[np.bool_]:
     """Where numbers differ from the one that a file tags as nodata."""
-    if np.isnan(tag):
-        return np.logical_not(np.isnan(values))
     # Integers are compared as such: as floats they would be converted first.
-    found: NDArray[np.bool_] = values != (int(tag) if values.dtype.kind in "iu" and float(tag).is_integer() else tag)
+    number = int(tag) if values.dtype.kind in "iu" and float(tag).is_integer() else tag
+    found: NDArray[np.bool_] = ~np.isnan(values) if np.isnan(tag) else values != number
     return found

@@ -1,4 +1,4 @@
-"""Cloud-optimised GeoTIFFs, written strip by strip, whole or not at all."""
+"""Cloud-optimised GeoTIFFs, written part by part, whole or not at all."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ from satsqueeze.core.errors import GridError, RunError
 from satsqueeze.core.files import replacing
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.raster import Georeference
+from satsqueeze.core.window import Window
 from satsqueeze.flight.palette import NODATA_COLOUR, Colour
 
 BLOCK = 512
 """Side of a compressed block, in pixels."""
-_STRIP_ROWS = 8
-"""Of blocks on the way: few, so that strips of any height end with one."""
+_PART_BLOCK = (16, 512)
+"""Rows and columns of blocks on the way: small, as parts that end within one have it compressed twice."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,45 +58,60 @@ class CogLayout:
 
 
 class CogWriter:
-    """Takes rows from top to bottom; see :func:`writing_cog`."""
+    """Takes an image part by part; see :func:`writing_cog`."""
 
     def __init__(self, target: Any, layout: CogLayout) -> None:
         self._target, self._layout = target, layout
         self.rows = 0
-        """Rows written so far."""
-        self.checksums = [0] * len(layout.descriptions)
-        """CRC-32 of the values of each band."""
+        """Rows of the whole width written so far."""
+        self.pixels = 0
+        """Pixels written so far."""
+        self.checksums: dict[range, NDArray[np.uint32]] = {}
+        """CRC-32 of the values of each band and row, (bands, H), by the columns that were written together."""
 
-    def write(self, values: NDArray[np.uint8]) -> None:
-        """Append rows.
+    def write(self, values: NDArray[np.uint8], window: Window | None = None) -> None:
+        """Write a part; parts neither overlap nor leave gaps.
 
         Args:
-            values: uint8 (bands, h, W), the next h rows.
+            values: uint8 (bands, h, w).
+            window: where they belong; by default over the whole width, below the rows that are there.
 
         Raises:
             GridError: they do not fit.
         """
         bands, height, width = values.shape
         layout = self._layout
-        if (bands, width) != (len(layout.descriptions), layout.width) or self.rows + height > layout.height:
+        window = window or Window(row=self.rows, col=0, height=height, width=layout.width)
+        if (bands, height, width) != (len(layout.descriptions), window.height, window.width) or (
+            window.stop_row > layout.height or window.stop_col > layout.width
+        ):
             raise GridError(
-                f"rows of {values.shape} do not fit a file of {len(layout.descriptions)} bands with {layout.height} x "
-                f"{layout.width} px after row {self.rows}"
+                f"values of {values.shape} do not fit {window} of a file of {len(layout.descriptions)} bands with "
+                f"{layout.height} x {layout.width} px"
             )
-        self._target.write(values, window=RasterioWindow(0, self.rows, width, height))
-        self.checksums = [zlib.crc32(v.tobytes(), c) for v, c in zip(values, self.checksums, strict=True)]
-        self.rows += height
+        self._target.write(values, window=RasterioWindow(window.col, window.row, width, height))
+        columns = range(window.col, window.stop_col)
+        sums = self.checksums.setdefault(columns, np.zeros((bands, layout.height), np.uint32))
+        sums[:, window.row : window.stop_row] = _checksums(values)
+        self.pixels += height * width
+        self.rows = self.pixels // layout.width
+
+
+def _checksums(values: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """CRC-32 of each band and row (bands, h) of (bands, h, w)."""
+    rows = np.ascontiguousarray(values)
+    return np.array([[zlib.crc32(row) for row in band] for band in rows], np.uint32)
 
 
 @contextmanager
 def writing_cog(path: Path, layout: CogLayout) -> Iterator[CogWriter]:
-    """Yield a writer; the file appears at ``path`` when the block ends well and all rows were written.
+    """Yield a writer; the file appears at ``path`` when the block ends well and all pixels were written.
 
-    The rows go to a lightly compressed file beside it first: GDAL's COG driver wants to see the whole image.
+    They go to a lightly compressed file beside it first: GDAL's COG driver wants to see the whole image.
 
     Raises:
         RunError: the disk is full, or the folder cannot be written.
-        GridError: rows are missing at the end.
+        GridError: pixels are missing at the end.
     """
     strips = path.with_name(f".{path.stem}.{os.getpid()}.strips.part.tif")
     try:
@@ -104,7 +120,7 @@ def writing_cog(path: Path, layout: CogLayout) -> Iterator[CogWriter]:
             with _opened(strips, layout) as target:
                 writer = CogWriter(target, layout)
                 yield writer
-            if writer.rows != layout.height:
+            if writer.pixels != layout.height * layout.width:
                 raise GridError(f"{path}: {writer.rows} of {layout.height} rows were written")
             _finish(strips, temporary)
             _require_same(temporary, writer.checksums)
@@ -130,7 +146,9 @@ def _opened(path: Path, layout: CogLayout) -> Iterator[Any]:
         "dtype": "uint8",
         "nodata": IGNORE,
         "interleave": "band",
-        "blockysize": _STRIP_ROWS,
+        "tiled": True,
+        "blockysize": _PART_BLOCK[0],
+        "blockxsize": _PART_BLOCK[1],
         "compress": "DEFLATE",
         "zlevel": 1,
         "bigtiff": "if_safer",
@@ -157,19 +175,21 @@ def _finish(strips: Path, target: Path) -> None:
         rasterio.shutil.copy(str(strips), str(target), driver="COG", **options)
 
 
-def _require_same(path: Path, checksums: Sequence[int]) -> None:
+def _require_same(path: Path, checksums: Mapping[range, NDArray[np.uint32]]) -> None:
     """Read a file back: a disk that fills up while GDAL closes a file is not always reported."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         source = rasterio.open(path)
     with source:
-        for band, expected in enumerate(checksums, start=1):
-            found = 0
-            for row in range(0, source.height, BLOCK):
-                rows = RasterioWindow(0, row, source.width, min(BLOCK, source.height - row))
-                found = zlib.crc32(source.read(band, window=rows).tobytes(), found)
-            if found != expected:
-                raise RunError(f"{path} does not hold what was written; is the disk full or failing? Run again")
+        for row in range(0, source.height, BLOCK):
+            rows = slice(row, min(row + BLOCK, source.height))
+            for band in range(source.count):
+                found = source.read([band + 1], window=RasterioWindow(0, row, source.width, rows.stop - row))
+                for columns, expected in checksums.items():
+                    if not np.array_equal(
+                        _checksums(found[:, :, columns.start : columns.stop])[0], expected[band, rows]
+                    ):
+                        raise RunError(f"{path} does not hold what was written; is the disk full or failing? Run again")
 
 
 def class_tags(classes: Sequence[str]) -> dict[str, str]:

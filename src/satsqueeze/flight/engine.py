@@ -45,6 +45,10 @@ class Engine(Protocol):
         """Run float32 reflectance (N, C, H, W), finite, H and W as the package's manifest asks for."""
         ...
 
+    def rest(self, small: NDArray[np.float32]) -> None:
+        """Run a small input and give back the memory of those before: what fits one size is lost for another."""
+        ...
+
 
 class OnnxEngine:
     """onnxruntime on the CPU.
@@ -72,12 +76,19 @@ class OnnxEngine:
         self._decision = _decision_of(path, [i.name for i in self._session.get_inputs()], outputs)
         self._mask_only = onnxruntime.RunOptions()
         self._mask_only.only_execute_path_to_fetches = True
+        self._shrinking = onnxruntime.RunOptions()
+        self._shrinking.only_execute_path_to_fetches = True
+        self._shrinking.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
     def run(self, batch: NDArray[np.float32], *, probabilities: bool) -> GraphOutput:
         """See :class:`Engine`."""
         wanted = [self._decision, PROBABILITIES] if probabilities else [self._decision]
         results = self._session.run(wanted, {INPUT: batch}, None if probabilities else self._mask_only)
         return GraphOutput(mask=results[0], probabilities=results[1] if probabilities else None)
+
+    def rest(self, small: NDArray[np.float32]) -> None:
+        """See :class:`Engine`."""
+        self._session.run([self._decision], {INPUT: small}, self._shrinking)
 
 
 class OpenVinoEngine:
@@ -122,6 +133,13 @@ class OpenVinoEngine:
             self._full = self._compile_full()
         results = self._full(batch, **_IN_PLACE)
         return GraphOutput(mask=np.array(results[self._decision]), probabilities=np.array(results[PROBABILITIES]))
+
+    def rest(self, small: NDArray[np.float32]) -> None:
+        """See :class:`Engine`."""
+        for graph in (self._mask_only, self._full):
+            if graph is not None:
+                graph.release_memory()
+        self.run(small, probabilities=False)
 
 
 def has_openvino() -> bool:

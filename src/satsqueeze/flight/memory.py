@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from satsqueeze.core.package import FlightManifest
 from satsqueeze.flight.engine import Engine
+from satsqueeze.flight.tiling import up
 
 _STATUS = Path("/proc/self/status")
 _RESET = Path("/proc/self/clear_refs")
@@ -19,7 +23,7 @@ _PROBE_SIDE = 384
 """Side of the input on which a graph's memory is measured, in pixels: its fixed costs are small there."""
 _ASSUMED_BYTES_PER_PIXEL = 400
 """Of a graph, where the system does not tell: above what any package of this project has needed."""
-_RESERVE = 1.15
+_RESERVE = 1.08
 """Allocators round up."""
 
 
@@ -61,20 +65,26 @@ def _status(key: str) -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:")), 0)
 
 
+def trim() -> None:
+    """Give memory that is free but kept by the C library back to the system, where it is known how."""
+    with suppress(OSError, AttributeError):  # other libraries than that of GNU do without
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class GraphMemory:
     """What running a graph costs."""
 
     base_bytes: int
-    """Held by the process before any image is opened: interpreter, libraries, weights."""
+    """Held by the process before any pixel is read: interpreter, libraries, weights."""
     bytes_per_pixel: float
-    """More for each pixel of an input, the input itself and the engine's scratch space included."""
+    """More for each pixel of an input: the engine's scratch space and its results, without the input."""
     measured: bool
     """False where the system does not tell and a high figure is assumed."""
 
 
 def measure(engine: Engine, manifest: FlightManifest, *, probabilities: bool) -> GraphMemory:
-    """Run a graph on inputs of zeros and see what it takes.
+    """Run a graph on small inputs and see what it takes; its memory is given back.
 
     Args:
         engine: with the graph loaded.
@@ -82,17 +92,31 @@ def measure(engine: Engine, manifest: FlightManifest, *, probabilities: bool) ->
         probabilities: whether they will be asked for, which costs memory too.
     """
     multiple, bands = manifest.size_multiple, len(manifest.bands)
-    side, small = (-(-size // multiple) * multiple for size in (_PROBE_SIDE, _WARM_SIDE))
+    side, small = (up(size, multiple) for size in (_PROBE_SIDE, _WARM_SIDE))
     # The first run makes what an engine keeps whatever the size.
-    engine.run(np.zeros((1, bands, small, small), np.float32), probabilities=probabilities)
+    engine.run(blank(bands, small), probabilities=probabilities)
+    settle(engine, manifest)
+    batch = blank(bands, side)
     before = resident_bytes()
     resettable = forget_peak()
-    batch = np.zeros((1, bands, side, side), np.float32)
     engine.run(batch, probabilities=probabilities)
     grown = max(0, peak_bytes() - before) if resettable and before else 0
-    # An engine that ran before may hold memory already: what passes through a graph is the least it can take.
-    channels = 4 * bands + (4 * len(manifest.classes)) * (1 + probabilities) + 1
-    measured = grown / side**2 if grown else float(_ASSUMED_BYTES_PER_PIXEL)
+    del batch
+    settle(engine, manifest)
+    # An engine that ran before may hold memory already: what comes out of a graph is the least it can take.
+    least = 1 + 4 * len(manifest.classes) * probabilities
+    found = grown / side**2 if grown else float(_ASSUMED_BYTES_PER_PIXEL)
     return GraphMemory(
-        base_bytes=before, bytes_per_pixel=max(measured, 2.0 * channels) * _RESERVE, measured=bool(grown)
+        base_bytes=resident_bytes(), bytes_per_pixel=max(found, float(least)) * _RESERVE, measured=bool(grown)
     )
+
+
+def settle(engine: Engine, manifest: FlightManifest) -> None:
+    """Give back what an engine keeps of earlier inputs."""
+    engine.rest(blank(len(manifest.bands), up(_WARM_SIDE, manifest.size_multiple)))
+    trim()
+
+
+def blank(bands: int, side: int) -> NDArray[np.float32]:
+    """Float32 (1, bands, side, side) in memory that is held: pages of zeros are not until they are written."""
+    return np.full((1, bands, side, side), 0.1, np.float32)

@@ -29,20 +29,20 @@ _COUNTED_ROWS = 32
 
 @dataclass(frozen=True, kw_only=True)
 class StripResult:
-    """Finished rows."""
+    """A finished part of the image."""
 
     window: Window
     mask: NDArray[np.uint8]
-    """uint8 (h, W), 255 where missing."""
+    """uint8 (h, w), 255 where missing."""
     probabilities: NDArray[np.float32] | None
-    """float32 (K, h, W), 0 where missing; None if not asked for."""
+    """float32 (K, h, w), 0 where missing; None if not asked for."""
 
 
 class Sink(Protocol):
-    """Takes the strips of a scene from top to bottom, in one thread."""
+    """Takes the parts of a scene, which neither overlap nor leave gaps, in one thread."""
 
     def take(self, result: StripResult) -> None:
-        """Take the next rows."""
+        """Take the next part."""
         ...
 
 
@@ -113,32 +113,32 @@ class Passage:
             height=plan.height,
             width=plan.width,
             dtype=reader.dtype,
-            capacity=plan.buffer_rows,
+            rows=plan.buffer_rows,
+            cols=plan.buffer_cols,
         )
+        self._ahead = np.empty((len(reader.bands), plan.buffer_rows, plan.buffer_cols), reader.dtype)
         self._inputs = [np.empty((len(reader.bands), 0, 0), np.float32) for _ in range(2)]
-        self._done = 0
 
     def read(self, strip: Strip) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Numbers and wholeness of the next rows."""
+        """Numbers and wholeness of the next rows; the numbers of those before are overwritten."""
         with self._timer("read"):
-            return self.flight.reader.digital(strip.read)
+            return self.flight.reader.digital(strip.read, self._ahead[:, : strip.read.height, : strip.read.width])
 
     def keep(self, strip: Strip, digital: NDArray[Any], whole: NDArray[np.bool_]) -> None:
         """Take rows in, and let go those that no core needs any more."""
-        self._rows.extend(digital, whole, keep_from=self._done - self.flight.plan.halo)
+        self._rows.extend(strip.read, digital, whole, keep_from=strip.seen.row)
         for sample in self._samples:
             sample.look(strip.read, digital, whole)
 
-    def compute(self, core: Window) -> StripResult:
-        """Results of the rows of ``core``."""
-        mask, chances = self.run(core)
+    def compute(self, strip: Strip) -> StripResult:
+        """Results of a strip whose rows are in memory."""
+        mask, chances = self.run(strip)
         with self._timer("post"):
             self.flight.tally.count(mask)
-        self._done = core.stop_row
-        return StripResult(window=core, mask=mask, probabilities=chances if self.flight.probabilities else None)
+        return StripResult(window=strip.core, mask=mask, probabilities=chances if self.flight.probabilities else None)
 
-    def run(self, core: Window) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
-        """Mask (h, W) of the rows of ``core``, and probabilities (K, h, W) or None."""
+    def run(self, strip: Strip) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
+        """Mask (h, w) of the core of a strip, and probabilities (K, h, w) or None."""
         raise NotImplementedError
 
     def write(self, result: StripResult) -> None:
@@ -166,10 +166,11 @@ class Passage:
 class TiledPassage(Passage):
     """Every pixel from one tile that holds its whole receptive field: no seam, whatever the tiles."""
 
-    def run(self, core: Window) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
+    def run(self, strip: Strip) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
         """See :class:`Passage`."""
         flight = self.flight
-        tiles = list(_tiled(flight.plan).tiles(core))
+        core = strip.core
+        tiles = list(_tiled(flight.plan).tiles(strip))
         mask = np.empty((core.height, core.width), np.uint8)
         shape = (flight.classes, core.height, core.width)
         chances = np.empty(shape, np.float32) if flight.probabilities else None
@@ -180,7 +181,9 @@ class TiledPassage(Passage):
                 ahead = self._preparing.submit(self.prepare, following.read)
             output = self.infer(batch, probabilities=flight.probabilities or flight.count_undecided)
             with self._timer("post"):
-                self._place(tile, output, missing, mask, chances)
+                place = slice(tile.core.col - core.col, tile.core.stop_col - core.col)
+                into = None if chances is None else chances[:, :, place]
+                self._place(tile, output, missing, mask[:, place], into)
         return mask, chances
 
     def _place(
@@ -193,18 +196,17 @@ class TiledPassage(Passage):
     ) -> None:
         top, left = tile.core.row - tile.read.row, tile.core.col - tile.read.col
         inner = slice(top, top + tile.core.height), slice(left, left + tile.core.width)
-        cols = slice(tile.core.col, tile.core.stop_col)
         absent = missing[inner]
-        mask[:, cols] = output.mask[0][inner]
-        mask[:, cols][absent] = IGNORE
+        mask[:] = output.mask[0][inner]
+        mask[absent] = IGNORE
         if output.probabilities is None:
             return
         found = output.probabilities[0][:, *inner]
         if chances is not None:
-            chances[:, :, cols] = found
-            chances[:, :, cols][:, absent] = 0
+            chances[:] = found
+            chances[:, absent] = 0
         if self.flight.count_undecided:
-            self.flight.tally.undecided += int((~absent & (_lead(found) < UNDECIDED_MARGIN)).sum())
+            self.flight.tally.undecided += _undecided(found, absent)
 
 
 class BlendedPassage(Passage):
@@ -218,9 +220,9 @@ class BlendedPassage(Passage):
         self._weight = np.zeros((tall, plan.cols), np.float32)
         self._missing = np.zeros((tall, plan.cols), np.bool_)
 
-    def run(self, core: Window) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
+    def run(self, strip: Strip) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
         """See :class:`Passage`."""
-        flight = self.flight
+        flight, core = self.flight, strip.core
         for window in _blended(flight.plan).windows(core.row):
             batch, absent = self.prepare(window)
             output = self.infer(batch, probabilities=True)
@@ -237,7 +239,7 @@ class BlendedPassage(Passage):
             chances[:, missing] = 0
             mask = np.where(missing, IGNORE, chances.argmax(axis=0)).astype(np.uint8)
             if flight.count_undecided:
-                flight.tally.undecided += int((~missing & (_lead(chances) < UNDECIDED_MARGIN)).sum())
+                flight.tally.undecided += _undecided(chances, missing)
             for sums in (self._total, self._weight[None], self._missing[None]):
                 _shift(sums, core.height)
         return mask, chances
@@ -261,6 +263,13 @@ def _blended(plan: ScenePlan | BlendPlan) -> BlendPlan:
     if not isinstance(plan, BlendPlan):
         raise TypeError("a blended passage needs a plan of windows")
     return plan
+
+
+def _undecided(chances: NDArray[np.float32], missing: NDArray[np.bool_]) -> int:
+    """How many pixels of (K, h, w) that are not missing (h, w) are decided narrowly."""
+    # A few rows at a time: sorting takes a copy.
+    parts = (slice(row, row + _COUNTED_ROWS) for row in range(0, missing.shape[0], _COUNTED_ROWS))
+    return sum(int((~missing[rows] & (_lead(chances[:, rows]) < UNDECIDED_MARGIN)).sum()) for rows in parts)
 
 
 def _lead(chances: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -55,19 +55,19 @@ def _thread() -> Iterator[ThreadPoolExecutor]:
 def _pass(passage: Passage, reading: ThreadPoolExecutor, writing: ThreadPoolExecutor) -> None:
     plan = passage.flight.plan
     strips = list(plan.strips())
-    # No strip is read before the one before it is in the buffer: so there is never more than one beside it.
+    # No strip is read before the one before it is in the buffer: so one place beside it is enough.
     ahead = reading.submit(passage.read, strips[0])
     written: Future[None] | None = None
+    done = 0
     for strip, following in zip(strips, [*strips[1:], None], strict=True):
         passage.keep(strip, *ahead.result())
         if following is not None:
             ahead = reading.submit(passage.read, following)
-        if strip.core is None:
-            continue
-        result = passage.compute(strip.core)
+        result = passage.compute(strip)
         if written is not None:
             written.result()
         written = writing.submit(passage.write, result)
-        passage.flight.advance(strip.core.stop_row * plan.width, plan.height * plan.width)
+        done += strip.core.height * strip.core.width
+        passage.flight.advance(done, plan.height * plan.width)
     if written is not None:
         written.result()

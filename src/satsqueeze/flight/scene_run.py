@@ -12,17 +12,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import rasterio
+
 from satsqueeze.core.errors import PackageError
 from satsqueeze.core.files import write_json
 from satsqueeze.core.raster import StripReader
-from satsqueeze.flight.memory import GraphMemory, forget_peak, measure, peak_bytes
+from satsqueeze.flight.memory import GraphMemory, forget_peak, measure, peak_bytes, settle
 from satsqueeze.flight.passage import SceneFlight, SceneTally
+from satsqueeze.flight.planner import DEFAULT_RAM, LEAST_CACHE, plan_scene
 from satsqueeze.flight.quicklook import LARGEST_SIDE, quicklook
 from satsqueeze.flight.runtime import FlightModel
 from satsqueeze.flight.sample import Sample
 from satsqueeze.flight.scene import fly
 from satsqueeze.flight.scene_item import MaskRecord, mask_item
-from satsqueeze.flight.scene_plan import DEFAULT_RAM, BlendPlan, ScenePlan, plan_scene
+from satsqueeze.flight.scene_plan import BlendPlan, ScenePlan
 from satsqueeze.flight.sinks import FileSink, SceneFiles, file_sink
 
 _STALE = re.compile(r"^\..*\.(\d+)\.(?:strips\.)?part(?:\.\w+)?$")
@@ -125,11 +128,14 @@ class ScenePilot:
             RunError: the disk is full, or a folder cannot be written.
         """
         tally = tally or SceneTally()
+        manifest, memory = self.model.manifest, self.memory
+        # An engine keeps memory that fits the tiles of the last scene and not those of this one.
+        settle(self.model.engine, manifest)
         forget_peak()
-        manifest = self.model.manifest
-        plan = plan_scene(reader, manifest, self.memory, max_ram=self.max_ram, probabilities=self._wanted)
+        plan = plan_scene(reader, manifest, memory, max_ram=self.max_ram, probabilities=self._probabilities)
         picture = Sample(height=plan.height, width=plan.width, side=LARGEST_SIDE) if outputs.preview else None
-        with appearing(outputs) as parts, ExitStack() as stack:
+        # GDAL would keep a twentieth of the machine's memory of the files that it finishes.
+        with rasterio.Env(GDAL_CACHEMAX=LEAST_CACHE), appearing(outputs) as parts, ExitStack() as stack:
             sink = stack.enter_context(file_sink(self._files(reader, parts), step=picture.step if picture else 0))
             flight = SceneFlight(
                 reader=reader,
@@ -145,6 +151,7 @@ class ScenePilot:
             )
             fly(flight)
             del flight
+            settle(self.model.engine, manifest)
             with tally.timer("write"):
                 if picture is not None and parts.preview is not None:
                     self._draw(reader, picture, sink, parts.preview)

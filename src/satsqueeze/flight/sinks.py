@@ -1,4 +1,4 @@
-"""Where the strips of a scene go."""
+"""Where the parts of a scene go."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.raster import Georeference
 from satsqueeze.flight.cog import CogLayout, CogWriter, class_tags, writing_cog
 from satsqueeze.flight.palette import class_colours
 from satsqueeze.flight.passage import StripResult
+from satsqueeze.flight.sample import thinned
 
 PROBABILITY_STEPS = 250
 """A probability of 1 in files of probabilities; 255 is nodata."""
+_ROWS = 64
+"""That are scaled at a time: they stay in the processor's cache."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,22 +61,57 @@ class SceneFiles:
 class FileSink:
     """Writes masks, probabilities where wanted, and a thinned-out mask for pictures."""
 
-    def __init__(self, mask: CogWriter, probabilities: CogWriter | None, *, step: int) -> None:
-        self._mask, self._probabilities, self._step = mask, probabilities, step
-        self._small: list[NDArray[np.uint8]] = []
+    def __init__(self, mask: CogWriter, probabilities: CogWriter | None, *, small: ThinMask | None) -> None:
+        self._mask, self._probabilities, self._small = mask, probabilities, small
 
     def take(self, result: StripResult) -> None:
-        """Write the next rows."""
-        self._mask.write(result.mask[None])
-        if self._step:
-            self._small.append(result.mask[-result.window.row % self._step :: self._step, :: self._step].copy())
+        """Write a part."""
+        self._mask.write(result.mask[None], result.window)
+        if self._small is not None:
+            self._small.look(result)
         if self._probabilities is not None and result.probabilities is not None:
-            scaled = np.rint(result.probabilities * PROBABILITY_STEPS).astype(np.uint8)
-            self._probabilities.write(np.where(result.mask == IGNORE, np.uint8(IGNORE), scaled))
+            self._probabilities.write(_scaled(result.probabilities, result.mask), result.window)
 
     def small(self) -> NDArray[np.uint8]:
-        """Every n-th row and column of the mask."""
-        return np.concatenate(self._small)
+        """Every n-th row and column of the mask.
+
+        Raises:
+            SettingsError: none was asked for.
+        """
+        if self._small is None:
+            raise SettingsError("no thinned-out mask was kept; open the sink with a step above 0")
+        return self._small.values
+
+
+class ThinMask:
+    """Every n-th row and column of a mask.
+
+    Args:
+        height: of the mask, in pixels.
+        width: of the mask, in pixels.
+        step: distance of the pixels that are kept.
+    """
+
+    def __init__(self, *, height: int, width: int, step: int) -> None:
+        self._step = step
+        self.values = np.full((-(-height // step), -(-width // step)), IGNORE, np.uint8)
+        """uint8 (h, w), 255 where nothing was seen."""
+
+    def look(self, result: StripResult) -> None:
+        """Take what is wanted of a part."""
+        place, taken = thinned(result.window, self._step)
+        self.values[place] = result.mask[taken]
+
+
+def _scaled(chances: NDArray[np.float32], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Probabilities (K, h, w) as whole numbers, 255 where the mask (h, w) has no data."""
+    scaled = np.empty(chances.shape, np.uint8)
+    for band, values in zip(scaled, chances, strict=True):
+        for row in range(0, mask.shape[0], _ROWS):
+            rows = slice(row, row + _ROWS)
+            band[rows] = np.rint(values[rows] * PROBABILITY_STEPS)
+    scaled[:, mask == IGNORE] = IGNORE
+    return scaled
 
 
 @contextmanager
@@ -92,4 +131,5 @@ def file_sink(files: SceneFiles, *, step: int = 0) -> Iterator[FileSink]:
         chances = None
         if files.probabilities is not None:
             chances = stack.enter_context(writing_cog(files.probabilities, files.probability_layout()))
-        yield FileSink(mask, chances, step=step)
+        small = ThinMask(height=files.height, width=files.width, step=step) if step else None
+        yield FileSink(mask, chances, small=small)

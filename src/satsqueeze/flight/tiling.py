@@ -23,6 +23,41 @@ class Tile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Span:
+    """A stretch of one side of an image, in pixels from its start."""
+
+    first: int
+    """Where what is read begins."""
+    last: int
+    """Before where it ends."""
+    start: int
+    """Where what is kept begins."""
+    stop: int
+    """Before where it ends."""
+
+
+def spans(*, start: int, stop: int, size: int, length: int, halo: int) -> Iterator[Span]:
+    """Stretches whose kept parts cover ``start`` to ``stop`` of a side once, all read at one length.
+
+    An engine whose inputs are all of one shape allocates once; so the last one moves back rather than shrinks.
+
+    Args:
+        start: of what is covered, in pixels.
+        stop: of what is covered, in pixels.
+        size: of the side, in pixels; nothing is read beyond it.
+        length: of a stretch that is read, in pixels, more than two halos; less where the side is shorter.
+        halo: pixels on both sides of a kept part that are read too, except beyond the ends of the side.
+    """
+    first, last = max(0, start - halo), min(size, stop + halo)
+    length, done, at = min(length, last - first), start, first
+    while done < stop:
+        at = min(at, last - length)
+        end = stop if at + length == last else at + length - halo
+        yield Span(first=at, last=at + length, start=done, stop=end)
+        done, at = end, end - halo
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tiling:
     """How to cut images for a network that looks ``halo`` pixels around and pools by ``multiple``.
 
@@ -115,3 +150,8 @@ def importance(*, height: int, width: int) -> NDArray[np.float32]:
     lines = [np.exp(-0.5 * ((np.arange(size) - (size - 1) / 2) / max(size / 8, 1e-6)) ** 2) for size in (height, width)]
     weights: NDArray[np.float32] = np.maximum(np.outer(*lines), 1e-3).astype(np.float32)
     return weights
+
+
+def up(size: int, multiple: int) -> int:
+    """The next multiple, in pixels."""
+    return -(-size // multiple) * multiple

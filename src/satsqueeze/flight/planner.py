@@ -1,0 +1,210 @@
+"""Choosing how a scene is cut: a model of memory, and the least of it that is nearly as fast as any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from satsqueeze.core.errors import BudgetError
+from satsqueeze.core.package import FlightManifest
+from satsqueeze.core.raster import StripReader
+from satsqueeze.flight.cog import BLOCK
+from satsqueeze.flight.memory import GraphMemory
+from satsqueeze.flight.scene_plan import BlendPlan, ScenePlan, even
+from satsqueeze.flight.tiling import up
+
+DEFAULT_RAM = 2**30
+"""Memory of the process where nothing is said, in bytes."""
+LARGEST_PIXELS = 2**34
+"""An image beyond this is a damaged header: the largest scenes of any mission are well below."""
+LARGEST_TILE = 3 * 2**19
+"""Pixels; engines gain nothing from more: their scratch space has left every cache by then."""
+_STRIPS = (1024, 912, 800, 640, 512, 400, 320, 256, 192, 128, 96, 64, 32, 16, 8)
+_WIDTHS = (4096, 2048, 1536, 1280, 1152, 1024, 896, 768, 640, 512, 448, 384, 320, 256, 224, 192, 160, 128)
+_PANELS = (8192, 4096, 3072, 2048, 1024)
+_SIDES = (1024, 768, 512, 384, 256, 192, 128, 64)
+_NEARLY = 1.05
+"""Plans that cost at most so many times the work of the best are as good: the one with the least memory is taken."""
+_READING = 0.3
+"""Work of decoding a pixel of all bands, in terms of running it through a graph: between fast and slow engines."""
+LEAST_CACHE = 8 * 2**20
+"""Of blocks of files, in bytes; all that files are finished with."""
+_FINISHED_ROWS = 5 * BLOCK
+"""Rows over the whole width of an image that are held while its file is finished; measured."""
+_SLACK_BYTES = 36 * 2**20
+"""Small things: tables of the files, buffers of the compressor, stacks of threads, code that is touched late."""
+
+
+def plan_scene(
+    reader: StripReader,
+    manifest: FlightManifest,
+    memory: GraphMemory,
+    *,
+    max_ram: int = DEFAULT_RAM,
+    probabilities: bool = False,
+    strip: int | None = None,
+    tile_width: int | None = None,
+    panel_width: int | None = None,
+) -> ScenePlan | BlendPlan:
+    """The panels, strips and tiles with little repeated work that fit; windows if a package is not window-invariant.
+
+    Args:
+        reader: of the image.
+        manifest: of the package.
+        memory: what its graph costs.
+        max_ram: memory of the whole process, in bytes.
+        probabilities: whether the graph gives probabilities too.
+        strip: rows to finish at a time instead, in pixels.
+        tile_width: width of the inputs instead, in pixels.
+        panel_width: columns after which a new panel begins instead, in pixels.
+
+    Raises:
+        BudgetError: nothing fits; the message says what would.
+    """
+    if reader.height * reader.width > LARGEST_PIXELS:
+        raise BudgetError(
+            f"the image claims {reader.height} x {reader.width} px, more than any scene has; its header is damaged, or "
+            "cut it into parts"
+        )
+    costs = _Costs(reader, manifest, memory, probabilities)
+    if not manifest.window_invariant:
+        return costs.blended(max_ram)
+    return costs.best(list(costs.plans(strip, tile_width, panel_width)), max_ram)
+
+
+@dataclass(frozen=True)
+class _Costs:
+    """The memory and the work of a plan, summed up."""
+
+    reader: StripReader
+    manifest: FlightManifest
+    memory: GraphMemory
+    probabilities: bool
+
+    def best(self, plans: list[ScenePlan], max_ram: int) -> ScenePlan:
+        """Of those that fit and are nearly as fast as the fastest, the one with the least memory."""
+        fitting = [plan for plan in plans if plan.expected_bytes <= max_ram]
+        if not fitting:
+            raise self.too_little(max_ram, min(plan.expected_bytes for plan in plans))
+        work = [self.work(plan) for plan in fitting]
+        near = [plan for plan, cost in zip(fitting, work, strict=True) if cost <= _NEARLY * min(work)]
+        return min(near, key=lambda plan: plan.expected_bytes)
+
+    def plans(self, strip: int | None, tile_width: int | None, panel_width: int | None) -> Iterator[ScenePlan]:
+        """Plans to choose from; parts of them may be given."""
+        multiple, halo = self.manifest.size_multiple, self.halo
+        rows, cols = up(self.reader.height, multiple), up(self.reader.width, multiple)
+        least = 2 * halo + max(multiple, up(8, multiple))
+        heights = {
+            even(max(least, up(size, multiple) + 2 * halo), rows, halo, multiple) for size in _or(strip, _STRIPS)
+        }
+        for panel in self._panels(panel_width, least):
+            room = up(panel, multiple)
+            widths = {even(max(least, up(size, multiple)), room, halo, multiple) for size in _or(tile_width, _WIDTHS)}
+            # What somebody asks for is tried whatever its size, and so are the smallest inputs.
+            limit = LARGEST_TILE if tile_width is None and strip is None else cols * rows
+            limit = max(limit, min(heights) * min(widths))
+            yield from (
+                self._plan(tall - 2 * halo if tall < rows else rows, wide, panel)
+                for tall in heights
+                for wide in widths
+                if tall * wide <= limit
+            )
+
+    def _panels(self, panel_width: int | None, least: int) -> list[int]:
+        """Widths of panels, whole blocks of the file unless given; the width of the image makes one panel."""
+        block, width = self.reader.block_width, self.reader.width
+        if panel_width is not None:
+            return [min(width, max(least, panel_width))]
+        return sorted({width, *(size // block * block for size in _PANELS if least <= size // block * block < width)})
+
+    def _plan(self, strip: int, tile_width: int, panel_width: int) -> ScenePlan:
+        reader = self.reader
+        plan = ScenePlan(
+            height=reader.height,
+            width=reader.width,
+            strip=strip,
+            tile_width=tile_width,
+            panel_width=panel_width,
+            halo=self.halo,
+            multiple=self.manifest.size_multiple,
+            cache_bytes=0,
+            expected_bytes=0,
+        )
+        # Strips end within blocks, so a row of these is kept: blocks are decoded once.
+        kept = reader.block_row_bytes * min(1.0, (plan.buffer_cols + 2 * reader.block_width) / reader.width)
+        cache = LEAST_CACHE + (0 if plan.buffer_rows >= reader.height else int(kept))
+        return replace(plan, cache_bytes=cache, expected_bytes=self._bytes(plan, cache))
+
+    def _bytes(self, plan: ScenePlan, cache: int) -> int:
+        numbers = len(self.manifest.bands) * np.dtype(self.reader.dtype).itemsize
+        # Rows that are held, what they are read into, and where they are valid, with two comparisons.
+        held = plan.buffer_rows * plan.buffer_cols * (2 * numbers + 4)
+        moved = 2 * self.halo * plan.buffer_cols * (numbers + 1)
+        # One result is made while another is written.
+        chances = 5 * len(self.manifest.classes) if self.probabilities else 0
+        results = 2 * min(plan.height, plan.strip + self.halo) * plan.buffer_cols * (1 + chances)
+        tile = plan.tile_height * plan.tile_width * self._tile_pixel
+        # An engine may keep its memory while the files are finished.
+        most = max(held + moved + results + cache, self._finishing)
+        return int(self.memory.base_bytes + _SLACK_BYTES + tile + most)
+
+    @property
+    def _finishing(self) -> int:
+        bands = len(self.manifest.classes) if self.probabilities else 1
+        return 2 * LEAST_CACHE + _FINISHED_ROWS * self.reader.width * bands
+
+    def work(self, plan: ScenePlan) -> float:
+        """Of the graph and of decoding, per pixel of the image; 1 is the least."""
+        block = self.reader.block_width
+        blocks = -(-plan.width // block)
+        decoded = sum(-(-min(panel.last, plan.width) // block) - panel.first // block for panel in plan.panels)
+        return plan.overhead + _READING * (decoded / blocks - 1)
+
+    @property
+    def halo(self) -> int:
+        """Pixels around a core that are read too."""
+        multiple = self.manifest.size_multiple
+        return max(up(self.manifest.receptive_field, multiple), multiple if multiple > 1 else 0)
+
+    def blended(self, max_ram: int) -> BlendPlan:
+        """The largest windows that fit, at most those of a small image."""
+        reader, multiple = self.reader, self.manifest.size_multiple
+        cols = up(reader.width, multiple)
+        row = reader.width * (len(self.manifest.bands) * np.dtype(reader.dtype).itemsize + 1)
+        sums = cols * (4 * len(self.manifest.classes) + 5)
+        least = 0
+        for side in sorted({max(2 * multiple, side // multiple * multiple) for side in _SIDES}, reverse=True):
+            held = min(side, reader.height) * (2 * row + 3 * sums + 2 * reader.width)
+            cache = LEAST_CACHE + (0 if side >= reader.height else reader.block_row_bytes)
+            most = max(held + cache, self._finishing)
+            least = int(self.memory.base_bytes + _SLACK_BYTES + side**2 * self._tile_pixel + most)
+            if least <= max_ram:
+                return BlendPlan(
+                    height=reader.height,
+                    width=reader.width,
+                    side=side,
+                    multiple=multiple,
+                    cache_bytes=cache,
+                    expected_bytes=least,
+                )
+        raise self.too_little(max_ram, least)
+
+    def too_little(self, max_ram: int, least: int) -> BudgetError:
+        """What to say where nothing fits."""
+        return BudgetError(
+            f"an image of {self.reader.width} px across needs {-(-least // 2**20)} MB at least, of which "
+            f"{self.memory.base_bytes / 2**20:.0f} MB are the process with the package; allowed are "
+            f"{max_ram / 2**20:.0f} MB. Raise --max-ram, or try another --engine"
+        )
+
+    @property
+    def _tile_pixel(self) -> float:
+        # One input is made while another runs.
+        return self.memory.bytes_per_pixel + 2 * (4 * len(self.manifest.bands) + 1)
+
+
+def _or(size: int | None, sizes: tuple[int, ...]) -> tuple[int, ...]:
+    return sizes if size is None else (size,)
