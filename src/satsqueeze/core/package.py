@@ -243,13 +243,13 @@ def read_manifest(folder: Path) -> FlightManifest:
         )
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
+        # An unpaired surrogate could be read, but neither printed nor written.
+        json.dumps(record, ensure_ascii=False).encode()
         if isinstance(record, dict) and record.get("format_version") != FORMAT_VERSION:
             raise PackageError(
                 f"{path} has format {record.get('format_version')}, this satsqueeze reads {FORMAT_VERSION}; "
                 "use the version that wrote it or export again"
             )
-        # An unpaired surrogate could be read, but neither printed nor written.
-        json.dumps(record, ensure_ascii=False).encode()
         return FlightManifest.model_validate(record)
     except (OSError, ValueError, RecursionError) as error:  # what json, the decoder and pydantic raise are ValueErrors
         raise PackageError(f"{path} is not a valid manifest: {error}. Fetch or export the package again.") from error
