@@ -37,6 +37,17 @@ def test_results_outlive_the_next_run(package, scene, name):
 
 
 @pytest.mark.parametrize("name", ENGINES)
+def test_resting_changes_nothing(package, scene, name):
+    engine = open_engine(name, package / "fp32.onnx", threads=1)
+    engine.rest(scene(4, 4)[None])
+    first = engine.run(scene(40, 24)[None], probabilities=True)
+    engine.rest(scene(4, 4)[None])
+    again = engine.run(scene(40, 24)[None], probabilities=True)
+    np.testing.assert_array_equal(again.mask, first.mask)
+    np.testing.assert_array_equal(again.probabilities, first.probabilities)
+
+
+@pytest.mark.parametrize("name", ENGINES)
 def test_what_is_not_a_graph_is_refused(tmp_path, name):
     (tmp_path / "graph.onnx").write_bytes(b"no graph")
     with pytest.raises(PackageError, match="cannot load"):

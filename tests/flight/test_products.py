@@ -270,11 +270,11 @@ def test_parts_in_any_order_give_the_same_file(tmp_path):
 
 
 def test_a_file_that_holds_something_else_is_noticed(tmp_path):
-    values = np.ones((1, 20, 10), np.uint8)
-    with (
-        pytest.raises(RunError, match="does not hold what was written"),
-        writing_cog(tmp_path / "a.tif", layout()) as writer,
-    ):
-        writer.write(values)
-        next(iter(writer.checksums.values()))[0, 7] += 1
+    def spoil():
+        with writing_cog(tmp_path / "a.tif", layout()) as writer:
+            writer.write(np.ones((1, 20, 10), np.uint8))
+            next(iter(writer.checksums.values()))[0, 7] += 1
+
+    with pytest.raises(RunError, match="does not hold what was written"):
+        spoil()
     assert not (tmp_path / "a.tif").exists()

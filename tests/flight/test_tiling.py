@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.window import Window
-from satsqueeze.flight.tiling import Mirror, Tiling, importance
+from satsqueeze.flight.tiling import Mirror, Tiling, importance, spans, up
 
 
 @settings(max_examples=40, deadline=None)
@@ -34,6 +34,28 @@ def test_cores_cover_once_and_halos_reach(height, width, window, halo, multiple)
         assert tile.read.stop_row >= min(rows, tile.core.stop_row + halo)
         assert tile.read.stop_col >= min(cols, tile.core.stop_col + halo)
     assert (seen == 1).all()
+
+
+@settings(max_examples=80, deadline=None)
+@given(data=st.data(), size=st.integers(1, 60), halo=st.integers(0, 5), more=st.integers(1, 20))
+def test_spans_cover_once_with_their_halos_and_are_of_one_length(data, size, halo, more):
+    start = data.draw(st.integers(0, size - 1))
+    stop = data.draw(st.integers(start + 1, size))
+    length = 2 * halo + more
+    found = list(spans(start=start, stop=stop, size=size, length=length, halo=halo))
+    assert [span.start for span in found] == [start, *(span.stop for span in found[:-1])]
+    assert found[-1].stop == stop
+    room = min(size, stop + halo) - max(0, start - halo)
+    for span in found:
+        assert span.start < span.stop
+        assert max(0, start - halo) <= span.first <= max(0, span.start - halo)
+        assert min(size, span.stop + halo) <= span.last <= min(size, stop + halo)
+        assert span.last - span.first == min(length, room)
+
+
+@pytest.mark.parametrize(("size", "multiple", "want"), [(0, 8, 0), (1, 8, 8), (8, 8, 8), (9, 8, 16), (7, 1, 7)])
+def test_the_next_multiple(size, multiple, want):
+    assert up(size, multiple) == want
 
 
 def test_an_image_that_fits_is_one_tile():
