@@ -14,7 +14,7 @@ from satsqueeze.flight.verify import verify_package
 
 from .package_damage import damaged_packages, fresh_copy
 
-LIMIT_S = 10
+LIMIT_S = 60
 
 
 @contextmanager
