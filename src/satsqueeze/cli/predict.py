@@ -54,8 +54,8 @@ def predict(
         bands: common names of the image's bands in file order, where the files do not say.
         radiometry: what the numbers are, where the files do not say: reflectance, sentinel2-n0400, sentinel2-old,
             landsat-l1:<sun elevation in degrees>, landsat-l2, or scale:<reflectance per number>[:<offset>].
-        gsd: side of a pixel in metres that every scene is resampled to; by default scenes much finer than the package
-            are averaged to its size, all others keep theirs.
+        gsd: side of a pixel in metres that every scene is resampled to; by default only scenes much finer or
+            coarser than the package's pixels, to one and to three times these.
         probabilities: also write the probability of each class.
         preview: also write a PNG with true colour, mask and legend; with a folder as --out, any name: one per scene.
         json: print JSON.

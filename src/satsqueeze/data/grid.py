@@ -65,6 +65,9 @@ def shifted(georeference: Georeference | None, window: Window) -> Georeference |
 
 FINER = 1.5
 """Pixels smaller than wanted by more than this factor are averaged to the size wanted."""
+COARSER = 3.0
+"""Pixels larger than wanted by more than this factor are interpolated to this many times the size wanted: to a network
+that learnt what 10 m show, and by augmentation 30 m, a cloud of a few pixels of 120 m is a roof."""
 _WARP_MEMORY_MB = 16
 _SAME = 1e-3
 _EXACT = 1e-6
@@ -87,7 +90,7 @@ class GridRule:
     gsd_m: float
     """Side of a pixel, in metres."""
     exact: bool = False
-    """Whether coarser images are interpolated to that size too; else only finer ones (see ``FINER``) are averaged."""
+    """Whether every image is read at that very size; else only those beyond ``FINER`` and ``COARSER`` are resampled."""
 
     def __post_init__(self) -> None:
         if not self.gsd_m > 0:
@@ -111,7 +114,9 @@ class GridRule:
             factor = 1.0
         else:
             factor = self.gsd_m / own
-        if abs(factor - 1) < _SAME or (not self.exact and factor < FINER):
+        if not self.exact and factor < FINER:
+            factor = min(1.0, factor * COARSER)
+        if abs(factor - 1) < _SAME:
             factor = 1.0
         scaled = (place.a * factor, place.b * factor, place.c, place.d * factor, place.e * factor, place.f)
         return Grid(
@@ -153,7 +158,7 @@ def laid(dataset: Any, grid: Grid, *, nodata: float | None) -> AbstractContextMa
         width=grid.width,
         src_nodata=missing,
         nodata=missing,
-        resampling=Resampling.average if finer else Resampling.bilinear,
+        resampling=Resampling.average if finer else Resampling.cubic,
         tolerance=_EXACT,
         warp_mem_limit=_WARP_MEMORY_MB,
     )
