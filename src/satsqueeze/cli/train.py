@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from satsqueeze.cli.fingerprint import prepare_stage
+from satsqueeze.cli.series import SeriesRequest, series_stage
 from satsqueeze.cli.stage import PLAN, TEACHER, console, open_run, require, run_stage
+from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.files import read_json, sha256
 from satsqueeze.core.metrics import class_jaccards, mean_jaccard
 from satsqueeze.core.run import RunFolder
@@ -16,6 +18,7 @@ from satsqueeze.data.cache import PackedCache
 from satsqueeze.data.label_share import share_of_labels
 from satsqueeze.data.splits import Split
 from satsqueeze.data.stage import Prepared, PrepareSettings, load_prepared
+from satsqueeze.export.series_graph import GRAPH_FILE
 from satsqueeze.learn.augment import AugmentSettings
 from satsqueeze.learn.evaluate import score
 from satsqueeze.learn.settings import FitSettings
@@ -49,6 +52,7 @@ def train(
     bands: list[str] | None = None,
     init: Path | None = None,
     label_fraction: float = 1.0,
+    series: int = 0,
     seed: int = 0,
     fit: FitSettings = FIT,
 ) -> int:
@@ -65,9 +69,13 @@ def train(
         init: run folder of 'satsqueeze pretrain' or of another training, to start from; what was matched, averaged and
             fresh is printed.
         label_fraction: share of the labelled training images to learn from; no class is left without one.
+        series: with --out, train one network over dates, which reads up to so many of each place in a step, and export
+            it; 0 for a network of one date.
         seed: of the split and of the labels that are drawn.
         fit: settings of the training of one network; a teacher's are planned.
     """
+    if series < 0 or (series and out is None):
+        raise SettingsError(f"--series needs a number of dates of at least 1 and --out; got {series}, out {out}")
     if out is None:
         run = Path(data)
         scores = train_stage(open_run(run), init=init, label_fraction=label_fraction, seed=seed)
@@ -76,6 +84,16 @@ def train(
     settings = PrepareSettings(data=data, card=card, bands=tuple(bands or ()), seed=seed)
     run_folder = RunFolder(out)
     prepared = prepare_stage(settings, run_folder)
+    if series:
+        request = SeriesRequest(model=model, dates=series, label_fraction=label_fraction, seed=seed)
+        key = _start_key(init, 1.0, seed)
+        found = series_stage(run_folder, prepared, request, fit, start=_starter(init), start_key=key)
+        print(
+            f"{out / NETWORK}: {found['labels']} labelled places, mIoU {found['test']['mean_jaccard']:.4f} on "
+            f"{found['test']['places']} test places; {GRAPH_FILE} differs by at most "
+            f"{found['parity']['probability_difference']:.1e}"
+        )
+        return 0
     found = network_stage(run_folder, prepared, model, fit, init=init, label_fraction=label_fraction, seed=seed)
     print(
         f"{out / NETWORK}: {found['labels']} labelled images, mIoU {found['test']['mean_jaccard']:.4f} on "

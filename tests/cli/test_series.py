@@ -1,0 +1,71 @@
+"""``satsqueeze train --series`` end to end on a tiny generated country."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from satsqueeze.cli.main import main
+from satsqueeze.nets.model import build_model, load_model, save_model
+from satsqueeze.nets.series_unet import SeriesUNetConfig
+
+FIT = ("--fit.epochs=1", "--fit.steps_per_epoch=2", "--fit.batch_size=2", "--fit.patch_size=[32,32]")
+
+
+@pytest.fixture(scope="module")
+def country(tmp_path_factory):
+    root = tmp_path_factory.mktemp("country") / "corda"
+    assert main(["landcover", "corda", "--out", str(root), "--places", "5,1,1", "--dates", "3", "--size", "32"]) == 0
+    return root
+
+
+def test_train_series_trains_scores_and_exports(country, tmp_path, capsys):
+    out = tmp_path / "run"
+    words = ["train", str(country), "--out", str(out), "--model", "unet-2", "--series", "2", *FIT]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "labelled places, mIoU" in said
+    assert "series.onnx differs by at most" in said
+    result = json.loads((out / "stages" / "series.json").read_text())["result"]
+    assert result["labels"] + result["test"]["places"] <= 7
+    assert result["parity"]["probability_difference"] <= 1e-4
+    model = load_model(out / "network")
+    assert isinstance(model.card.config, SeriesUNetConfig)
+    session = onnxruntime.InferenceSession(out / "network" / "series.onnx", providers=["CPUExecutionProvider"])
+    images = np.full((1, 7, 4, 32, 32), 0.2, np.float32)
+    mask = session.run(["mask"], {"reflectance": images, "days": np.linspace(1, 360, 7, dtype=np.float32)[None]})[0]
+    assert mask.shape == (1, 32, 32)
+    assert main(words) == 0
+    assert "done before" in capsys.readouterr().err
+
+
+def test_a_network_of_one_date_starts_it(country, tmp_path, capsys, monkeypatch):
+    from satsqueeze.cli import series
+
+    monkeypatch.setattr(series, "export_series", lambda *_: series.SeriesRequest(model="", dates=1))
+    monkeypatch.setattr(series, "asdict", lambda _: {"probability_difference": 0.0})
+    common = [str(country), "--model", "unet-2", *FIT]
+    assert main(["train", *common, "--out", str(tmp_path / "one")]) == 0
+    words = [*common, "--series", "3", "--label_fraction", "0.7", "--init", str(tmp_path / "one")]
+    assert main(["train", *words, "--out", str(tmp_path / "many")]) == 0
+    result = json.loads((tmp_path / "many" / "stages" / "series.json").read_text())["result"]
+    assert "0 mixed, 3 fresh" in capsys.readouterr().err, "the attention's three layers"
+    assert result["start"]
+    whole = json.loads((tmp_path / "one" / "stages" / "network.json").read_text())["result"]
+    assert result["labels"] < whole["labels"] / 3
+    folder = tmp_path / "other"
+    folder.mkdir()
+    save_model(build_model(load_model(tmp_path / "many" / "network").card, seed=0), folder)
+    capsys.readouterr()
+    assert main(["train", *common, "--init", str(folder), "--out", str(tmp_path / "back")]) == 2
+    assert "family 'series-unet' instead of 'unet'" in capsys.readouterr().err
+
+
+def test_series_need_a_number_of_dates_and_a_folder(country, capsys):
+    assert main(["train", str(country), "--series", "4"]) == 2
+    assert "--series needs a number of dates of at least 1 and --out" in capsys.readouterr().err
+    assert main(["train", str(country), "--series=-1", "--out", "x"]) == 2
+    assert "got -1" in capsys.readouterr().err
