@@ -11,15 +11,22 @@ from numpy.typing import NDArray
 
 from satsqueeze.core.bands import band_positions
 from satsqueeze.core.errors import BandError, RunError
-from satsqueeze.core.files import read_json, replacing, write_json
 from satsqueeze.core.run import fingerprint_of
 from satsqueeze.data.dihedral import VIEWS, view_of
 from satsqueeze.data.packed import PackedCache
 from satsqueeze.distill.class_teachers import ClassTeacher
+from satsqueeze.distill.view_file import ViewFile, ViewKind, check_asked, unasked
 
 RECORD = "answers.json"
 LOGITS = "logits.npy"
 FORMAT_VERSION = 1
+_KIND = ViewKind(
+    name="answers",
+    record=RECORD,
+    values=LOGITS,
+    version=FORMAT_VERSION,
+    shape=lambda record: (len(record["classes"]),),
+)
 _LARGEST = float(np.finfo(np.float16).max)
 
 
@@ -42,13 +49,12 @@ class TeacherAnswers:
         if not folders:
             raise RunError("distillation needs the answers of at least one teacher, got none")
         self.folders, self.cache, self.pooled = tuple(folders), cache, pooled
-        records = [_record(folder, cache) for folder in folders]
-        self.teachers: tuple[str, ...] = tuple(record["teacher"]["name"] for record in records)
+        self._files = [ViewFile(folder, _KIND, cache) for folder in folders]
+        self.teachers: tuple[str, ...] = tuple(file.teacher for file in self._files)
         """Names, in the order of the second axis of :meth:`rows`."""
-        self._marks = [str(record["teacher"]["fingerprint"]) for record in records]
-        self.fingerprint = fingerprint_of([pooled, self._marks])
+        self.fingerprint = fingerprint_of([pooled, [file.fingerprint for file in self._files]])
         """Changes whenever the answers may."""
-        self._arrays = [_open(folder, cache) for folder in folders]
+        self._arrays = [file.values() for file in self._files]
 
     def __reduce__(self) -> tuple[Callable[..., TeacherAnswers], tuple[object, ...]]:
         return _reopened, (self.folders, self.cache, self.pooled)
@@ -56,8 +62,7 @@ class TeacherAnswers:
     @property
     def described(self) -> str:
         """Who answers, for the record."""
-        named = (f"{name} {mark[:12]}" for name, mark in zip(self.teachers, self._marks, strict=True))
-        return ", ".join(named) + (", pooled over views" if self.pooled else "")
+        return ", ".join(file.described for file in self._files) + (", pooled over views" if self.pooled else "")
 
     def only(self, teacher: int) -> TeacherAnswers:
         """The answers of one of the teachers."""
@@ -74,13 +79,7 @@ class TeacherAnswers:
         else:
             found = [array[positions, views] for array in self._arrays]
         rows = np.stack(found, axis=1).astype(np.float32)
-        unasked = np.isnan(rows).any(axis=(1, 2))
-        if unasked.any():
-            first = self.cache.entries[int(positions[int(unasked.argmax())])].id
-            raise RunError(
-                f"no teacher answers for {int(unasked.sum())} of {len(positions)} items, the first being '{first}'; "
-                "ask the teachers about all training and validation items before students learn"
-            )
+        check_asked(rows, positions, self.cache, absent="teacher answers", wanted="training and validation items")
         return rows
 
 
@@ -117,9 +116,9 @@ def answer(
     wanted = np.array(sorted({cache.position(item) for item in ids}), np.int64)
     folders = []
     for number, (teacher, bands) in enumerate(zip(teachers, channels, strict=True)):
-        home = _prepared(folder, teacher, cache)
-        logits = np.load(home / LOGITS, mmap_mode="r+")
-        missing = wanted[np.isnan(logits[wanted]).any(axis=(1, 2))]
+        file = _file(folder, teacher, cache)
+        logits = file.writable()
+        missing = wanted[unasked(logits[wanted])]
         done = number * len(wanted) + len(wanted) - len(missing)
         for chunk in _chunks(missing, cache, batch_size):
             if on_progress:
@@ -127,7 +126,7 @@ def answer(
             logits[chunk] = _asked(teacher, cache, chunk, bands)
             logits.flush()
             done += len(chunk)
-        folders.append(home)
+        folders.append(file.folder)
     if on_progress:
         on_progress(len(teachers) * len(wanted), len(teachers) * len(wanted))
     return TeacherAnswers(folders, cache)
@@ -163,53 +162,14 @@ def _difference(taught: Sequence[str], wanted: Sequence[str]) -> str:
     )
 
 
-def _prepared(folder: Path, teacher: ClassTeacher, cache: PackedCache) -> Path:
-    """The teacher's folder, with a file of NaN if there was none."""
-    record = {
-        "format_version": FORMAT_VERSION,
-        "teacher": {"name": teacher.name, "fingerprint": teacher.fingerprint},
-        "data": cache.fingerprint,
-        "classes": list(cache.classes),
-    }
-    home = folder / fingerprint_of([FORMAT_VERSION, teacher.fingerprint, cache.fingerprint])[:12]
-    if (home / RECORD).is_file():
-        found = _record(home, cache)["teacher"]["fingerprint"]
-        if found != teacher.fingerprint:
-            raise RunError(
-                f"{home} holds answers of a teacher {found[:12]}, not of '{teacher.name}' {teacher.fingerprint[:12]}; "
-                "remove the folder and ask again"
-            )
-        _open(home, cache)
-        return home
-    with replacing(home / LOGITS) as temporary, temporary.open("wb") as handle:
-        # Written in full, since a full disk under a sparse mapped file would kill the process instead of raising.
-        np.save(handle, np.full((len(cache), VIEWS, len(cache.classes)), np.nan, np.float16))
-    write_json(home / RECORD, record)
-    return home
-
-
-def _record(folder: Path, cache: PackedCache) -> dict[str, Any]:
-    record: dict[str, Any] = read_json(folder / RECORD)
-    if record.get("format_version") != FORMAT_VERSION or record.get("data") != cache.fingerprint:
-        raise RunError(
-            f"{folder} holds teacher answers of another format or other data than {cache.folder}; remove the folder "
-            "and ask the teachers again"
-        )
-    return record
-
-
-def _open(folder: Path, cache: PackedCache) -> NDArray[np.float16]:
-    path = folder / LOGITS
-    expected = (len(cache), VIEWS, len(cache.classes))
-    try:
-        array: NDArray[np.float16] = np.load(path, mmap_mode="r").view(np.ndarray)
-    except (OSError, ValueError, EOFError) as error:
-        raise RunError(f"{path} is not readable ({error}); remove {folder} and ask the teacher again") from error
-    if array.shape != expected or array.dtype != np.float16:
-        raise RunError(
-            f"{path} holds {array.dtype} {array.shape}, expected float16 {expected}; remove {folder} and ask again"
-        )
-    return array
+def _file(folder: Path, teacher: ClassTeacher, cache: PackedCache) -> ViewFile:
+    return ViewFile.prepared(
+        folder / fingerprint_of([FORMAT_VERSION, teacher.fingerprint, cache.fingerprint])[:12],
+        _KIND,
+        cache,
+        teacher={"name": teacher.name, "fingerprint": teacher.fingerprint},
+        further={"classes": list(cache.classes)},
+    )
 
 
 def _chunks(positions: NDArray[np.int64], cache: PackedCache, batch_size: int) -> Iterator[NDArray[np.int64]]:

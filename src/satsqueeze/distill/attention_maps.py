@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from satsqueeze.core.bands import band_positions
 from satsqueeze.core.errors import GridError, RunError
-from satsqueeze.core.files import read_json, replacing, write_json
 from satsqueeze.core.run import fingerprint_of
 from satsqueeze.data.class_sampler import reflectance
 from satsqueeze.data.dihedral import VIEWS, view_of
@@ -26,6 +25,7 @@ from satsqueeze.data.packed import PackedCache
 from satsqueeze.distill.attention_energy import energy, unit_map
 from satsqueeze.distill.attention_layer import feature_layer
 from satsqueeze.distill.class_teachers import ClassModelTeacher
+from satsqueeze.distill.view_file import ViewFile, ViewKind, check_asked, unasked
 from satsqueeze.learn.guide import Tap
 from satsqueeze.nets.model import SegmentationModel
 
@@ -33,6 +33,13 @@ RECORD, MAPS = "attention.json", "attention.npy"
 FORMAT_VERSION = 1
 MOST = 8
 """Cells along a side that are kept."""
+_KIND = ViewKind(
+    name="attention maps",
+    record=RECORD,
+    values=MAPS,
+    version=FORMAT_VERSION,
+    shape=lambda record: (record["cells"], record["cells"]),
+)
 
 
 class TeacherMaps:
@@ -53,14 +60,10 @@ class TeacherMaps:
         if not folders:
             raise RunError("attention transfer needs the maps of at least one teacher, got none")
         self.folders, self.cache = tuple(folders), cache
-        records = [_record(folder, cache) for folder in folders]
-        named = (f"{record['teacher']['name']} {record['teacher']['fingerprint'][:12]}" for record in records)
-        self.described = ", ".join(named)
+        files = [ViewFile(folder, _KIND, cache) for folder in folders]
+        self.described = ", ".join(file.described for file in files)
         """Who looks, for the record."""
-        self._arrays = [
-            _open(folder, (len(cache), VIEWS, record["cells"], record["cells"]))
-            for folder, record in zip(folders, records, strict=True)
-        ]
+        self._arrays = [file.values() for file in files]
 
     def rows(
         self, positions: NDArray[np.integer[Any]], views: NDArray[np.integer[Any]]
@@ -72,13 +75,7 @@ class TeacherMaps:
         """
         found = tuple(array[positions, views].astype(np.float32) for array in self._arrays)
         for maps in found:
-            unasked = np.isnan(maps).any(axis=(1, 2))
-            if unasked.any():
-                first = self.cache.entries[int(positions[int(unasked.argmax())])].id
-                raise RunError(
-                    f"no attention map for {int(unasked.sum())} of {len(positions)} items, the first being '{first}'; "
-                    "ask the teachers about all training items before students learn"
-                )
+            check_asked(maps, positions, self.cache, absent="attention map", wanted="training items")
         return found
 
 
@@ -108,15 +105,15 @@ def ask_maps(
     homes = []
     for teacher in teachers:
         looker, bands = _Looker(teacher), band_positions(cache.bands, teacher.bands)
-        home = _prepared(folder, looker, cache)
-        maps = np.load(home / MAPS, mmap_mode="r+")
-        missing = wanted[np.isnan(maps[wanted]).any(axis=(1, 2, 3))]
+        file = _file(folder, looker, cache)
+        maps = file.writable()
+        missing = wanted[unasked(maps[wanted])]
         for start in range(0, len(missing), batch_size):
             chunk = missing[start : start + batch_size]
             images = reflectance(cache.stack[chunk])[:, bands]
             maps[chunk] = np.stack([looker.look(view_of(images, view)) for view in range(VIEWS)], axis=1)
             maps.flush()
-        homes.append(home)
+        homes.append(file.folder)
     return TeacherMaps(homes, cache)
 
 
@@ -149,45 +146,11 @@ class _Looker:
         return maps
 
 
-def _prepared(folder: Path, looker: _Looker, cache: PackedCache) -> Path:
-    """The teacher's folder, with a file of NaN if there was none."""
-    home = folder / fingerprint_of([looker.fingerprint, cache.fingerprint])[:12]
-    shape = (len(cache), VIEWS, looker.cells, looker.cells)
-    if (home / RECORD).is_file():
-        _record(home, cache)
-        _open(home, shape)
-        return home
-    with replacing(home / MAPS) as temporary, temporary.open("wb") as handle:
-        # Written in full, since a full disk under a sparse mapped file would kill the process instead of raising.
-        np.save(handle, np.full(shape, np.nan, np.float16))
-    record = {
-        "format_version": FORMAT_VERSION,
-        "teacher": {"name": looker.teacher.name, "fingerprint": looker.fingerprint},
-        "data": cache.fingerprint,
-        "cells": looker.cells,
-    }
-    write_json(home / RECORD, record)
-    return home
-
-
-def _record(folder: Path, cache: PackedCache) -> dict[str, Any]:
-    record: dict[str, Any] = read_json(folder / RECORD)
-    if record.get("format_version") != FORMAT_VERSION or record.get("data") != cache.fingerprint:
-        raise RunError(
-            f"{folder} holds attention maps of another format or other data than {cache.folder}; remove the folder and "
-            "ask the teachers again"
-        )
-    return record
-
-
-def _open(folder: Path, expected: tuple[int, ...]) -> NDArray[np.float16]:
-    path = folder / MAPS
-    try:
-        array: NDArray[np.float16] = np.load(path, mmap_mode="r").view(np.ndarray)
-    except (OSError, ValueError, EOFError) as error:
-        raise RunError(f"{path} is not readable ({error}); remove {folder} and ask the teacher again") from error
-    if array.shape != expected or array.dtype != np.float16:
-        raise RunError(
-            f"{path} holds {array.dtype} {array.shape}, expected float16 {expected}; remove {folder} and ask again"
-        )
-    return array
+def _file(folder: Path, looker: _Looker, cache: PackedCache) -> ViewFile:
+    return ViewFile.prepared(
+        folder / fingerprint_of([looker.fingerprint, cache.fingerprint])[:12],
+        _KIND,
+        cache,
+        teacher={"name": looker.teacher.name, "fingerprint": looker.fingerprint},
+        further={"cells": looker.cells},
+    )
