@@ -116,6 +116,17 @@ def test_tables_come_from_result_files(tmp_path):
     assert make_tables(specification(tmp_path, file="r.json", rows="deep.rows"))["main"].endswith("| 3 |\n")
 
 
+def test_rows_of_another_file_stand_beside(tmp_path):
+    (tmp_path / "r.jsonl").write_text('{"a": 1, "n": "x"}\n{"a": 2, "n": "y"}\n')
+    (tmp_path / "q.json").write_text('{"rows": [{"n": "x", "q": 0.5}, {"n": "x", "q": 0.9}, {"n": "z", "q": 1}]}')
+    beside = {"quality": {"file": "q.json", "rows": "rows", "by": "n"}}
+    columns = [{"title": "A", "value": "a"}, {"title": "Q", "value": "quality.q"}]
+    made = make_tables(specification(tmp_path, columns=columns, beside=beside))["main"]
+    assert made.endswith("| 1 | 0.5 |\n| 2 | \N{EN DASH} |\n")
+    with pytest.raises(SettingsError, match="expected NAME"):
+        make_tables(specification(tmp_path, beside={"quality": {"file": "q.json", "rows": "rows"}}))
+
+
 def test_missing_and_malformed_result_files_are_run_errors(tmp_path):
     with pytest.raises(RunError, match="cannot be read"):
         make_tables(specification(tmp_path))

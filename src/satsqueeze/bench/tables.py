@@ -3,7 +3,8 @@
 ``<!-- table:NAME -->`` and ``<!-- /table -->`` enclose a table that ``docs/results/tables.yaml`` describes under NAME:
 the result file beside it (JSON lines, or JSON with a list, reached by ``rows``), and the columns. ``where`` takes only
 rows with the stated values, ``by`` makes one row of those that agree in a value, or in each of a list of values, with
-all of them as its list ``rows``.
+all of them as its list ``rows``. ``beside: {NAME: {file, rows, by}}`` puts the first row of another file that agrees in
+the value at ``by`` into each row, as NAME.
 """
 
 from __future__ import annotations
@@ -82,6 +83,14 @@ def select(
     return [{**group[0], "rows": group} for group in groups.values()]
 
 
+def put_beside(
+    records: Sequence[Mapping[str, Any]], name: str, others: Sequence[Mapping[str, Any]], *, by: str
+) -> list[Mapping[str, Any]]:
+    """Each row with the first of ``others`` that has the same value at the path ``by``, as ``name``."""
+    first = {lookup(other, by): other for other in reversed(others)}
+    return [{**record, name: first.get(lookup(record, by))} for record in records]
+
+
 def lookup(record: Any, path: str) -> Any:
     """The value at a dotted path (see :class:`Column`), None where there is none."""
     for match in _PART.finditer(path):
@@ -148,22 +157,21 @@ def make_tables(specification: Path) -> dict[str, str]:
     """
     try:
         entries = yaml.safe_load(specification.read_text(encoding="utf-8")) or {}
-        return {
-            name: markdown_table(
-                select(
-                    read_result(specification.parent / entry["file"], entry.get("rows", "")),
-                    where=entry.get("where"),
-                    by=entry.get("by", ""),
-                ),
-                [Column(**column) for column in entry["columns"]],
-            )
-            for name, entry in entries.items()
-        }
+        return {name: _table(specification.parent, entry) for name, entry in entries.items()}
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise SettingsError(
-            f"{specification}: expected NAME: {{file, columns: [{{title, value, format, spread}}], rows, where, by}}, "
+            f"{specification}: expected NAME: {{file, columns: [{{title, value, format, spread}}], rows, where, by, "
+            "beside}, "
             f"got {error!r}"
         ) from error
+
+
+def _table(folder: Path, entry: Mapping[str, Any]) -> str:
+    records: Sequence[Mapping[str, Any]] = read_result(folder / entry["file"], entry.get("rows", ""))
+    for name, other in entry.get("beside", {}).items():
+        records = put_beside(records, name, read_result(folder / other["file"], other.get("rows", "")), by=other["by"])
+    chosen = select(records, where=entry.get("where"), by=entry.get("by", ""))
+    return markdown_table(chosen, [Column(**column) for column in entry["columns"]])
 
 
 def fill_tables(text: str, tables: Mapping[str, str]) -> str:

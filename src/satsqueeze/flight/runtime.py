@@ -198,7 +198,7 @@ class FlightModel:
         sides = whole or (self.manifest.size_multiple,) * 2
         with fitting(self.graph.file):
             result = self.engine.run(np.zeros((1, len(self.bands), *sides), np.float32), probabilities=True)
-        found, expected = np.shape(result.probabilities), (1, len(self.classes), *(() if whole else sides))
+        found, expected = np.asarray(result.probabilities).shape, (1, len(self.classes), *(() if whole else sides))
         if found != expected:
             raise PackageError(
                 f"{self.graph.file} gives probabilities {found}, by its manifest {expected} are due; export again"
