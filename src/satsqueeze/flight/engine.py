@@ -66,6 +66,8 @@ class OnnxEngine:
     def __init__(self, path: Path, *, threads: int | None = None) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        # With it a second input of a size is laid out anew, beside what the first has left: up to twice the memory.
+        options.enable_mem_pattern = False
         if threads is not None:
             options.intra_op_num_threads = threads
         try:

@@ -21,6 +21,8 @@ _GIB = 2**30
 _WARM_SIDE = 64
 _PROBE_SIDE = 384
 """Side of the input on which a graph's memory is measured, in pixels: its fixed costs are small there."""
+_PROBES = 3
+"""Runs of it: with the second an engine may lay its memory out anew, beside what the first has left."""
 _ASSUMED_BYTES_PER_PIXEL = 400
 """Of a graph, where the system does not tell: above what any package of this project has needed."""
 _RESERVE = 1.08
@@ -99,7 +101,8 @@ def measure(engine: Engine, manifest: FlightManifest, *, probabilities: bool) ->
     batch = blank(bands, side)
     before = resident_bytes()
     resettable = forget_peak()
-    engine.run(batch, probabilities=probabilities)
+    for _ in range(_PROBES):
+        engine.run(batch, probabilities=probabilities)
     grown = max(0, peak_bytes() - before) if resettable and before else 0
     del batch
     settle(engine, manifest)

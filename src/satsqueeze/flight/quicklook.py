@@ -22,6 +22,7 @@ LARGEST_SIDE = 1024
 OPACITY = 0.55
 """Of the mask over the picture."""
 GAP = 8
+_ROWS = 64
 
 
 def quicklook(
@@ -49,31 +50,47 @@ def quicklook(
         raise GridError(f"image and mask must have the same size, got {image.shape[1:]} and {mask.shape}")
     step = max(1, -(-max(mask.shape) // LARGEST_SIDE))
     small = mask[::step, ::step]
-    picture = true_colour(image[:, ::step, ::step], bands)
+    image = image[:, ::step, ::step]
+    white = white_of(image, bands)
     colours = np.zeros((256, 3), np.float32)
     colours[: len(classes)] = overlay_colours(classes)
-    laid = np.isin(small, range(1, len(classes)))[..., None] * np.float32(OPACITY)
-    laid = np.where((small == IGNORE)[..., None], np.float32(1), laid)
     colours[IGNORE] = NODATA_COLOUR
-    overlay = picture * (1 - laid) + colours[small] * laid
-    gap = np.full((small.shape[0], GAP, 3), 255, np.float32)
-    panels = np.concatenate([picture, gap, overlay], axis=1)
-    key = legend(_entries(mask, classes), width=panels.shape[1]).astype(np.float32)
+    width = small.shape[1]
+    panels = np.full((small.shape[0], 2 * width + GAP, 3), 255, np.uint8)
+    # A few rows at a time: numbers of each step are four times larger than the picture.
+    for row in range(0, small.shape[0], _ROWS):
+        rows = slice(row, row + _ROWS)
+        picture, values = true_colour(image[:, rows], bands, white=white), small[rows]
+        laid = np.isin(values, range(1, len(classes)))[..., None] * np.float32(OPACITY)
+        laid = np.where((values == IGNORE)[..., None], np.float32(1), laid)
+        panels[rows, :width] = picture
+        panels[rows, width + GAP :] = picture * (1 - laid) + colours[values] * laid
+    key = legend(_entries(mask, classes), width=panels.shape[1]).astype(np.uint8)
     # Of a tiny image, the legend is wider than the panels.
     panels = np.pad(panels, ((0, GAP), (0, key.shape[1] - panels.shape[1]), (0, 0)), constant_values=255)
     _write_png(Path(path), np.concatenate([panels, key]))
 
 
-def true_colour(image: NDArray[np.float32], bands: Sequence[str]) -> NDArray[np.float32]:
-    """Red, green, blue (H, W, 3) in 0..255, brightened so that the 98th percentile of reflectance is white."""
+def true_colour(image: NDArray[np.float32], bands: Sequence[str], *, white: float | None = None) -> NDArray[np.float32]:
+    """Red, green, blue (H, W, 3) in 0..255, brightened so that a reflectance is white, by default :func:`white_of`."""
+    values = np.nan_to_num(image[_shown(bands)], nan=0.0, posinf=0.0, neginf=0.0)
+    values /= white_of(image, bands) if white is None else white
+    # Display gamma of about 2: reflectance is linear in light, the eye is not.
+    picture: NDArray[np.float32] = (np.sqrt(np.clip(values, 0, 1)) * 255).transpose(1, 2, 0).astype(np.float32)
+    return picture
+
+
+def white_of(image: NDArray[np.float32], bands: Sequence[str]) -> float:
+    """The reflectance that is shown white: the 98th percentile, at least 0.05."""
+    values = np.nan_to_num(image[_shown(bands)], nan=0.0, posinf=0.0, neginf=0.0)
+    return max(float(np.percentile(values, 98, overwrite_input=True)), 0.05)
+
+
+def _shown(bands: Sequence[str]) -> list[int]:
+    """Positions of the bands that are shown as red, green and blue."""
     names = list(bands)
     wanted = ("red", "green", "blue")
-    positions = [names.index(b) for b in wanted] if set(wanted) <= set(names) else [i % len(names) for i in range(3)]
-    values = np.nan_to_num(image[positions], nan=0.0, posinf=0.0, neginf=0.0)
-    white = max(float(np.percentile(values, 98)), 0.05)
-    # Display gamma of about 2: reflectance is linear in light, the eye is not.
-    picture: NDArray[np.float32] = (np.sqrt(np.clip(values / white, 0, 1)) * 255).transpose(1, 2, 0).astype(np.float32)
-    return picture
+    return [names.index(b) for b in wanted] if set(wanted) <= set(names) else [i % len(names) for i in range(3)]
 
 
 def _entries(mask: NDArray[np.uint8], classes: Sequence[str]) -> list[Entry]:
@@ -88,8 +105,8 @@ def _entries(mask: NDArray[np.uint8], classes: Sequence[str]) -> list[Entry]:
     return [*shown, Entry("no data", NODATA_COLOUR, counts[IGNORE] / mask.size)]
 
 
-def _write_png(path: Path, picture: NDArray[np.float32]) -> None:
-    values = np.clip(picture, 0, 255).astype(np.uint8).transpose(2, 0, 1)
+def _write_png(path: Path, picture: NDArray[np.uint8]) -> None:
+    values = picture.transpose(2, 0, 1)
     with warnings.catch_warnings(), replacing(path) as temporary:
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         shape = {"count": 3, "height": values.shape[1], "width": values.shape[2]}
