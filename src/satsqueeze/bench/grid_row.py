@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pydantic
 
 from satsqueeze.bench.machine import Machine
 from satsqueeze.bench.paired import Paired
-from satsqueeze.bench.row_file import read_row_file, write_row_file
+from satsqueeze.bench.row_file import Row, read_row_file, write_row_file
 from satsqueeze.bench.throughput import Throughput
 from satsqueeze.core.class_metrics import ClassMetrics
 
@@ -20,10 +19,8 @@ Metrics = dict[str, float | None]
 METRICS = ("accuracy", "precision_weighted", "recall_weighted", "f1_macro", "mean_average_precision")
 
 
-class GridRow(pydantic.BaseModel):
+class GridRow(Row):
     """What is known about one network taught in one way; None means not known or undefined."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
 
     name: str
     """Of the student or teacher."""
@@ -39,9 +36,9 @@ class GridRow(pydantic.BaseModel):
     """File and engine within the package, where it is shipped."""
     test: Metrics
     """Means over seeds, as fractions, of: accuracy, precision and recall weighted by class, macro F1, mAP."""
-    test_spread: Metrics = {}
+    test_spread: Metrics = pydantic.Field(default_factory=dict)
     """Standard deviations over seeds, where there are several."""
-    validation: Metrics = {}
+    validation: Metrics = pydantic.Field(default_factory=dict)
     """Means over seeds on the images by which recipes may be chosen."""
     seeds: tuple[int, ...]
     """Of the trainings behind the scores."""
@@ -70,11 +67,6 @@ class GridRow(pydantic.BaseModel):
     def place(self) -> tuple[str, str, str]:
         """What it is the row of: rows of one place are about the same trainings."""
         return self.kind, self.name, "" if self.kind == "shipped" else self.way
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form; undefined figures are None."""
-        record: dict[str, Any] = json.loads(self.model_dump_json())
-        return record
 
 
 def metrics_of(found: ClassMetrics) -> Metrics:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import pydantic
 
 from satsqueeze.bench.machine import Machine
-from satsqueeze.bench.row_file import read_row_file, write_row_file
+from satsqueeze.bench.row_file import Row, read_row_file, write_row_file
 
 
-class InitRow(pydantic.BaseModel):
+class InitRow(Row):
     """What came of one target, start, label fraction and seed, at the learning rate that was chosen for them."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     target: str
     """Region that was learnt and tested on."""
@@ -53,11 +47,6 @@ class InitRow(pydantic.BaseModel):
     def key(self) -> tuple[str, str, float, int]:
         """What a rerun replaces."""
         return self.target, self.start, self.fraction, self.seed
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form."""
-        record: dict[str, Any] = json.loads(self.model_dump_json())
-        return record
 
 
 def read_init_rows(path: Path) -> tuple[InitRow, ...]:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import pydantic
-
-from satsqueeze.bench.row_file import read_row_file, write_row_file
+from satsqueeze.bench.row_file import Row, read_row_file, write_row_file
 
 CLEAN = "clean"
 
 
-class RobustnessRow(pydantic.BaseModel):
+class RobustnessRow(Row):
     """Scores of one package under one corruption."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
 
     package: str
     precision: str
@@ -38,10 +33,6 @@ class RobustnessRow(pydantic.BaseModel):
     cards: tuple[str, ...]
     """Of the data sets."""
     seed: int
-
-    def line(self) -> str:
-        """As a line of JSON."""
-        return json.dumps(json.loads(self.model_dump_json()), sort_keys=True, allow_nan=False)
 
 
 def read_robustness_rows(path: Path) -> tuple[RobustnessRow, ...]:

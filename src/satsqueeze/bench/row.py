@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import pydantic
 
 from satsqueeze.bench.energy import Energy, NotMeasured
 from satsqueeze.bench.latency import Latency
 from satsqueeze.bench.machine import Machine
+from satsqueeze.bench.row_file import Row, read_row_file, with_row, write_row_file
 from satsqueeze.core.errors import RunError
-from satsqueeze.core.files import write_text
 
 Kind = Literal["threshold", "baseline", "teacher", "student"]
 KINDS: tuple[Kind, ...] = ("threshold", "baseline", "teacher", "student")
 ALL_SOURCES = "all"
 
 
-class _Model(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
-
-
-class Score(_Model):
+class Score(pydantic.BaseModel):
     """Quality under one protocol on one source of images."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
 
     protocol: str
     """Short name of how it was scored, such as ``validation`` or ``5-fold``; its sentence stands in the report."""
@@ -41,7 +38,7 @@ class Score(_Model):
     """Other metrics as fractions, such as ``precision`` or ``jaccard_per_image_mean``."""
 
 
-class BenchRow(_Model):
+class BenchRow(Row):
     """What is known about one model at one precision; None means not known."""
 
     name: str
@@ -91,11 +88,6 @@ class BenchRow(_Model):
         """The score under a protocol on a source, if there is one."""
         return next((s for s in self.scores if (s.protocol, s.source) == (protocol, source)), None)
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form; undefined figures are None."""
-        record: dict[str, Any] = json.loads(self.model_dump_json())
-        return record
-
     @classmethod
     def from_dict(cls, record: object) -> Self:
         """Inverse of :meth:`to_dict`.
@@ -115,33 +107,16 @@ def read_rows(path: Path) -> tuple[BenchRow, ...]:
     Raises:
         RunError: a line that is not a row; the message gives its number.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return ()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} cannot be read ({error}); remove it and run 'satsqueeze bench' again") from error
-    return tuple(_row(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1) if line.strip())
+    return read_row_file(path, BenchRow, name="benchmark row", remedy="remove it and run 'satsqueeze bench' again")
 
 
 def write_rows(path: Path, rows: Sequence[BenchRow]) -> None:
     """Write rows as JSON lines, whole or not at all."""
-    write_text(path, "".join(json.dumps(row.to_dict(), sort_keys=True, allow_nan=False) + "\n" for row in rows))
+    write_row_file(path, rows)
 
 
 def record_row(path: Path, row: BenchRow) -> tuple[BenchRow, ...]:
     """Add a row, or replace the one of the same name and precision; returns all rows."""
-    rows = read_rows(path)
-    if any(old.key == row.key for old in rows):
-        rows = tuple(row if old.key == row.key else old for old in rows)
-    else:
-        rows = (*rows, row)
+    rows = with_row(read_rows(path), row)
     write_rows(path, rows)
     return rows
-
-
-def _row(line: str, where: str) -> BenchRow:
-    try:
-        return BenchRow.from_dict(json.loads(line))
-    except (json.JSONDecodeError, RunError) as error:
-        raise RunError(f"{where}: {error}") from error

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pydantic
 
-from satsqueeze.bench.row_file import read_row_file, write_row_file
+from satsqueeze.bench.row_file import Row, read_row_file, write_row_file
 from satsqueeze.nets.zoo.scaling import CompoundScaling
 
 
-class ScalingRow(pydantic.BaseModel):
+class ScalingRow(Row):
     """One training; None means that it failed."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
 
     depth: float
     """alpha."""
@@ -54,11 +49,6 @@ class ScalingRow(pydantic.BaseModel):
     def scaling(self) -> CompoundScaling:
         """The rule that was tried."""
         return CompoundScaling(depth=self.depth, width=self.width, resolution=self.resolution)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form."""
-        record: dict[str, Any] = json.loads(self.model_dump_json())
-        return record
 
 
 @dataclass(frozen=True, kw_only=True)

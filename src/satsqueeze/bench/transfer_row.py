@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pydantic
 
 from satsqueeze.bench.grid_row import Metrics
 from satsqueeze.bench.machine import Machine
-from satsqueeze.bench.row_file import read_row_file, write_row_file
+from satsqueeze.bench.row_file import Row, read_row_file, write_row_file
 
 
-class TransferRow(pydantic.BaseModel):
+class TransferRow(Row):
     """What came of one start, label fraction and seed, at the learning rate that was chosen for them."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
 
     start: str
     fraction: float
@@ -56,11 +51,6 @@ class TransferRow(pydantic.BaseModel):
     def key(self) -> tuple[str, float, int]:
         """What a rerun replaces."""
         return self.start, self.fraction, self.seed
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form; undefined figures are None."""
-        record: dict[str, Any] = json.loads(self.model_dump_json())
-        return record
 
 
 def read_transfer_rows(path: Path) -> tuple[TransferRow, ...]:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import pydantic
 
 from satsqueeze.bench.energy import Energy, NotMeasured
 from satsqueeze.bench.machine import Machine
-from satsqueeze.bench.row_file import read_row_file, write_row_file
+from satsqueeze.bench.row_file import Row, read_row_file, with_row, write_row_file
 from satsqueeze.bench.throughput import Throughput
 
 
-class ZooRow(pydantic.BaseModel):
+class ZooRow(Row):
     """What is known about one network, trained under a stated budget from one seed; None means not known."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
 
     model: str
     """Name of the zoo."""
@@ -61,11 +55,6 @@ class ZooRow(pydantic.BaseModel):
         """What a rerun replaces."""
         return self.model, self.seed
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form; undefined figures are None."""
-        record: dict[str, Any] = json.loads(self.model_dump_json())
-        return record
-
 
 def read_zoo_rows(path: Path) -> tuple[ZooRow, ...]:
     """Rows of a JSON-lines file, in order; none where there is no file yet.
@@ -78,9 +67,7 @@ def read_zoo_rows(path: Path) -> tuple[ZooRow, ...]:
 
 def record_zoo_row(path: Path, row: ZooRow) -> tuple[ZooRow, ...]:
     """Add a row, or replace the one of the same network and seed; returns all rows."""
-    rows = read_zoo_rows(path)
-    replaced = tuple(row if old.key == row.key else old for old in rows)
-    rows = replaced if any(old.key == row.key for old in rows) else (*rows, row)
+    rows = with_row(read_zoo_rows(path), row)
     write_row_file(path, rows)
     return rows
 
