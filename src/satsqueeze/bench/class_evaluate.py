@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from satsqueeze.bench.class_images import (
-    ScoredImage,
-    class_places,
-    decisions_of,
-    left_out,
-    read_images,
-    scored_items,
-    truth_of,
-)
+from satsqueeze.bench.class_images import ScoredImage, decisions_of, truth_of
+from satsqueeze.bench.class_pass import ClassPass, Progress
 from satsqueeze.core.class_metrics import ClassMetrics
-from satsqueeze.core.errors import DataError
 from satsqueeze.data.dataset import Dataset
-from satsqueeze.flight.classifier import BATCH, FlightClassifier
-
-Progress = Callable[[int, int], None]
+from satsqueeze.flight.classifier import FlightClassifier
 
 
 def evaluate_classes(
@@ -49,36 +39,28 @@ def evaluate_classes(
         LabelError: labels for another task, or classes that the package does not know.
         DataError: no image, or none that could be scored.
     """
-    places = class_places(model, dataset)
-    items = scored_items(dataset, limit=limit)
+    images = ClassPass(model, dataset, limit=limit)
     tally = _Tally(model)
-    for done, found in enumerate(read_images(items, model, places), start=1):
-        tally.add(found)
-        if on_progress is not None:
-            on_progress(done, len(items))
-    tally.flush()
-    if not tally.metrics.images:
-        first = tally.quarantined[0]
-        raise DataError(f"none of {len(items)} images could be scored; the first, {first['file']}: {first['reason']}")
+    for batch in images.batches(on_progress):
+        images.counted(batch, tally.count)
     return {
         **tally.to_dict(),
+        "quarantined": images.quarantined,
         "task": model.manifest.task,
         "classes": list(model.classes),
         "package": model.manifest.name,
         "graph": model.graph.file,
         "graph_precision": model.graph.precision,
         "engine": model.engine.name,
-        "cards": sorted({item.card.name for item in items}),
+        "cards": sorted({item.card.name for item in images.items}),
         "notes": list(model.notes),
-        "protocol": _protocol(model, tally),
+        "protocol": _protocol(model, tally, len(images.quarantined)),
     }
 
 
 @dataclass
 class _Tally:
     model: FlightClassifier
-    quarantined: list[dict[str, str]] = field(default_factory=list)
-    _waiting: list[ScoredImage] = field(default_factory=list)
     _sources: dict[str, list[bool]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -92,37 +74,13 @@ class _Tally:
             for name, right in sorted(self._sources.items())
         }
 
-    def add(self, found: ScoredImage | dict[str, str]) -> None:
-        """Take in an image or why it is left out; predict when a batch is full."""
-        if isinstance(found, dict):
-            self.quarantined.append(found)
-            return
-        self._waiting.append(found)
-        if len(self._waiting) == BATCH:
-            self.flush()
-
-    def flush(self) -> None:
-        """Predict and count the images that wait."""
-        if not self._waiting:
-            return
-        images, self._waiting = self._waiting, []
-        try:
-            self._count(images)
-        except DataError as error:
-            if len(images) == 1:
-                self.quarantined.append(left_out(images[0].item, error))
-                return
-            # One image spoils the batch: find it.
-            for image in images:
-                self._waiting = [image]
-                self.flush()
-
     def to_dict(self) -> dict[str, Any]:
         record = self.metrics.to_dict()
         headline = {key: record[f"{key}_weighted"] for key in ("precision", "recall", "f1", "f2")}
-        return {**record, **headline, "sources": self.sources, "quarantined": self.quarantined}
+        return {**record, **headline, "sources": self.sources}
 
-    def _count(self, images: Sequence[ScoredImage]) -> None:
+    def count(self, images: Sequence[ScoredImage]) -> None:
+        """Predict images and take their answers in."""
         found = self.model.classify(
             np.stack([image.values for image in images]),
             self.model.bands,
@@ -134,8 +92,8 @@ class _Tally:
             self._sources.setdefault(image.item.source, []).append(bool(right))
 
 
-def _protocol(model: FlightClassifier, tally: _Tally) -> str:
-    left_out = f"; {len(tally.quarantined)} left out" if tally.quarantined else ""
+def _protocol(model: FlightClassifier, tally: _Tally, quarantined: int) -> str:
+    left_out = f"; {quarantined} left out" if quarantined else ""
     decision = "thresholds of the package" if model.is_multi_label else "arg-max"
     meaning = "all classes of an image right" if model.is_multi_label else "class of an image right"
     return (

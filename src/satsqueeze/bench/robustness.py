@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -10,21 +10,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from satsqueeze.bench.class_images import (
-    ScoredImage,
-    class_places,
-    decisions_of,
-    left_out,
-    read_images,
-    scored_items,
-    truth_of,
-)
+from satsqueeze.bench.class_images import ScoredImage, decisions_of, truth_of
+from satsqueeze.bench.class_pass import ClassPass, Progress
 from satsqueeze.bench.robustness_row import CLEAN, RobustnessRow
 from satsqueeze.core.class_metrics import ClassMetrics
-from satsqueeze.core.errors import DataError, PackageError, SettingsError
+from satsqueeze.core.errors import PackageError, SettingsError
 from satsqueeze.data.corruptions import CORRUPTIONS, SEVERITIES, Corruption, corrupted
 from satsqueeze.data.dataset import Dataset
-from satsqueeze.flight.classifier import BATCH, FlightClassifier
+from satsqueeze.flight.classifier import FlightClassifier
 from satsqueeze.flight.runtime import open_package
 
 
@@ -69,7 +62,7 @@ def robustness(
     limit: int | None = None,
     precision: Literal["auto", "fp32", "int8"] = "auto",
     threads: int | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: Progress | None = None,
 ) -> Robustness:
     """Score a package on clean images and on the same images under every corruption and severity.
 
@@ -101,26 +94,17 @@ def robustness(
             f"{package} is a segmentation package; robustness is measured for packages that decide on whole images. "
             "Score it with 'satsqueeze evaluate'"
         )
-    places = class_places(model, dataset)
-    items = scored_items(dataset, ids=ids, limit=limit)
+    images = ClassPass(model, dataset, ids=ids, limit=limit)
     tally = _Tally(model, settings)
-    for done, found in enumerate(read_images(items, model, places), start=1):
-        tally.add(found)
-        if on_progress is not None:
-            on_progress(done, len(items))
-    tally.flush()
-    if not tally.clean.images:
-        first = tally.quarantined[0]
-        raise DataError(f"none of {len(items)} images could be scored; the first, {first['file']}: {first['reason']}")
-    return Robustness(rows=tally.rows(), quarantined=tuple(tally.quarantined))
+    for batch in images.batches(on_progress):
+        tally.count_corrupted(images.counted(batch, tally.count_clean))
+    return Robustness(rows=tally.rows(left_out=len(images.quarantined)), quarantined=tuple(images.quarantined))
 
 
 @dataclass
 class _Tally:
     model: FlightClassifier
     settings: RobustnessSettings
-    quarantined: list[dict[str, str]] = field(default_factory=list)
-    _waiting: list[ScoredImage] = field(default_factory=list)
     _cards: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -129,41 +113,20 @@ class _Tally:
         scaling = self.model.manifest.scaling
         self._fill = [scaling.mean[scaling.bands.index(band)] for band in self.model.bands]
 
-    def add(self, found: ScoredImage | dict[str, str]) -> None:
-        """Take in an image or why it is left out; score when a batch is full."""
-        if isinstance(found, dict):
-            self.quarantined.append(found)
-            return
-        self._waiting.append(found)
-        if len(self._waiting) == BATCH:
-            self.flush()
+    def count_clean(self, images: Sequence[ScoredImage]) -> None:
+        """Score images as they are."""
+        self._count(self.clean, images, [image.values for image in images])
 
-    def flush(self) -> None:
-        """Score the images that wait, clean and in every cell."""
-        images, self._waiting = self._waiting, []
-        counted = self._counted(images)
-        self._cards |= {image.item.card.name for image in counted}
-        for (kind, severity), metrics in self._cells.items() if counted else ():
-            self._count(metrics, counted, [self._corrupted(image, kind, severity) for image in counted])
+    def count_corrupted(self, images: Sequence[ScoredImage]) -> None:
+        """Score images that the package takes, in every cell."""
+        self._cards |= {image.item.card.name for image in images}
+        for (kind, severity), metrics in self._cells.items() if images else ():
+            self._count(metrics, images, [self._corrupted(image, kind, severity) for image in images])
 
-    def rows(self) -> tuple[RobustnessRow, ...]:
+    def rows(self, *, left_out: int) -> tuple[RobustnessRow, ...]:
         """One per cell, after that of the clean images."""
-        cells = (self._row(kind, severity, metrics) for (kind, severity), metrics in self._cells.items())
-        return (self._row(CLEAN, 0, self.clean), *cells)
-
-    def _counted(self, images: Sequence[ScoredImage]) -> list[ScoredImage]:
-        """Score clean images; returns those that the package takes."""
-        if not images:
-            return []
-        try:
-            self._count(self.clean, images, [image.values for image in images])
-        except DataError as error:
-            if len(images) == 1:
-                self.quarantined.append(left_out(images[0].item, error))
-                return []
-            # One image spoils the batch: find it.
-            return [kept for image in images for kept in self._counted([image])]
-        return list(images)
+        cells = (self._row(kind, severity, metrics, left_out) for (kind, severity), metrics in self._cells.items())
+        return (self._row(CLEAN, 0, self.clean, left_out), *cells)
 
     def _corrupted(self, image: ScoredImage, kind: Corruption, severity: int) -> NDArray[np.float32]:
         return corrupted(
@@ -185,7 +148,7 @@ class _Tally:
         truth = truth_of(images, len(self.model.classes))
         metrics.update(truth, found.probabilities, predicted=decisions_of(found, self.model))
 
-    def _row(self, kind: str, severity: int, metrics: ClassMetrics) -> RobustnessRow:
+    def _row(self, kind: str, severity: int, metrics: ClassMetrics, left_out: int) -> RobustnessRow:
         record, model = metrics.to_dict(), self.model
         return RobustnessRow(
             package=model.manifest.name,
@@ -197,7 +160,7 @@ class _Tally:
             f1_macro=record["f1_macro"],
             clean_accuracy=self.clean.accuracy,
             images=metrics.images,
-            left_out=len(self.quarantined),
+            left_out=left_out,
             cards=tuple(sorted(self._cards)),
             seed=self.settings.seed,
         )
