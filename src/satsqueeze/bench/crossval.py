@@ -11,20 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from satsqueeze.bench.contender import network_config
-from satsqueeze.bench.latency import LatencySettings, measure_package
-from satsqueeze.bench.machine import this_machine
-from satsqueeze.bench.pooled import pool, seed_scores, write_counts
+from satsqueeze.bench.fold_counts import Candidate, FoldCounts
+from satsqueeze.bench.network_figures import COST_SIDE, network_figures, with_latency
 from satsqueeze.bench.recipe import NetworkSettings, Recipe
 from satsqueeze.bench.row import BenchRow, Kind, write_rows
-from satsqueeze.core.files import read_json
-from satsqueeze.core.metrics import confusion
-from satsqueeze.core.package import FlightManifest, Graph, Quality, read_manifest
+from satsqueeze.core.package import FlightManifest, Quality
 from satsqueeze.core.run import RunFolder
 from satsqueeze.core.scaling import Scaling
 from satsqueeze.data.cache import PackedCache, pack
@@ -37,20 +33,15 @@ from satsqueeze.distill.soft import Teacher, teach
 from satsqueeze.distill.teachers import ModelTeacher, OnnxContract, OnnxTeacher
 from satsqueeze.export.stage import export_package
 from satsqueeze.flight.runtime import open_package
-from satsqueeze.learn.evaluate import score
 from satsqueeze.learn.fit import fit
 from satsqueeze.learn.losses import DiceCE, Objective
 from satsqueeze.learn.segmenter import Segmenter
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.learn.threshold import ThresholdModel
 from satsqueeze.nets.card import ModelCard
-from satsqueeze.nets.cost import cost
 from satsqueeze.nets.model import SegmentationModel, build_model, load_model
 from satsqueeze.nets.onnx_weights import start_from_onnx
 from satsqueeze.nets.unet_config import UNetConfig
-
-COST_SIDE = 256
-"""Height and width at which costs are counted, in pixels."""
 
 
 class Crossval:
@@ -74,6 +65,11 @@ class Crossval:
     def folds(self) -> tuple[Split, ...]:
         """Splits by scene of the labelled images; all else is on every training side."""
         return grouped_folds(self.cache.entries, folds=self.recipe.folds, seed=self.recipe.seed)
+
+    @cached_property
+    def counts(self) -> FoldCounts:
+        """What has been scored."""
+        return FoldCounts(self.run / "scores", self.cache, self.folds)
 
     @cached_property
     def untouched(self) -> tuple[str, ...]:
@@ -200,13 +196,11 @@ class Crossval:
 
     def _score(self, name: str, seed: int, model_of: Callable[[int], Segmenter]) -> None:
         mirror = name in {n.name for n in self.recipe.networks if n.kind == "teacher"}
-        for fold, split in enumerate(self.folds):
-            path = self._counts_path(name, "fp32", seed, fold)
-            if not path.exists():
-                window = self.recipe.planned_shape[0] if mirror else 512
-                found = score(model_of(fold), self.cache, split.validation, mirror=mirror, window=window)
-                write_counts(path, found.metrics.images)
-                self.say(f"{name}, seed {seed}, fold {fold}: Jaccard {found.jaccard:.3f}")
+        window = self.recipe.planned_shape[0] if mirror else 512
+        candidate = Candidate(name=name, seed=seed)
+        for fold in self.counts.missing(candidate):
+            jaccard = self.counts.score(candidate, fold, model_of(fold), mirror=mirror, window=window)
+            self.say(f"{name}, seed {seed}, fold {fold}: Jaccard {jaccard:.3f}")
 
     def _score_teacher(self, name: str, teacher: Teacher) -> None:
         def answer(item: int) -> NDArray[np.uint8]:
@@ -214,14 +208,13 @@ class Crossval:
             mask: NDArray[np.uint8] = teacher.probabilities(image).argmax(axis=0).astype(np.uint8)
             return mask
 
-        for fold, split in enumerate(self.folds):
-            self._count(self._counts_path(name, "fp32", 0, fold), split.validation, answer)
+        candidate = Candidate(name=name)
+        for fold in self.counts.missing(candidate):
+            self.counts.count(candidate, fold, answer)
 
     def _score_int8(self, settings: NetworkSettings, seed: int) -> None:
-        for fold, split in enumerate(self.folds):
-            path = self._counts_path(settings.name, "int8", seed, fold)
-            if path.exists():
-                continue
+        candidate = Candidate(name=settings.name, precision="int8", seed=seed)
+        for fold in self.counts.missing(candidate):
             folder = self._fold_package(settings, seed, fold)
             if not folder.exists():
                 self.package(settings, seed, fold, folder, description="a fold of a cross-validation")
@@ -232,7 +225,7 @@ class Crossval:
                 mask = flown.predict(self.cache.image(item), bands=self.cache.bands, valid=valid)  # type: ignore[attr-defined]
                 return np.asarray(mask)
 
-            self._count(path, split.validation, answer)
+            self.counts.count(candidate, fold, answer)
 
     def package(
         self,
@@ -262,18 +255,6 @@ class Crossval:
             training=training,
         )
 
-    def _count(self, path: Path, ids: Sequence[str], answer: Callable[[int], NDArray[np.uint8]]) -> None:
-        if path.exists():
-            return
-        counts = {}
-        for item in ids:
-            position = self.cache.position(item)
-            counts[item] = confusion(self.cache.label(position), answer(position), len(self.cache.classes))
-        write_counts(path, counts)
-
-    def _counts_path(self, name: str, precision: str, seed: int, fold: int) -> Path:
-        return self.run / "scores" / name / f"{precision}_seed_{seed}_fold_{fold}.json"
-
     def rows(self) -> tuple[BenchRow, ...]:
         """One row per model and precision that has been scored in all folds."""
         named: list[tuple[str, Kind, NetworkSettings | None]] = [("threshold", "threshold", None)]
@@ -283,49 +264,26 @@ class Crossval:
         return tuple(row for row in found if row is not None)
 
     def _row(self, name: str, kind: Kind, settings: NetworkSettings | None, precision: str) -> BenchRow | None:
-        every = [self._paths(name, precision, seed) for seed in (settings.seeds if settings else (0,))]
-        seeds = [pool(paths) for paths in every if all(path.exists() for path in paths)]
+        drawn = settings.seeds if settings else (0,)
+        every = [Candidate(name=name, precision=precision, seed=seed) for seed in drawn]
+        seeds = [candidate for candidate in every if not self.counts.missing(candidate)]
         if not seeds:
             return None
-        row = BenchRow(
-            name=name,
-            kind=kind,
-            precision=precision,
-            scores=seed_scores(seeds, self.cache.foreground, f"{len(self.folds)}-fold by scene, pooled"),
-            seeds=len(seeds),
-        )
-        return row if settings is None else row.model_copy(update=self._costs(settings))
-
-    def _costs(self, settings: NetworkSettings) -> dict[str, Any]:
-        figures = cost(build_model(self._card(settings), seed=0), height=COST_SIDE, width=COST_SIDE)
-        trainings = sorted(self.run.path.glob(f"*/{settings.name}/seed_*/metrics.json"))
-        found: dict[str, Any] = {
-            "parameters": figures.parameters,
-            "macs_per_pixel": figures.macs_per_pixel,
-            "macs_input": f"{COST_SIDE}x{COST_SIDE}",
-            "peak_activation_bytes": figures.peak_activation_bytes,
-            "train_minutes": sum(read_json(path)["seconds"] for path in trainings) / 60,
-        }
+        row = BenchRow(name=name, kind=kind, precision=precision, scores=self.counts.scores(seeds), seeds=len(seeds))
+        if settings is None:
+            return row
+        trainings = sorted(path.parent for path in self.run.path.glob(f"*/{settings.name}/seed_*/metrics.json"))
         package = self._fold_package(settings, settings.seeds[0], 0)
-        if package.exists():
-            sizes = {g.precision: read_manifest(package).files[g.file].bytes for g in _onnx_graphs(package)}
-            found |= {"fp32_bytes": sizes.get("fp32"), "int8_bytes": sizes.get("int8")}
-        return found
+        return row.model_copy(update=network_figures(self._card(settings), trainings=trainings, package=package))
 
     def _measured(self, row: BenchRow) -> BenchRow:
         """The row with the latency of the first seed's package, where there is one."""
         known = {settings.name: settings for settings in self.recipe.networks}
         package = self._fold_package(known[row.name], known[row.name].seeds[0], 0) if row.name in known else None
-        if package is None or not package.exists():
-            return row
-        network, predict = measure_package(package, LatencySettings(engine="onnx"), precision=row.precision)  # type: ignore[arg-type]
-        return row.model_copy(update={"latency": predict, "network_latency": network, "machine": this_machine()})
+        return row if package is None or not package.exists() else with_latency(row, package)
 
     def _fold_package(self, settings: NetworkSettings, seed: int, fold: int) -> Path:
         return self.run / "packages" / f"{settings.name}-fold-{fold}-seed-{seed}"
-
-    def _paths(self, name: str, precision: str, seed: int) -> list[Path]:
-        return [self._counts_path(name, precision, seed, fold) for fold in range(len(self.folds))]
 
     def ship(self, name: str, folder: Path) -> FlightManifest:
         """Train a student on all scenes from the teachers of all folds, and package it with its cross-validated scores.
@@ -354,7 +312,3 @@ class Crossval:
         return self.package(
             settings, settings.seeds[0], None, folder, description=description, quality=quality, training=training
         )
-
-
-def _onnx_graphs(package: Path) -> list[Graph]:
-    return [graph for graph in read_manifest(package).graphs if graph.engine == "onnx"]

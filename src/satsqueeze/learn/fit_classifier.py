@@ -82,18 +82,7 @@ def fit_classifier(
         RunError: the folder holds another run, or cannot be written.
     """
     check_classifier(model, cache)
-    if not split.train:
-        raise SplitError("there is no image to train on; the split's training side is empty")
-    if settings.freeze_epochs and (origin is None or not origin.held):
-        raise SettingsError(
-            f"freeze_epochs is {settings.freeze_epochs}, but no weights were taken over that could be kept; start from "
-            "another run (--init), or set it to 0"
-        )
-    if guide is not None and (settings.augment.mixup or settings.compile):
-        raise SettingsError(
-            "a layer of the network is guided by maps of single images; set mixup to 0 and compile to false, or train "
-            "without attention"
-        )
+    _check_request(split, settings, origin, guide)
     settings = settings.for_images(len(split.train))
     chosen = objective or LabelLoss(multi_label=cache.task == "multi-label", smoothing=settings.label_smoothing)
     job = ClassJob(
@@ -102,21 +91,11 @@ def fit_classifier(
         split=split,
         settings=settings,
         folder=Path(folder),
-        targets=f"{described(chosen)}, {'labels only' if answers is None else described(answers)}"
-        + ("" if guide is None else f", {described(guide)}")
-        + ("" if origin is None else f", started from {origin.source} within {origin.tolerance_nm:g} nm"),
+        targets=_targets(chosen, answers, origin, guide),
     )
 
     def start() -> tuple[ClassTask, Cut]:
-        sampler = ClassSampler(
-            cache,
-            split.train,
-            batch_size=settings.batch_size,
-            seed=settings.seed,
-            views=settings.augment.views,
-            answers=answers,
-            maps=guide,
-        )
+        sampler = _sampler(cache, split, settings, answers, guide)
         held: frozenset[str] = frozenset() if origin is None else origin.held
         return ClassTask(model, chosen, settings, held=held, guide=guide), whole_images(sampler, channels(model, cache))
 
@@ -146,3 +125,45 @@ def check_classifier(model: SegmentationModel, cache: PackedCache) -> None:
             f"the network is for images of {card.config.size} x {card.config.size} px, the data set has {size[0]} x "
             f"{size[1]} px; build it with size {max(size)}, or resample the images"
         )
+
+
+def _check_request(
+    split: Split, settings: ClassFitSettings, origin: TransferReport | None, guide: Guide | None
+) -> None:
+    if not split.train:
+        raise SplitError("there is no image to train on; the split's training side is empty")
+    if settings.freeze_epochs and (origin is None or not origin.held):
+        raise SettingsError(
+            f"freeze_epochs is {settings.freeze_epochs}, but no weights were taken over that could be kept; start from "
+            "another run (--init), or set it to 0"
+        )
+    if guide is not None and (settings.augment.mixup or settings.compile):
+        raise SettingsError(
+            "a layer of the network is guided by maps of single images; set mixup to 0 and compile to false, or train "
+            "without attention"
+        )
+
+
+def _targets(
+    objective: ClassObjective, answers: Answers | None, origin: TransferReport | None, guide: Guide | None
+) -> str:
+    """What is minimised, for the fingerprint."""
+    return (
+        f"{described(objective)}, {'labels only' if answers is None else described(answers)}"
+        + ("" if guide is None else f", {described(guide)}")
+        + ("" if origin is None else f", started from {origin.source} within {origin.tolerance_nm:g} nm")
+    )
+
+
+def _sampler(
+    cache: PackedCache, split: Split, settings: ClassFitSettings, answers: Answers | None, guide: Guide | None
+) -> ClassSampler:
+    return ClassSampler(
+        cache,
+        split.train,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        views=settings.augment.views,
+        answers=answers,
+        maps=guide,
+    )

@@ -11,7 +11,7 @@ from satsqueeze.core.errors import SettingsError
 from satsqueeze.plan import rules
 from satsqueeze.plan.architecture import Architecture, EncoderKind, Pair
 from satsqueeze.plan.decision import Decision
-from satsqueeze.plan.presets import planner_preset
+from satsqueeze.plan.presets import PlannerPreset, planner_preset
 from satsqueeze.plan.topology import Size
 
 
@@ -149,12 +149,17 @@ def plan_unet(
         n=n,
         vram_gb=preset.reference_gb if vram_gb is None else vram_gb,
     )
-    size, distance = request.shape, request.spacing
+    return _planned(preset, request)
+
+
+def _planned(preset: PlannerPreset, request: _Request) -> UNetPlan:
+    """Each decision with its reason, in nnU-Net's order."""
+    size, distance, labels = request.shape, request.spacing, request.labels
     start = rules.start_patch(preset, shape=size, spacing=distance)
     limit = rules.memory_limit(preset, vram_gb=request.vram_gb)
     first = rules.draft(preset, patch=start.value, spacing=distance, labels=labels)
     fitted = rules.shrink_patch(preset, first, shape=size, spacing=distance, labels=labels, limit=limit.value)
-    batch = rules.batch_size(preset, fitted.value, limit=limit.value, shape=size, n=n)
+    batch = rules.batch_size(preset, fitted.value, limit=limit.value, shape=size, n=request.n)
     topology, architecture = fitted.value.topology, fitted.value.architecture
     return UNetPlan(
         patch_size=topology.patch_size,
