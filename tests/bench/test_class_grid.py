@@ -9,12 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import rasterio
-import torch
 import yaml
-from affine import Affine
 from scipy.stats import binom
-from torch import nn
 
 from satsqueeze.bench.class_grid import ROWS, ClassGrid
 from satsqueeze.bench.class_recipe import ClassRecipe, StudentNetwork, TrainedNetwork, Way
@@ -33,18 +29,7 @@ from satsqueeze.distill.weighting import Confidence, Gated, Static
 from satsqueeze.export.settings import ClassExportSettings
 from satsqueeze.flight.runtime import open_package
 from satsqueeze.learn.class_settings import ClassFitSettings
-from satsqueeze.nets import card as cards
 
-CARD = """
-name: tiles
-task: classification
-bands: [red, green, blue]
-images: '{above}{label:[a-z]+}/{name}.tif'
-label_kind: path
-classes: [field, forest, water]
-foreground: []
-scale: 0.0001
-"""
 SIDE = 16
 FIT = ClassFitSettings(epochs=1, batch_size=8, learning_rate=0.02, precision="fp32", progress=False)
 WAYS = (
@@ -55,39 +40,14 @@ WAYS = (
 
 
 @pytest.fixture(autouse=True)
-def _small_networks(monkeypatch):
-    """Networks of some hundred weights in place of the zoo's."""
-    torch.set_num_threads(1)
-
-    def build(config):
-        width = {"resnet8": 4, "resnet16": 8}[config.model]
-        return nn.Sequential(
-            nn.Conv2d(config.in_channels, width, 3, padding=1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-            nn.AvgPool2d(8),
-            nn.Flatten(),
-            nn.Linear(4 * width, config.classes),
-        )
-
-    monkeypatch.setitem(cards.FAMILIES, "zoo", replace(cards.FAMILIES["zoo"], build=build))
+def _small_networks(small_zoo):
+    small_zoo({"resnet8": 4, "resnet16": 8}.__getitem__, cells=8)
 
 
 @pytest.fixture(scope="module")
-def tiles(tmp_path_factory):
+def tiles(tmp_path_factory, write_tiles):
     """Eight tiles of each of three classes that differ a little in colour."""
-    root, generator = tmp_path_factory.mktemp("tiles") / "tiles", np.random.default_rng(0)
-    profile = {"driver": "GTiff", "count": 3, "height": SIDE, "width": SIDE, "dtype": "uint16", "crs": "EPSG:32631"}
-    for value, name in enumerate(("field", "forest", "water")):
-        (root / name).mkdir(parents=True)
-        for number in range(8):
-            tile = generator.normal(1000, 300, (3, SIDE, SIDE))
-            tile[value] += 400
-            place = root / name / f"{name}_{number:02}.tif"
-            with rasterio.open(place, "w", transform=Affine(10, 0, 0, 0, -10, 0), **profile) as target:
-                target.write(tile.clip(1).astype(np.uint16))
-    (root / "dataset.yaml").write_text(CARD)
-    return root
+    return write_tiles(tmp_path_factory.mktemp("tiles") / "tiles", side=SIDE, each=8, spread=300, gain=400)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from scipy import stats
 
@@ -57,11 +56,6 @@ TINY = InitRecipe(
 )
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    torch.set_num_threads(1)
-
-
 def quiet(recipe, folder):
     return InitGrid(recipe, RunFolder(folder), say=lambda _: None)
 
@@ -69,7 +63,6 @@ def quiet(recipe, folder):
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     folder = tmp_path_factory.mktemp("grid") / "run"
-    torch.set_num_threads(1)
     return folder, quiet(TINY, folder).execute()
 
 

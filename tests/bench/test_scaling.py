@@ -8,9 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import rasterio
-import torch
-from affine import Affine
 from PIL import Image
 
 from satsqueeze.bench import scaling_search as module
@@ -29,40 +26,14 @@ from satsqueeze.learn.class_settings import ClassFitSettings
 from satsqueeze.nets.zoo.scaling import SCALING, CompoundScaling
 from satsqueeze.nets.zoo.scaling_config import ScaledConfig
 
-CARD = """
-name: tiles
-task: classification
-bands: [red, green, blue]
-images: '{above}{label:[a-z]+}/{name}.tif'
-label_kind: path
-classes: [field, forest, water]
-foreground: []
-scale: 0.0001
-"""
 SIDE = 16
 FIT = ClassFitSettings(epochs=1, batch_size=8, learning_rate=0.02, precision="fp32", keep="last", progress=False)
 SETTINGS = ScalingSettings(depths=(1.0,), resolutions=(1.0, 1.25), fit=FIT)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="module")
-def tiles(tmp_path_factory):
-    data, generator = tmp_path_factory.mktemp("scaling") / "tiles", np.random.default_rng(0)
-    profile = {"driver": "GTiff", "count": 3, "height": SIDE, "width": SIDE, "dtype": "uint16", "crs": "EPSG:32631"}
-    for value, name in enumerate(("field", "forest", "water")):
-        (data / name).mkdir(parents=True)
-        for number in range(8):
-            tile = generator.normal(1000, 150, (3, SIDE, SIDE))
-            tile[value] += 800
-            place = data / name / f"{name}_{number:02}.tif"
-            with rasterio.open(place, "w", transform=Affine(10, 0, 0, 0, -10, 0), **profile) as target:
-                target.write(tile.clip(1).astype(np.uint16))
-    (data / "dataset.yaml").write_text(CARD)
-    return data
+def tiles(tmp_path_factory, write_tiles):
+    return write_tiles(tmp_path_factory.mktemp("scaling") / "tiles", side=SIDE, each=8, spread=150, gain=800)
 
 
 @pytest.fixture(scope="module")

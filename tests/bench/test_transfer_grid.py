@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import rasterio
-import torch
 import yaml
 from affine import Affine
 from torch import nn
@@ -46,8 +45,6 @@ FIT = ClassFitSettings(epochs=2, batch_size=8, precision="fp32", keep="last", pr
 
 @pytest.fixture(autouse=True)
 def _small_network(monkeypatch):
-    torch.set_num_threads(1)
-
     def build(config):
         return nn.Sequential(
             nn.Conv2d(config.in_channels, 6, 3, padding=1, bias=False),

@@ -5,12 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import numpy as np
 import pytest
-import rasterio
-import torch
-from affine import Affine
-from torch import nn
 
 from satsqueeze.bench.energy import NoMeter
 from satsqueeze.bench.throughput import Throughput, measure_throughput
@@ -20,58 +15,28 @@ from satsqueeze.core.errors import ExportError, RunError, SettingsError
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.class_stage import ClassPrepareSettings, prepare_classes
 from satsqueeze.learn.class_settings import ClassFitSettings
-from satsqueeze.nets import card as cards
 
-CARD = """
-name: tiles
-task: classification
-bands: [red, green, blue]
-images: '{above}{label:[a-z]+}/{name}.tif'
-label_kind: path
-classes: [field, forest, water]
-foreground: []
-scale: 0.0001
-"""
 SIDE = 8
 FIT = ClassFitSettings(epochs=2, batch_size=8, learning_rate=0.02, precision="fp32")
 SETTINGS = SweepSettings(models=("resnet8", "resnet16"), fit=FIT, batch=4, repeats=2)
 
 
+def width(model):
+    if model == "resnet50":
+        raise ExportError("no such luck")
+    return 8 if model == "resnet8" else 12
+
+
 @pytest.fixture(autouse=True)
-def _small_networks(monkeypatch):
-    """Networks of some hundred weights in place of the zoo's; resnet50 cannot be built."""
-    torch.set_num_threads(1)
-
-    def build(config):
-        if config.model == "resnet50":
-            raise ExportError("no such luck")
-        width = 8 if config.model == "resnet8" else 12
-        return nn.Sequential(
-            nn.Conv2d(config.in_channels, width, 3, padding=1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-            nn.AvgPool2d(4),
-            nn.Flatten(),
-            nn.Linear(4 * width, config.classes),
-        )
-
-    monkeypatch.setitem(cards.FAMILIES, "zoo", replace(cards.FAMILIES["zoo"], build=build))
+def _small_networks(small_zoo):
+    """Of the zoo; resnet50 cannot be built."""
+    small_zoo(width, cells=4)
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    root, generator = tmp_path_factory.mktemp("zoo"), np.random.default_rng(0)
-    data = root / "tiles"
-    profile = {"driver": "GTiff", "count": 3, "height": SIDE, "width": SIDE, "dtype": "uint16", "crs": "EPSG:32631"}
-    for value, name in enumerate(("field", "forest", "water")):
-        (data / name).mkdir(parents=True)
-        for number in range(12):
-            tile = generator.normal(1000, 150, (3, SIDE, SIDE))
-            tile[value] += 800
-            place = data / name / f"{name}_{number:02}.tif"
-            with rasterio.open(place, "w", transform=Affine(10, 0, 0, 0, -10, 0), **profile) as target:
-                target.write(tile.clip(1).astype(np.uint16))
-    (data / "dataset.yaml").write_text(CARD)
+def prepared(tmp_path_factory, write_tiles):
+    root = tmp_path_factory.mktemp("zoo")
+    data = write_tiles(root / "tiles", side=SIDE, each=12, spread=150, gain=800)
     return prepare_classes(ClassPrepareSettings(data=str(data)), RunFolder(root / "run"))
 
 
