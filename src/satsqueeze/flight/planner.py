@@ -19,8 +19,8 @@ DEFAULT_RAM = 2**30
 """Memory of the process where nothing is said, in bytes."""
 LARGEST_PIXELS = 2**34
 """An image beyond this is a damaged header: the largest scenes of any mission are well below."""
-LARGEST_TILE = 3 * 2**19
-"""Pixels; engines gain nothing from more: their scratch space has left every cache by then."""
+LARGEST_TILE = 2**22
+"""Pixels; engines gain nothing from more, and networks that look far repeat less work in large tiles."""
 _STRIPS = (1024, 912, 800, 640, 512, 400, 320, 256, 192, 128, 96, 64, 32, 16, 8)
 _WIDTHS = (4096, 2048, 1536, 1280, 1152, 1024, 896, 768, 640, 512, 448, 384, 320, 256, 224, 192, 160, 128)
 _PANELS = (8192, 4096, 3072, 2048, 1024)
