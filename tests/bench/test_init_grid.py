@@ -19,6 +19,8 @@ from satsqueeze.core.errors import DataError, RunError, SettingsError, SplitErro
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.synth.landcover_writer import LandCoverSettings
 from satsqueeze.learn.settings import FitSettings
+from satsqueeze.nets.card import SERIES_FAMILY
+from satsqueeze.nets.model import load_model
 from satsqueeze.pretrain.contrast import ContrastSettings
 from satsqueeze.pretrain.settings import PretrainSettings
 from satsqueeze.pretrain.view_settings import ViewSettings
@@ -99,6 +101,26 @@ def test_done_is_done_and_lost_rows_train_nothing_again(done):
     assert [path.stat().st_mtime_ns for path in weights] == stamps
     with pytest.raises(RunError, match="other settings"):
         quiet(replace(TINY, fit=replace(FIT, weight_decay=0.1)), folder).execute()
+
+
+def test_networks_over_dates_are_compared_by_places(tmp_path):
+    views = ViewSettings(size=16, positions=8, series=2)
+    recipe = replace(
+        TINY,
+        series=3,
+        pretrain=replace(TINY.pretrain, views=views),
+        land=replace(TINY.land, dates=4),
+        regions=TINY.regions[:1],
+        starts=("random", "same-region"),
+        seeds=(0,),
+        rates=(0.01,),
+    )
+    rows = quiet(recipe, tmp_path).execute()
+    assert [(row.start, row.labels, row.test_images) for row in rows] == [("random", 4, 1), ("same-region", 4, 1)]
+    assert rows[0].test != rows[1].test
+    assert load_model(tmp_path / "trials/alba/random/labels_1/rate_0.01/seed_0").card.family == SERIES_FAMILY
+    with pytest.raises(SettingsError, match="set both or none"):
+        replace(recipe, series=0)
 
 
 def test_sources_see_no_validation_or_test_place(done):

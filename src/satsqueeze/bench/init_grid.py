@@ -23,16 +23,20 @@ from satsqueeze.data.cache import PackedCache, pack
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.label_share import share_of_labels
 from satsqueeze.data.parts import NamedSplit, named_split
+from satsqueeze.data.place_share import share_of_places
+from satsqueeze.data.series import series_of
 from satsqueeze.data.splits import Split
 from satsqueeze.data.synth.landcover_writer import write_land_cover
 from satsqueeze.learn.evaluate import ScoreSettings, score
+from satsqueeze.learn.series_evaluate import score_series
 from satsqueeze.learn.settings import FitSettings
-from satsqueeze.learn.stage import train_network
+from satsqueeze.learn.stage import Start as Begin
+from satsqueeze.learn.stage import train_network, train_series
 from satsqueeze.learn.training import FitResult
 from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.model import SegmentationModel, build_model, load_model
 from satsqueeze.nets.transfer_report import TransferReport
-from satsqueeze.pretrain.card import network_card, unlabelled
+from satsqueeze.pretrain.card import network_card, over_dates, unlabelled
 from satsqueeze.pretrain.pretraining import pretrain
 from satsqueeze.pretrain.start import start_network
 
@@ -125,7 +129,8 @@ class InitGrid:
     def labelled(self, target: str, fraction: float, seed: int) -> Split:
         """A share of the target's training labels, and its validation images."""
         land = self.land(target)
-        train = share_of_labels(land.cache, land.split.train, share=fraction, seed=seed)
+        draw = share_of_places if self.recipe.series else share_of_labels
+        train = draw(land.cache, land.split.train, share=fraction, seed=seed)
         return Split(train=train, validation=land.split.validation)
 
     def _land(self, name: str) -> Land:
@@ -150,7 +155,7 @@ class InitGrid:
         self.say(f"{name}: {kind} on {len(land.split.train)} images")
         if supervised:
             split = Split(train=land.split.train, validation=land.split.validation)
-            return place, train_network(card, land.cache, split, recipe.supervised, place)
+            return place, self._fitted(land, split, recipe.supervised, place)
         ids, settings = land.split.train, recipe.pretrain
         model = build_model(unlabelled(card, land.cache, ids), seed=settings.seed)
         return place, pretrain(model, land.cache, ids, settings, place)
@@ -189,16 +194,26 @@ class InitGrid:
             return start_network(folder, model)
 
         begin = start if region else None
-        return train_network(self._card(land), land.cache, split, settings, self.run / str(trial.place), start=begin)
+        return self._fitted(land, split, settings, self.run / str(trial.place), begin)
+
+    def _fitted(
+        self, land: Land, split: Split, settings: FitSettings, folder: Path, start: Begin | None = None
+    ) -> FitResult:
+        card, dates = self._card(land), self.recipe.series
+        if dates:
+            return train_series(card, land.cache, split, settings, folder, dates=dates, start=start)
+        return train_network(card, land.cache, split, settings, folder, start=start)
 
     def _card(self, land: Land) -> ModelCard:
         ids, classes = land.split.train, land.cache.classes
-        return network_card(self.recipe.model, land.cache, ids, classes=classes, foreground=land.cache.foreground)
+        card = network_card(self.recipe.model, land.cache, ids, classes=classes, foreground=land.cache.foreground)
+        return over_dates(card) if self.recipe.series else card
 
     def _row(self, trial: Trial, key: str, tried: dict[float, float]) -> InitRow:
         result, land, recipe = self._train(trial), self.land(trial.target), self.recipe
         settings = ScoreSettings(window=recipe.fit.window)
-        metrics = score(load_model(result.folder), land.cache, land.split.test, settings=settings).metrics
+        ask = score_series if recipe.series else score
+        metrics = ask(load_model(result.folder), land.cache, land.split.test, settings=settings).metrics
         jaccards = class_jaccards(metrics.matrix).tolist()
         region = recipe.source(trial.target, trial.start)
         return InitRow(
@@ -209,7 +224,7 @@ class InitGrid:
             seed=trial.seed,
             fingerprint=key,
             model=recipe.model,
-            labels=len(self.labelled(trial.target, trial.fraction, trial.seed).train),
+            labels=self._count(land, self.labelled(trial.target, trial.fraction, trial.seed).train),
             rate=trial.rate,
             tried={f"{rate:g}": value for rate, value in tried.items()},
             validation=result.best_score or 0.0,
@@ -227,12 +242,19 @@ class InitGrid:
             machine=this_machine(),
         )
 
+    def _count(self, land: Land, ids: tuple[str, ...]) -> int:
+        """Of images, or places."""
+        return len(series_of(land.cache, ids)) if self.recipe.series else len(ids)
+
     def _fingerprint(self, target: str, start: Start, fraction: float, seed: int) -> str:
         """Of all that a row depends on."""
         recipe, land = self.recipe, self.land(target)
         region = recipe.source(target, start)
         source = [] if region is None else [self.land(region.name).cache.fingerprint, self._source_settings(start)]
-        trials = [recipe.model, recipe.fit.to_dict(), sorted(recipe.rates), sorted(recipe.seeds)]
+        trials: list[object] = [recipe.model, recipe.fit.to_dict(), sorted(recipe.rates), sorted(recipe.seeds)]
+        if recipe.series:
+            # Only where it is on, so that rows from before it was there stay valid.
+            trials = [*trials, recipe.series]
         return fingerprint_of([land.cache.fingerprint, source, trials, target, start, fraction, seed])
 
     def _source_settings(self, start: Start) -> dict[str, object]:

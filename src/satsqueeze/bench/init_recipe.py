@@ -46,6 +46,9 @@ class InitRecipe:
     """Of the training whose network is transferred."""
     model: str = "unet-8"
     """A rung of the ladder of students."""
+    series: int = 0
+    """Dates of a place that a training of a network over dates reads in a step; 0: of networks of one date. Shares of
+    labels then are of places, and pre-training needs ``views.series``."""
     land: LandCoverSettings = LandCoverSettings(country="alba")  # noqa: RUF009 - frozen
     """Of generated regions; the country is replaced."""
     targets: tuple[str, ...] = ()
@@ -72,6 +75,11 @@ class InitRecipe:
         if not all(0 < value <= 1 for value in self.fractions) or min(self.rates) <= 0:
             raise SettingsError(
                 f"fractions must lie in (0, 1] and rates be > 0, got {list(self.fractions)} and {list(self.rates)}"
+            )
+        if self.series < 0 or bool(self.series) is not bool(self.pretrain.views.series):
+            raise SettingsError(
+                f"series is the number of dates that networks over dates are trained with, and theirs are pre-trained "
+                f"with pretrain.views.series; set both or none, got {self.series} and {self.pretrain.views.series}"
             )
         student_card(self.model)
         for target in self.targets or names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from satsqueeze.learn.progress import HISTORY_FILE
 from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.model import build_model
 from satsqueeze.plan.stage import TrainPlan
-from satsqueeze.pretrain.card import CLASSES, network_card, unlabelled
+from satsqueeze.pretrain.card import CLASSES, network_card, over_dates, unlabelled
 from satsqueeze.pretrain.pretraining import pretrain as train_without_labels
 from satsqueeze.pretrain.settings import PretrainSettings
 from satsqueeze.pretrain.start import PRETRAINED
@@ -37,6 +38,7 @@ def pretrain(
     card: str | None = None,
     bands: list[str] | None = None,
     plan: Path | None = None,
+    series: int = 0,
     fit: PretrainSettings = PretrainSettings(),  # noqa: B008 - frozen, and shown as the default
 ) -> int:
     """Pre-train a segmentation network by dense contrast of two views; labels are not needed. Resumes where stopped.
@@ -48,6 +50,8 @@ def pretrain(
         card: name of the dataset card, where the folder has no dataset.yaml.
         bands: common names in channel order; by default all that the sources share.
         plan: run folder of 'satsqueeze plan', whose network is trained instead of a student.
+        series: dates of a view, of which the other view of the place has none; the network then is one over dates, for
+            'satsqueeze train --series'.
         fit: settings of views, objective and training.
     """
     run = RunFolder(out)
@@ -55,7 +59,10 @@ def pretrain(
         cache = pack(open_dataset(data, card=card), run / CACHE, bands=bands or None, on_progress=advance)
     for entry in cache.quarantine:
         console.print(f"left out: {entry.id}: {entry.reason}", style="dim")
-    told = pretrain_stage(run, cache, _card(model, plan, cache), fit)
+    if series:
+        fit = replace(fit, views=replace(fit.views, series=series))
+    network = _card(model, plan, cache)
+    told = pretrain_stage(run, cache, over_dates(network) if fit.views.series else network, fit)
     draw_pretraining(run, cache, cache.ids)
     last = ", ".join(f"{name} {value:.3f}" for name in _SHOWN if (value := told["last"].get(name)) is not None)
     print(f"{out / PRETRAINED}: {told['images']} images, {last}; start from it with --init {out}")

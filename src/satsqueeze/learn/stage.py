@@ -9,6 +9,7 @@ from pathlib import Path
 from satsqueeze.data.cache import PackedCache
 from satsqueeze.data.splits import Split
 from satsqueeze.learn.fit import FitResult, fit
+from satsqueeze.learn.fit_series import fit_series
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.model import SegmentationModel, build_model, load_model
@@ -35,6 +36,26 @@ def train_network(
     model = build_model(card, seed=settings.seed)
     origin = None if start is None else start(model)
     return fit(model, cache, split, settings, folder, origin=origin)
+
+
+def train_series(
+    card: ModelCard,
+    cache: PackedCache,
+    split: Split,
+    settings: FitSettings,
+    folder: Path,
+    *,
+    dates: int,
+    start: Start | None = None,
+) -> FitResult:
+    """The same for a network over dates, which reads up to ``dates`` of a place in a step.
+
+    Raises:
+        TrainError: see :func:`satsqueeze.learn.fit_series.fit_series`.
+    """
+    model = build_model(card, seed=settings.seed)
+    origin = None if start is None else start(model)
+    return fit_series(model, cache, split, settings, folder, dates=dates, origin=origin)
 
 
 def train_folds(

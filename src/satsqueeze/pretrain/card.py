@@ -8,7 +8,8 @@ from dataclasses import replace
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.data.band_statistics import scaling_of
 from satsqueeze.data.cache import PackedCache
-from satsqueeze.nets.card import ModelCard
+from satsqueeze.nets.card import SERIES_FAMILY, ModelCard
+from satsqueeze.nets.series_unet import SeriesUNetConfig
 from satsqueeze.nets.students import student_card
 from satsqueeze.nets.unet_config import UNetConfig
 
@@ -42,6 +43,18 @@ def network_card(
         classes=tuple(classes),
         foreground=tuple(foreground),
     )
+
+
+def over_dates(card: ModelCard) -> ModelCard:
+    """The card of a network over dates whose encoder and decoder are those of a network of one date.
+
+    Raises:
+        SettingsError: it is no U-Net of ours.
+    """
+    if not isinstance(card.config, UNetConfig):
+        raise SettingsError(f"networks over dates are made of U-Nets of ours, got {card.name} of {card.family!r}")
+    config = SeriesUNetConfig.over(card.config)
+    return replace(card, name=f"{card.name}-series", family=SERIES_FAMILY, config=config)
 
 
 def unlabelled(card: ModelCard, cache: PackedCache, ids: Sequence[str]) -> ModelCard:

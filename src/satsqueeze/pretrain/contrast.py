@@ -18,6 +18,8 @@ Negatives = Literal["all", "images", "positions"]
 class ContrastSettings:
     """The objective. Where paper B is silent (it does not state the loss's settings), after DenseCL and MoCo."""
 
+    weight: float = 1.0
+    """Of the contrast between pixels."""
     temperature: float = 0.2
     """What similarities are divided by."""
     negatives: Negatives = "all"
@@ -36,10 +38,10 @@ class ContrastSettings:
     """Weight of the same contrast between means of whole images, by a projection of its own; 0 = off."""
 
     def __post_init__(self) -> None:
-        if self.temperature <= 0 or min(self.neighbour_radius, self.image_weight) < 0:
+        if self.temperature <= 0 or min(self.weight, self.neighbour_radius, self.image_weight) < 0:
             raise SettingsError(
-                "temperature must be > 0, neighbour_radius and image_weight >= 0, got "
-                f"{self.temperature}, {self.neighbour_radius}, {self.image_weight}"
+                "temperature must be > 0, weight, neighbour_radius and image_weight >= 0, got "
+                f"{self.temperature}, {self.weight}, {self.neighbour_radius}, {self.image_weight}"
             )
         if self.negatives not in ("all", "images", "positions"):
             raise SettingsError(f"negatives must be all, images or positions, got {self.negatives!r}")

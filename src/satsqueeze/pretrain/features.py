@@ -48,9 +48,12 @@ class Backbone:
                 "of ours"
             )
 
-    def __call__(self, reflectance: Tensor) -> Tensor:
-        """Float reflectance (N, C, H, W) -> features (N, F, h, w), h and w a fraction of H and W."""
-        return self._encoded(reflectance) if self.scope == "encoder" else self._decoded(reflectance)
+    def __call__(self, reflectance: Tensor, days: Tensor | None = None) -> Tensor:
+        """Float reflectance (N, C, H, W) -> features (N, F, h, w), h and w a fraction of H and W.
+
+        With days (N, T), of series (N, T, C, H, W) by a network over dates, whose decoder is trained with it.
+        """
+        return self._encoded(reflectance) if self.scope == "encoder" else self._decoded(reflectance, days)
 
     @property
     def channels(self) -> int:
@@ -80,7 +83,7 @@ class Backbone:
             features = stage(features)
         return features
 
-    def _decoded(self, reflectance: Tensor) -> Tensor:
+    def _decoded(self, reflectance: Tensor, days: Tensor | None) -> Tensor:
         seen: list[Tensor] = []
 
         def keep(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -88,7 +91,7 @@ class Backbone:
 
         hooks = [self.model.net.get_submodule(head).register_forward_pre_hook(keep) for head in self._heads]
         try:
-            self.model(reflectance)
+            self.model(reflectance, days)
         finally:
             for hook in hooks:
                 hook.remove()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from satsqueeze.core.errors import DataError, GridError, SettingsError
 from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.series import series_of
 from satsqueeze.pretrain.view_settings import ViewSettings
 
 
@@ -17,15 +18,17 @@ def places_of(cache: PackedCache, ids: Sequence[str], settings: ViewSettings) ->
         cache: images.
         ids: those to use.
         settings: how names tell places, and which dates are wanted. Without an expression, the place is the series that
-            the data set's card states, if any. With ``pairs``, places of one date are left out.
+            the data set's card states, if any. With ``pairs``, and of series, places of one date are left out.
 
     Raises:
-        DataError: no image, or an image that is not in the cache.
+        DataError: no image, one that is not in the cache, or, of series, one whose place or date is unknown.
         SettingsError: the expression finds no place in a name, or pairs of dates are asked for and no place has two.
         GridError: the images of a place differ in size.
     """
     if not ids:
         raise DataError("there is no image to learn from; name a folder with images (labels are not needed)")
+    if settings.series:
+        return _series(cache, ids)
     members: dict[str, list[int]] = {}
     for item_id in ids:
         position = cache.position(item_id)
@@ -46,6 +49,16 @@ def places_of(cache: PackedCache, ids: Sequence[str], settings: ViewSettings) ->
                 "them to one grid, or mend 'place', which may join what does not belong together"
             )
     return tuple(tuple(dates) for dates in members.values())
+
+
+def _series(cache: PackedCache, ids: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+    several = tuple(one.positions for one in series_of(cache, ids) if len(one) > 1)
+    if not several:
+        raise SettingsError(
+            f"views of series share no date, but each of the {len(ids)} images is the only date of its place; set "
+            "series to 0, or mend 'series' in dataset.yaml"
+        )
+    return several
 
 
 def _place(item_id: str, expression: str) -> str:

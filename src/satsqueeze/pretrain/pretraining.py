@@ -15,6 +15,7 @@ from satsqueeze.learn.evaluate import channels
 from satsqueeze.learn.job import Job
 from satsqueeze.learn.training import Cut, FitResult, train
 from satsqueeze.nets.model import SegmentationModel
+from satsqueeze.pretrain.edges import edges_of_views
 from satsqueeze.pretrain.features import Backbone
 from satsqueeze.pretrain.probe import Probe
 from satsqueeze.pretrain.settings import PretrainSettings
@@ -78,7 +79,8 @@ def pretrain(
         split=Split(train=tuple(ids), validation=()),
         settings=settings,
         folder=Path(folder),
-        targets="dense contrast of two views",
+        targets="dense contrast of two views"
+        + (f", series of up to {settings.views.series} dates" if settings.views.series else ""),
     )
 
     def start() -> tuple[PretrainTask, Cut]:
@@ -88,15 +90,16 @@ def pretrain(
         )
         return PretrainTask(model, settings, sampler, _probe(cache, ids, settings, taken)), sampler.batch
 
-    result = train(job, start)
+    with edges_of_views(model, settings.edges):
+        result = train(job, start)
     record = {"format_version": FORMAT_VERSION, "scope": settings.scope, "trained": list(backbone.trained())}
     write_json(Path(folder) / RECORD_FILE, record)
     return result
 
 
 def _probe(cache: PackedCache, ids: Sequence[str], settings: PretrainSettings, taken: list[int] | None) -> Probe | None:
-    """None without labels, or where none is wanted."""
-    if not settings.monitor_pixels or cache.task != SEGMENTATION:
+    """None without labels, where none is wanted, and of series: it asks of single dates."""
+    if not settings.monitor_pixels or cache.task != SEGMENTATION or settings.views.series:
         return None
     size, pixels = settings.views.size, settings.monitor_pixels
     probe = Probe(cache, ids, size=size, pixels=pixels, seed=settings.seed, channels=taken)

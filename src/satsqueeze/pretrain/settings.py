@@ -9,6 +9,7 @@ from satsqueeze.core.errors import SettingsError
 from satsqueeze.learn.schedule import OptimiserName, ScheduleName
 from satsqueeze.learn.settings import TrainSettings
 from satsqueeze.pretrain.contrast import ContrastSettings
+from satsqueeze.pretrain.edges import Edges
 from satsqueeze.pretrain.features import Scope
 from satsqueeze.pretrain.view_settings import ViewSettings
 
@@ -29,6 +30,12 @@ class PretrainSettings(TrainSettings):
     """Train encoder and decoder, or the encoder alone."""
     views: ViewSettings = field(default_factory=ViewSettings)
     contrast: ContrastSettings = field(default_factory=ContrastSettings)
+    forecast_weight: float = 10.0
+    """Of series: weight of telling from a pixel's features what it looks like at the dates of the other view, beside
+    the contrast; 0 = off."""
+    edges: Edges = "repeated"
+    """What convolutions see beyond a view's border while it is learnt: its last pixels, or zeros. By zeros every pixel
+    knows how far it is from the border, which tells it from others without a look at the ground."""
     monitor_pixels: int = 2000
     """Labelled pixels, where there are labels, that k-NN and the linear probe look at after every epoch; 0 = none."""
     collapsed_above: float = -0.02
@@ -46,6 +53,10 @@ class PretrainSettings(TrainSettings):
             raise SettingsError(f"pre-training has no score to choose an epoch by; keep must be last, got {self.keep}")
         if self.average_decay is not None:
             raise SettingsError("pre-training keeps the last weights; leave average_decay out")
+        if self.forecast_weight < 0:
+            raise SettingsError(f"forecast_weight must be >= 0, got {self.forecast_weight}")
+        if self.edges not in ("repeated", "zeros"):
+            raise SettingsError(f"edges must be repeated or zeros, got {self.edges!r}")
         if self.monitor_pixels < 0 or self.collapse_patience < 1 or self.on_collapse not in ("stop", "warn"):
             raise SettingsError(
                 "monitor_pixels must be >= 0, collapse_patience >= 1 and on_collapse stop or warn, got "

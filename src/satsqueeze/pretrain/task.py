@@ -17,6 +17,7 @@ from satsqueeze.nets.model import SegmentationModel
 from satsqueeze.pretrain.collapse import report_collapse
 from satsqueeze.pretrain.contrast import Projection, banned_negatives, embedded, info_nce
 from satsqueeze.pretrain.features import Backbone, sampled
+from satsqueeze.pretrain.forecast import Forecast, forecast_loss
 from satsqueeze.pretrain.monitors import alignment, uniformity
 from satsqueeze.pretrain.probe import Probe
 from satsqueeze.pretrain.settings import PretrainSettings
@@ -41,11 +42,19 @@ class Embedder(nn.Module):
         channels, contrast = self.backbone.channels, settings.contrast
         self.pixels = Projection(channels, contrast)
         self.images = Projection(channels, contrast) if contrast.image_weight else None
+        forecasts = settings.forecast_weight and settings.views.series
+        self.forecast = Forecast(channels, len(model.card.bands)) if forecasts else None
 
     def forward(self, batch: ViewBatch) -> tuple[Tensor, Tensor | None]:
         """Embeddings of the matched pixels (2 N, P, D), and of whole views (2 N, 1, D) where those are wanted."""
-        features = self.backbone(batch.images)
-        found = sampled(features.float(), batch.points, size=batch.images.shape[-1])
+        return self.embed(self.found(batch), batch)
+
+    def found(self, batch: ViewBatch) -> Tensor:
+        """Features (2 N, F, P) of the matched pixels."""
+        return sampled(self.backbone(batch.images, batch.days).float(), batch.points, size=batch.images.shape[-1])
+
+    def embed(self, found: Tensor, batch: ViewBatch) -> tuple[Tensor, Tensor | None]:
+        """Embeddings, as of `forward`, of features (2 N, F, P)."""
         pixels = embedded(self.pixels(found))
         if self.images is None:
             return pixels, None
@@ -96,7 +105,7 @@ class PretrainTask(TrainingTask[ViewBatch]):
             TrainError: the loss is not finite, or no pair is left.
         """
         images = batch.images
-        if self.settings.channels_last:
+        if self.settings.channels_last and batch.days is None:
             images = images.contiguous(memory_format=torch.channels_last)
         return self.counted(self.contrasted(batch._replace(images=images)), batch.step)
 
@@ -107,14 +116,20 @@ class PretrainTask(TrainingTask[ViewBatch]):
 
     def contrasted(self, batch: ViewBatch) -> dict[str, Tensor]:
         """The parts of the loss, of which ``loss`` is minimised."""
-        pixels, whole = self.embedder(batch)
+        found = self.embedder.found(batch)
+        pixels, whole = self.embedder.embed(found, batch)
         keys, whole_keys = self._keys(batch, pixels, whole)
         # Similarities over a small temperature are too large for half precision.
         with torch.autocast(self.device.type, enabled=False):
             parts = {"dense": self._dense(batch, pixels, keys)}
             if whole is not None and whole_keys is not None:
                 parts["image"] = self._image(batch, whole, whole_keys)
-            total = parts["dense"] + self.settings.contrast.image_weight * parts.get("image", torch.zeros(()))
+            if self.embedder.forecast is not None:
+                parts["forecast"] = forecast_loss(self.embedder.forecast, self.embedder.model, found, batch)
+            none = torch.zeros(())
+            total = self.settings.contrast.weight * parts["dense"]
+            total = total + self.settings.contrast.image_weight * parts.get("image", none)
+            total = total + self.settings.forecast_weight * parts.get("forecast", none)
         return {"loss": total} if len(parts) == 1 else {"loss": total, **parts}
 
     @override
@@ -230,7 +245,7 @@ class PretrainTask(TrainingTask[ViewBatch]):
     def _contrast_within(self) -> float:
         """Mean standard deviation within an image of what is monitored, in that of the data set."""
         std = torch.tensor(self.model.card.scaling.std)[:, None, None]
-        return float((self._monitored.images.cpu() / std).flatten(2).std(dim=2).mean())
+        return float((self._monitored.images.cpu() / std).flatten(-2).std(dim=-1).mean())
 
 
 def _still(module: Embedder) -> Embedder:

@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from satsqueeze.core.errors import DataError, SettingsError
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.window import Window
+from satsqueeze.data.acquisition import day_of_year
 from satsqueeze.data.packed import PackedCache
 from satsqueeze.pretrain.neighbours import neighbours
 from satsqueeze.pretrain.places import places_of
@@ -22,12 +24,16 @@ from satsqueeze.pretrain.view_settings import ViewSettings
 
 _ATTEMPTS = 20
 
+Dates = tuple[int, ...]
+"""Positions in the cache."""
+
 
 class ViewBatch(NamedTuple):
     """Two views of each of N places, as a plain tuple so that Lightning can move it between devices."""
 
     images: Tensor
-    """Float32 reflectance (2 N, C, size, size), all first views before all second ones; 0 where invalid."""
+    """Float32 reflectance (2 N, C, size, size), all first views before all second ones; 0 where invalid. Of series
+    (2 N, T, C, size, size), 0 where a place has fewer dates."""
     points: Tensor
     """Float32 (2 N, P, 2): (row, col) of each matched pixel in its view."""
     ground: Tensor
@@ -38,6 +44,8 @@ class ViewBatch(NamedTuple):
     """Int64 (N,): number of the place."""
     step: int
     """Global number of the step that these views belong to."""
+    days: Tensor | None = None
+    """Float32 (2 N, T), day of the year of each date of series, counted from 1; 0 where a place has fewer."""
 
     def to(self, device: torch.device) -> ViewBatch:
         """The same on another device."""
@@ -48,6 +56,7 @@ class ViewBatch(NamedTuple):
             counts=self.counts.to(device),
             places=self.places.to(device),
             step=self.step,
+            days=None if self.days is None else self.days.to(device),
         )
 
 
@@ -56,8 +65,8 @@ class _Pair:
     """Two views of a place."""
 
     place: int
-    dates: tuple[int, int]
-    """Positions in the cache."""
+    dates: tuple[Dates, Dates]
+    """Of the first and of the second view."""
     views: tuple[ViewGeometry, ViewGeometry]
     ground: Points
     """(n, 2) pixels of the image that may be paired, n <= positions."""
@@ -68,8 +77,9 @@ class _Pair:
 class ViewSampler:
     """Draws pairs of views.
 
-    Places are drawn uniformly. Pixels are paired where both dates are valid and no label tells of a cloud; a draw with
-    fewer of them than an eighth of what is wanted is made again, up to 20 times.
+    Places are drawn uniformly. Pixels are paired where both dates are valid and no label tells of a cloud, of series
+    where that holds for a date of each view; a draw with fewer of them than an eighth of what is wanted is made again,
+    up to 20 times.
 
     Args:
         cache: images.
@@ -80,7 +90,7 @@ class ViewSampler:
         channels: which bands to take and in which order; None = all as they are.
 
     Raises:
-        DataError: no image.
+        DataError: no image, or series whose dates are unknown.
         SettingsError: see :func:`satsqueeze.pretrain.places.places_of`.
         GridError: an image is too small for any view, or the dates of a place differ in size.
     """
@@ -99,6 +109,11 @@ class ViewSampler:
             raise SettingsError(f"views need a batch size >= 1 and a seed >= 0, got {batch_size} and {seed}")
         self.cache, self.settings, self.batch_size, self.seed = cache, settings, batch_size, seed
         self.places = places_of(cache, ids, settings)
+        self._days = (
+            {date: day_of_year(cache.entries[date].date) for dates in self.places for date in dates}
+            if (settings.series)
+            else {}
+        )
         self._channels = channels
         self._avoided = [value for value, name in enumerate(cache.classes) if name in settings.avoid]
 
@@ -132,6 +147,7 @@ class ViewSampler:
             counts=torch.from_numpy(counts),
             places=torch.tensor([pair.place for pair in pairs]),
             step=step,
+            days=self._days_of([pair.dates[side] for side in range(2) for pair in pairs]),
         )
 
     def _draw(self, generator: np.random.Generator) -> _Pair:
@@ -145,11 +161,8 @@ class ViewSampler:
 
     def _attempt(self, generator: np.random.Generator) -> _Pair:
         place = int(generator.integers(len(self.places)))
-        dates = self.places[place]
-        first = second = dates[int(generator.integers(len(dates)))]
-        if self.settings.dates != "one" and len(dates) > 1:
-            second = dates[(dates.index(first) + int(generator.integers(1, len(dates)))) % len(dates)]
-        entry = self.cache.entries[first]
+        first, second = self._dates(generator, self.places[place])
+        entry = self.cache.entries[first[0]]
         views = self._views(generator, entry.height, entry.width)
         shared = views[0].shared(views[1])
         usable = shared[self._usable((first, second), shared)] if len(shared) else shared
@@ -157,6 +170,25 @@ class ViewSampler:
         ground = usable[np.sort(generator.choice(len(usable), wanted, replace=False))] if wanted else usable
         partners = neighbours(generator, ground, usable, self.settings.apart)
         return _Pair(place=place, dates=(first, second), views=views, ground=ground, partners=partners)
+
+    def _dates(self, generator: np.random.Generator, dates: Dates) -> tuple[Dates, Dates]:
+        """Of a place, for the first and the second view."""
+        if self.settings.series:
+            count = min(self.settings.series, len(dates) // 2)
+            drawn = [dates[number] for number in generator.permutation(len(dates))[: 2 * count]]
+            return tuple(sorted(drawn[:count])), tuple(sorted(drawn[count:]))
+        first = second = dates[int(generator.integers(len(dates)))]
+        if self.settings.dates != "one" and len(dates) > 1:
+            second = dates[(dates.index(first) + int(generator.integers(1, len(dates)))) % len(dates)]
+        return (first,), (second,)
+
+    def _days_of(self, views: Sequence[Dates]) -> Tensor | None:
+        if not self.settings.series:
+            return None
+        days = torch.zeros(len(views), self.settings.series)
+        for row, dates in zip(days, views, strict=True):
+            row[: len(dates)] = torch.tensor([self._days[date] for date in dates])
+        return days
 
     def _views(self, generator: np.random.Generator, height: int, width: int) -> tuple[ViewGeometry, ViewGeometry]:
         s = self.settings
@@ -185,23 +217,32 @@ class ViewSampler:
         )
         return first, second
 
-    def _usable(self, dates: tuple[int, int], pixels: Points) -> NDArray[np.bool_]:
-        """Which pixels (n, 2) of the image are valid and free of cloud at both dates: bool (n,)."""
+    def _usable(self, dates: tuple[Dates, Dates], pixels: Points) -> NDArray[np.bool_]:
+        """Which pixels (n, 2) of the image are valid and free of cloud at a date of each view: bool (n,)."""
         rows, cols = (pixels[:, axis].astype(np.intp) for axis in range(2))
         top, left = int(rows.min()), int(cols.min())
         window = Window(row=top, col=left, height=int(rows.max()) - top + 1, width=int(cols.max()) - left + 1)
         usable = np.ones(len(pixels), np.bool_)
-        for date in dict.fromkeys(dates):
-            good = self.cache.valid(date, window).copy()
-            if self._avoided or self.settings.avoid_unlabelled:
-                label = self.cache.label(date, window)
-                good &= ~np.isin(label, self._avoided)
-                if self.settings.avoid_unlabelled and self.cache.entries[date].labelled:
-                    good &= label != IGNORE
-            usable &= good[rows - top, cols - left]
+        for view in dict.fromkeys(dates):
+            usable &= np.any([self._good(date, window)[rows - top, cols - left] for date in view], axis=0)
         return usable
 
-    def _cut(self, date: int, view: ViewGeometry) -> Tensor:
+    def _good(self, date: int, window: Window) -> NDArray[np.bool_]:
+        good = self.cache.valid(date, window).copy()
+        if self._avoided or self.settings.avoid_unlabelled:
+            label = self.cache.label(date, window)
+            good &= ~np.isin(label, self._avoided)
+            if self.settings.avoid_unlabelled and self.cache.entries[date].labelled:
+                good &= label != IGNORE
+        return good
+
+    def _cut(self, dates: Dates, view: ViewGeometry) -> Tensor:
+        if not self.settings.series:
+            return self._cut_date(dates[0], view)
+        cuts = torch.stack([self._cut_date(date, view) for date in dates])
+        return functional.pad(cuts, (0,) * 7 + (self.settings.series - len(dates),))
+
+    def _cut_date(self, date: int, view: ViewGeometry) -> Tensor:
         window = self.cache.image(date, view.window)
         taken = window if self._channels is None else window[self._channels]
         valid = self.cache.valid(date, view.window)

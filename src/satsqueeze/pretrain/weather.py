@@ -47,7 +47,12 @@ class Weather:
         self._colour = ((wavelengths / _REFERENCE_NM) ** -_ANGSTROM)[:, None, None]
 
     def __call__(self, batch: ViewBatch) -> ViewBatch:
-        """The batch as it is trained on: other images, and no pairs under drawn clouds. Invalid pixels stay invalid."""
+        """The batch as it is trained on: other images, and no pairs under drawn clouds. Invalid pixels stay invalid.
+
+        Series stay as they are: their dates have light, haze and clouds of their own.
+        """
+        if batch.days is not None:
+            return batch
         draws = Draws(self._seed, batch.step)
         valid = valid_pixels(batch.images)
         images = self._lit(batch.images, draws)

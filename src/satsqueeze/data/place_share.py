@@ -1,0 +1,35 @@
+"""A share of the labelled places of series."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from satsqueeze.data.label_share import share_of_labels
+from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.series import series_of
+
+
+def share_of_places(cache: PackedCache, ids: Sequence[str], *, share: float, seed: int) -> tuple[str, ...]:
+    """All dates of some of the places; see :func:`satsqueeze.data.label_share.share_of_labels`.
+
+    A place counts by the classes that its best labelled date shows, the first of them among equals.
+
+    Args:
+        cache: dates with labels.
+        ids: dates to choose from.
+        share: of the labelled places.
+        seed: of the draw.
+
+    Returns:
+        Dates, sorted.
+
+    Raises:
+        SettingsError, SplitError: as ``share_of_labels``.
+        DataError, GridError: see :func:`satsqueeze.data.series.series_of`.
+    """
+    best = {
+        max((cache.entries[position] for position in one.positions), key=lambda entry: sum(entry.class_pixels)).id: one
+        for one in series_of(cache, ids)
+    }
+    drawn = share_of_labels(cache, tuple(best), share=share, seed=seed)
+    return tuple(sorted(cache.entries[position].id for name in drawn for position in best[name].positions))
