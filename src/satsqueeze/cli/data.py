@@ -16,7 +16,7 @@ def list_cards(json: bool = False) -> int:
         json: print JSON instead of a table.
     """
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from satsqueeze.data.card import summaries
 
@@ -24,7 +24,7 @@ def list_cards(json: bool = False) -> int:
     if json:
         print(dumps([asdict(card) for card in cards], indent=2))
         return 0
-    table = Table("card", "task", "bands", "classes", "description")
+    table = Table(Column("card", no_wrap=True), "task", "bands", "classes", "description")
     for card in cards:
         table.add_row(card.name, card.task, str(card.bands or "any"), str(card.classes), card.description)
     Console().print(table)
