@@ -18,8 +18,9 @@ from satsqueeze.export.settings import ClassExportSettings, ExportSettings
 from satsqueeze.export.stage import export_package
 from satsqueeze.learn.class_settings import ClassFitSettings
 from satsqueeze.learn.class_stage import classifier_card, score_on_test, thresholds_of, train_classifier
-from satsqueeze.nets.model import load_model
-from satsqueeze.nets.transfer import TransferReport, weights_of
+from satsqueeze.nets.model import WEIGHTS_FILE, load_model
+from satsqueeze.nets.model_home import model_home
+from satsqueeze.nets.transfer import TransferReport
 from satsqueeze.nets.zoo import zoo_card
 
 TEST = "test images, on which nothing was chosen"
@@ -82,7 +83,7 @@ def train_run(
 
     key: dict[str, Any] = {"data": fingerprint_of(prepared.key), "card": card.to_dict(), "fit": fit.to_dict()}
     if init is not None:
-        key["init"] = sha256(weights_of(init))
+        key["init"] = sha256(model_home(init) / WEIGHTS_FILE)
     return run_stage(run, "classifier", key, work)
 
 

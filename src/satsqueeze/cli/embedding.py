@@ -12,7 +12,7 @@ from satsqueeze.core.run import RunFolder
 from satsqueeze.data.cache import PackedCache
 from satsqueeze.learn.progress import HISTORY_FILE
 from satsqueeze.nets.model import load_model
-from satsqueeze.pretrain.start import PRETRAINED
+from satsqueeze.nets.model_home import PRETRAINED
 
 RECORD = "stages/pretrain.json"
 

@@ -19,11 +19,11 @@ from satsqueeze.data.stage import Prepared
 from satsqueeze.learn.progress import HISTORY_FILE
 from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.model import build_model
+from satsqueeze.nets.model_home import PRETRAINED
 from satsqueeze.plan.stage import TrainPlan
 from satsqueeze.pretrain.card import CLASSES, network_card, over_dates, unlabelled
 from satsqueeze.pretrain.pretraining import pretrain as train_without_labels
 from satsqueeze.pretrain.settings import PretrainSettings
-from satsqueeze.pretrain.start import PRETRAINED
 from satsqueeze.pretrain.teacher import TeacherPretraining
 
 CACHE = "data/cache"

@@ -21,10 +21,10 @@ from satsqueeze.learn.series_evaluate import score_series
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.nets.card import SERIES_FAMILY, ModelCard
 from satsqueeze.nets.model import SegmentationModel, build_model, load_model
+from satsqueeze.nets.model_home import NETWORK
 from satsqueeze.nets.series_unet import SeriesUNetConfig
 from satsqueeze.nets.transfer_report import TransferReport
 from satsqueeze.pretrain.card import network_card
-from satsqueeze.pretrain.start import NETWORK
 
 
 @dataclass(frozen=True, kw_only=True)

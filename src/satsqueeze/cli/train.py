@@ -24,10 +24,11 @@ from satsqueeze.learn.evaluate import score
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.learn.stage import train_folds, train_network
 from satsqueeze.nets.model import WEIGHTS_FILE, SegmentationModel, load_model
+from satsqueeze.nets.model_home import NETWORK, model_home
 from satsqueeze.nets.transfer_report import TransferReport
 from satsqueeze.plan.stage import TrainPlan
 from satsqueeze.pretrain.card import network_card
-from satsqueeze.pretrain.start import NETWORK, source_of, start_network
+from satsqueeze.pretrain.start import start_network
 
 FIT = FitSettings(
     epochs=40,
@@ -179,7 +180,7 @@ def _starter(
 
 def _start_key(init: Path | None, label_fraction: float, seed: int) -> dict[str, Any]:
     """Left out where it says nothing new: older runs were made without it."""
-    found: dict[str, Any] = {} if init is None else {"init": sha256(source_of(init) / WEIGHTS_FILE)}
+    found: dict[str, Any] = {} if init is None else {"init": sha256(model_home(init) / WEIGHTS_FILE)}
     return found if label_fraction == 1 else found | {"label_fraction": label_fraction, "label_seed": seed}
 
 

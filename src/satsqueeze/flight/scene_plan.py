@@ -24,19 +24,11 @@ class Strip:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScenePlan:
-    """Panels of an image from left to right, strips down each panel, and tiles across each strip."""
+class _FittedPlan:
+    """Of an image in a memory, whatever the way through it."""
 
     height: int
     width: int
-    strip: int
-    """Rows that are finished at a time, in pixels."""
-    tile_width: int
-    """Width of the inputs of the graph, in pixels."""
-    panel_width: int
-    """Columns after which a new panel begins, in pixels; the width of the image where there is one panel."""
-    halo: int
-    """Pixels around a core that its result may depend on, a multiple of ``multiple``."""
     multiple: int
     """Sides of every input are multiples of this, in pixels."""
     cache_bytes: int
@@ -53,6 +45,20 @@ class ScenePlan:
     def cols(self) -> int:
         """Width continued to a multiple, in pixels."""
         return up(self.width, self.multiple)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScenePlan(_FittedPlan):
+    """Panels of an image from left to right, strips down each panel, and tiles across each strip."""
+
+    strip: int
+    """Rows that are finished at a time, in pixels."""
+    tile_width: int
+    """Width of the inputs of the graph, in pixels."""
+    panel_width: int
+    """Columns after which a new panel begins, in pixels; the width of the image where there is one panel."""
+    halo: int
+    """Pixels around a core that its result may depend on, a multiple of ``multiple``."""
 
     @property
     def tile_height(self) -> int:
@@ -134,29 +140,11 @@ class ScenePlan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BlendPlan:
+class BlendPlan(_FittedPlan):
     """Overlapping windows of one image whose results are averaged; the mask depends on their side."""
 
-    height: int
-    width: int
     side: int
     """Of the windows, in pixels, a multiple of ``multiple``."""
-    multiple: int
-    """Sides of every input are multiples of this, in pixels."""
-    cache_bytes: int
-    """For blocks that more than one strip needs."""
-    expected_bytes: int
-    """Peak memory of the process, by the model."""
-
-    @property
-    def rows(self) -> int:
-        """Height continued to a multiple, in pixels."""
-        return up(self.height, self.multiple)
-
-    @property
-    def cols(self) -> int:
-        """Width continued to a multiple, in pixels."""
-        return up(self.width, self.multiple)
 
     @property
     def buffer_rows(self) -> int:

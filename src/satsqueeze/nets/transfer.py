@@ -7,19 +7,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from satsqueeze.core.errors import BandError, RunError, SettingsError
+from satsqueeze.core.errors import BandError, SettingsError
 from satsqueeze.core.files import sha256
 from satsqueeze.core.scaling import Scaling
 from satsqueeze.nets.band_match import TOLERANCE_NM, BandStart, match_bands, mixing
 from satsqueeze.nets.card import SERIES_FAMILY, ModelCard
 from satsqueeze.nets.edges import Edges, edges_of
-from satsqueeze.nets.model import CARD_FILE, WEIGHTS_FILE, SegmentationModel, load_model
+from satsqueeze.nets.model import WEIGHTS_FILE, SegmentationModel, load_model
+from satsqueeze.nets.model_home import model_home
 from satsqueeze.nets.transfer_report import TensorStart, TransferReport
 
-__all__ = ["TOLERANCE_NM", "TransferReport", "start_from_run", "transfer", "weights_of"]
+__all__ = ["TOLERANCE_NM", "TransferReport", "start_from_run", "transfer"]
 
-HOMES = ("", "classifier", "teacher")
-"""Where a run folder keeps its model."""
 _MAY_DIFFER = frozenset({"in_channels", "classes", "size", "dropout", "deep_supervision"})
 """Fields of a config that do not make another architecture."""
 _ENCODERS = {("zoo", "encoder-unet"): ("net.body.", "net.")}
@@ -43,24 +42,8 @@ def start_from_run(
         SettingsError: the model has another architecture or normalisation.
         BandError: no band has a counterpart.
     """
-    weights = weights_of(folder)
-    return transfer(load_model(weights.parent), model, tolerance_nm=tolerance_nm, origin=sha256(weights))
-
-
-def weights_of(folder: Path | str) -> Path:
-    """The file of a run's weights.
-
-    Raises:
-        RunError: there is none.
-    """
-    places = [Path(folder) / home for home in HOMES]
-    place = next((place for place in places if (place / CARD_FILE).is_file()), None)
-    if place is None:
-        raise RunError(
-            f"{folder} holds no trained model: {CARD_FILE} is neither there nor in its {' or '.join(HOMES[1:])}; name "
-            "the --out folder of a finished training"
-        )
-    return place / WEIGHTS_FILE
+    place = model_home(folder)
+    return transfer(load_model(place), model, tolerance_nm=tolerance_nm, origin=sha256(place / WEIGHTS_FILE))
 
 
 def transfer(

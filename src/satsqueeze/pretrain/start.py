@@ -8,30 +8,11 @@ from pathlib import Path
 from satsqueeze.core.errors import RunError
 from satsqueeze.core.files import read_json, sha256
 from satsqueeze.nets.band_match import TOLERANCE_NM
-from satsqueeze.nets.model import CARD_FILE, WEIGHTS_FILE, SegmentationModel, load_model
+from satsqueeze.nets.model import WEIGHTS_FILE, SegmentationModel, load_model
+from satsqueeze.nets.model_home import model_home
 from satsqueeze.nets.transfer import transfer
 from satsqueeze.nets.transfer_report import TransferReport
 from satsqueeze.pretrain.pretraining import FORMAT_VERSION, RECORD_FILE
-
-PRETRAINED, NETWORK = "pretrained", "network"
-"""Where run folders of ``pretrain`` and ``train DATA`` keep their models."""
-HOMES = ("", PRETRAINED, NETWORK, "classifier")
-
-
-def source_of(folder: Path | str) -> Path:
-    """The folder of a run's model.
-
-    Raises:
-        RunError: there is none.
-    """
-    places = [Path(folder) / home for home in HOMES]
-    place = next((place for place in places if (place / CARD_FILE).is_file()), None)
-    if place is None:
-        raise RunError(
-            f"{folder} holds no trained model: {CARD_FILE} is neither there nor in its {' or '.join(HOMES[1:])}; name "
-            "the --out folder of a finished 'satsqueeze pretrain' or 'satsqueeze train', or one of a teacher's folds"
-        )
-    return place
 
 
 def start_network(
@@ -52,7 +33,7 @@ def start_network(
         SettingsError: the model has another architecture or normalisation; the message names what differs.
         BandError: no band has a counterpart.
     """
-    place = source_of(folder)
+    place = model_home(folder)
     fresh = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     origin = sha256(place / WEIGHTS_FILE)
     report = transfer(load_model(place), model, tolerance_nm=tolerance_nm, origin=origin)
