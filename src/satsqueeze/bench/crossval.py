@@ -27,8 +27,8 @@ from satsqueeze.data.cache import PackedCache, pack
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.fingerprint import fingerprint
 from satsqueeze.data.splits import Split, grouped_folds
+from satsqueeze.distill.corrected import Corrected
 from satsqueeze.distill.objective import Distillation
-from satsqueeze.distill.selected import Selected
 from satsqueeze.distill.soft import Teacher, teach
 from satsqueeze.distill.teachers import ModelTeacher, OnnxContract, OnnxTeacher
 from satsqueeze.export.stage import export_package
@@ -135,7 +135,7 @@ class Crossval:
         settings: NetworkSettings,
         how: FitSettings,
         place: Path,
-        soft: Selected | None,
+        soft: Corrected | None,
     ) -> None:
         present = {self.cache.entries[self.cache.position(item)].source for item in ids}
         weights = {source: self.cache.weights.get(source, 1.0) for source in present}
@@ -146,7 +146,7 @@ class Crossval:
         how = replace(how, source_weights=weights, keep="last")
         fit(model, self.cache, Split(train=tuple(ids), validation=()), how, place, objective=objective, soft=soft)
 
-    def _answers(self, settings: NetworkSettings, fold: int | None) -> Selected | None:
+    def _answers(self, settings: NetworkSettings, fold: int | None) -> Corrected | None:
         """What a network's teachers say about the training images of a fold; with fold None, those of all folds."""
         every = fold is None or all(self.recipe.network(name).fit is None for name in settings.teachers)
         teachers = self._teachers(settings, folds=range(len(self.folds)) if fold is None else [fold])
@@ -162,12 +162,10 @@ class Crossval:
         learnt = [ModelTeacher(name, [model], window=COST_SIDE) for name, model in (*started, *fitted)]
         return [*learnt, *self.frozen_teachers]
 
-    def _taught(self, teachers: Sequence[Teacher], ids: Sequence[str]) -> Selected | None:
+    def _taught(self, teachers: Sequence[Teacher], ids: Sequence[str]) -> Corrected | None:
         if not teachers:
             return None
-        asked = [i for i in ids if self.cache.entries[self.cache.position(i)].source not in self.recipe.exact]
-        answers = teach(teachers, self.cache, asked, self.run / "soft")
-        return Selected(answers, asked, len(self.cache.classes))
+        return Corrected(teach(teachers, self.cache, ids, self.run / "soft"), self.cache, self.recipe.exact)
 
     def _card(self, settings: NetworkSettings) -> ModelCard:
         """What a network of the recipe is, on this data."""
@@ -245,7 +243,7 @@ class Crossval:
         return export_package(
             self.trained(settings, seed, fold),
             self.cache,
-            [entry.id for entry in entries if entry.source not in self.recipe.exact],
+            ids,
             judged,
             self.recipe.export,
             folder,

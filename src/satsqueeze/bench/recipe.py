@@ -63,7 +63,7 @@ class Recipe:
     seed: int = 0
     """Of the folds."""
     exact: tuple[str, ...] = ("composed",)
-    """Sources with exact labels, on which teachers are not asked."""
+    """Sources with exact labels, by which false alarms of teachers are put right."""
     planned_shape: tuple[int, int] = (256, 256)
     """Height and width in pixels for which nnU-Net's rules plan."""
     teacher_files: tuple[TeacherFile, ...] = ()
