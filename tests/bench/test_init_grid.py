@@ -13,6 +13,7 @@ from satsqueeze.bench.init_figure import class_table, draw_curves, estimate, ini
 from satsqueeze.bench.init_grid import ROWS, InitGrid
 from satsqueeze.bench.init_recipe import STARTS, InitRecipe, Region
 from satsqueeze.bench.init_row import InitRow, read_init_rows, write_init_rows
+from satsqueeze.bench.tables import make_tables
 from satsqueeze.cli.flags import read_settings
 from satsqueeze.cli.main import main
 from satsqueeze.core.errors import DataError, RunError, SettingsError, SplitError
@@ -215,6 +216,20 @@ def test_tables_show_means_gains_and_classes(tmp_path):
     draw_curves([*rows, row("random", 0, 0.9, fraction=1.0)], tmp_path / "a.png")
     with pytest.raises(DataError, match="nothing to draw"):
         draw_curves([], tmp_path / "b.png")
+
+
+def test_documents_take_their_tables_from_committed_rows(tmp_path):
+    rows = [row(start, seed, 0.1 * seed) for start in ("random", "same-region") for seed in (1, 2, 3)]
+    write_init_rows(tmp_path / "rows.jsonl", rows)
+    rows = read_init_rows(tmp_path / "rows.jsonl")
+    entries = {of: {"file": "rows.jsonl", "starts": of} for of in ("labels", "classes")}
+    (tmp_path / "tables.yaml").write_text(yaml.safe_dump(entries))
+    made = make_tables(tmp_path / "tables.yaml")
+    assert made == {"labels": f"{init_table(rows)}\n", "classes": f"{class_table(rows, fraction=0.1)}\n"}
+    for entry in ({"file": "rows.jsonl", "starts": "colours"}, {"file": "none.jsonl", "starts": "labels"}):
+        (tmp_path / "tables.yaml").write_text(yaml.safe_dump({"main": entry}))
+        with pytest.raises(SettingsError, match="expected labels or classes, and some rows"):
+            make_tables(tmp_path / "tables.yaml")
 
 
 def test_rows_come_back_and_others_are_refused(tmp_path):

@@ -4,7 +4,8 @@
 the result file beside it (JSON lines, or JSON with a list, reached by ``rows``), and the columns. ``where`` takes only
 rows with the stated values, ``by`` makes one row of those that agree in a value, or in each of a list of values, with
 all of them as its list ``rows``. ``beside: {NAME: {file, rows, by}}`` puts the first row of another file that agrees in
-the value at ``by`` into each row, as NAME.
+the value at ``by`` into each row, as NAME. ``starts: labels`` or ``starts: classes``, in place of columns, is a table of
+a comparison of starts.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from typing import Any
 
 import yaml
 
+from satsqueeze.bench.init_figure import class_table, init_table
+from satsqueeze.bench.init_row import read_init_rows
 from satsqueeze.core.errors import RunError, SettingsError
 
 _BLOCK = re.compile(r"(<!-- table:([\w.-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
@@ -161,17 +164,27 @@ def make_tables(specification: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise SettingsError(
             f"{specification}: expected NAME: {{file, columns: [{{title, value, format, spread}}], rows, where, by, "
-            "beside}, "
+            "beside} or NAME: {file, starts: labels or classes}, "
             f"got {error!r}"
         ) from error
 
 
 def _table(folder: Path, entry: Mapping[str, Any]) -> str:
+    if "starts" in entry:
+        return _table_of_starts(folder / entry["file"], entry["starts"])
     records: Sequence[Mapping[str, Any]] = read_result(folder / entry["file"], entry.get("rows", ""))
     for name, other in entry.get("beside", {}).items():
         records = put_beside(records, name, read_result(folder / other["file"], other.get("rows", "")), by=other["by"])
     chosen = select(records, where=entry.get("where"), by=entry.get("by", ""))
     return markdown_table(chosen, [Column(**column) for column in entry["columns"]])
+
+
+def _table_of_starts(path: Path, of: str) -> str:
+    rows = read_init_rows(path)
+    if not rows or of not in ("labels", "classes"):
+        raise SettingsError(f"{path}: starts: {of} with {len(rows)} rows; expected labels or classes, and some rows")
+    table = init_table(rows) if of == "labels" else class_table(rows, fraction=min(row.fraction for row in rows))
+    return f"{table}\n"
 
 
 def fill_tables(text: str, tables: Mapping[str, str]) -> str:
