@@ -4,8 +4,8 @@
 the result file beside it (JSON lines, or JSON with a list, reached by ``rows``), and the columns. ``where`` takes only
 rows with the stated values, ``by`` makes one row of those that agree in a value, or in each of a list of values, with
 all of them as its list ``rows``. ``beside: {NAME: {file, rows, by}}`` puts the first row of another file that agrees in
-the value at ``by`` into each row, as NAME. ``starts: labels`` or ``starts: classes``, in place of columns, is a table of
-a comparison of starts.
+the value at ``by`` into each row, as NAME. ``starts: labels`` or ``starts: classes``, in place of columns, is a table
+of a comparison of starts.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from satsqueeze.data.synth.relief import illumination, mountain_heights
 from satsqueeze.data.synth.sun import Sun
 
 Image = NDArray[np.float32]
-_SKY_SHARE = np.array([0.36, 0.26, 0.18, 0.10])
+_SKY_SHARE = np.array([0.2, 0.165, 0.13, 0.1])
 """Of the light on level ground, per band, at a low sun: what Rayleigh scattering and a little haze leave to the sky."""
 _GSD = 30.0
 """Pixel size for slopes, in metres: mountains of a dozen valleys."""
