@@ -5,23 +5,14 @@ Images are float32 top-of-atmosphere reflectance (4, n, n) of blue, green, red a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from satsqueeze.data.compose.fractal import fractal
-from satsqueeze.data.synth.erosion import carve
-from satsqueeze.data.synth.noise import Field
-from satsqueeze.data.synth.relief import illumination, mountain_heights
-from satsqueeze.data.synth.sun import Sun
 
 Image = NDArray[np.float32]
-_SKY_SHARE = np.array([0.2, 0.165, 0.13, 0.1])
-"""Of the light on level ground, per band, at a low sun: what Rayleigh scattering and a little haze leave to the sky."""
-_GSD = 30.0
-"""Pixel size for slopes, in metres: mountains of a dozen valleys."""
 
 SPECTRA = MappingProxyType(
     {
@@ -54,10 +45,6 @@ SPECTRA = MappingProxyType(
 """Typical reflectance in blue, green, red and nir; typed from experience and the literature, not measured here."""
 
 SNOW = ("snow", "old snow", "snow under haze", "ice sheet", "snow, low sun", "glacier")
-_THIN_AIR = (0.84, 0.81, 0.84, 0.83)
-_MOUNTAIN_SNOW = (*(SPECTRA[name] for name in SNOW), SPECTRA["snow, surface reflectance"], *(_THIN_AIR,) * 3)
-"""With little air above it snow is as white as cloud: there only its shape tells."""
-_CARVED_SHARE = 0.7
 BRIGHT = (*SNOW, "wet ice", "salt", "gypsum", "bright snow", "white roof", "bright sand", "karst")
 
 
@@ -95,43 +82,19 @@ def recolour(ground: Image, rng: np.random.Generator, surface: str | None = None
 def snowy_mountains(ground: Image, rng: np.random.Generator) -> Image:
     """Hill-shaded relief: snow above a ragged line, the darkened clear ground below it."""
     size = ground.shape[1]
-    relief = _carved(size, rng) if rng.random() < _CARVED_SHARE else _rough(size, rng)
-    line = relief.height + 0.35 * fractal(size, 2.0, rng) - rng.uniform(-1.2, 1.2)
-    spectrum = np.array(_MOUNTAIN_SNOW[rng.integers(len(_MOUNTAIN_SNOW))])
-    snow = spectrum[:, None, None] * np.exp(rng.normal(0, 0.1))
-    cover = np.clip(line * rng.uniform(3, 15), 0, 1)
-    rock = np.minimum(ground, 0.25) * rng.uniform(0.5, 1.2)
-    # The sky lights all slopes, bluish, and the sun those that face it: snow there is as yellowish as many a cloud.
-    sky = (_SKY_SHARE * rng.uniform(0.5, 1.2))[:, None, None]
-    light = np.clip(relief.light, 0, 1.8) * (1 - sky) + sky
-    image: Image = np.clip((snow * cover + rock * (1 - cover)) * light * 0.9, 0.01, 1.3).astype(np.float32)
-    return image
-
-
-@dataclass(frozen=True, eq=False)
-class _Relief:
-    """Terrain of n x n pixels under the sun."""
-
-    height: Field
-    """Zero mean, unit variance."""
-    light: Field
-    """Sunlight relative to level ground, 0 in shadow."""
-
-
-def _rough(size: int, rng: np.random.Generator) -> _Relief:
-    """Slopes without valleys."""
     height = fractal(size, rng.uniform(3.0, 3.8), rng, stretch=rng.uniform(1, 2.5))
     down, right = np.gradient(height)
     sun = rng.uniform(0, 2 * np.pi)
     slope = np.cos(sun) * right + np.sin(sun) * down
-    return _Relief(height, 1 + rng.uniform(0.3, 0.7) * slope / (slope.std() + 1e-6))
-
-
-def _carved(size: int, rng: np.random.Generator) -> _Relief:
-    """Ridges and valleys that cast shadows on one another."""
-    height = mountain_heights(rng, carve(rng, size, size), gsd=_GSD, amplitude_m=rng.uniform(800, 2500))
-    sun = Sun(zenith_deg=rng.uniform(35, 70), azimuth_deg=rng.uniform(0, 360))
-    return _Relief((height - height.mean()) / (height.std() + 1e-6), illumination(height, gsd=_GSD, sun=sun))
+    light = np.clip(1 + rng.uniform(0.3, 0.7) * slope / (slope.std() + 1e-6), 0.12, 1.5)
+    line = height + 0.35 * fractal(size, 2.0, rng) - rng.uniform(-1.2, 1.2)
+    snow = np.array(SPECTRA[SNOW[rng.integers(len(SNOW))]])[:, None, None] * np.exp(rng.normal(0, 0.1))
+    cover = np.clip(line * rng.uniform(3, 15), 0, 1)
+    rock = np.minimum(ground, 0.25) * rng.uniform(0.5, 1.2)
+    # Slopes in shadow keep the light of the air itself.
+    air = np.array([0.08, 0.05, 0.03, 0.015])[:, None, None] * (light < 0.5)
+    image: Image = np.clip((snow * cover + rock * (1 - cover)) * light * 0.9 + air, 0.01, 1.3).astype(np.float32)
+    return image
 
 
 def bright_objects(ground: Image, rng: np.random.Generator) -> Image:
