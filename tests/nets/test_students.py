@@ -118,10 +118,3 @@ def test_a_lite_student_has_more_parameters_for_less_work_and_memory(model_of, l
     assert 2 * ours.macs < theirs.macs
     assert 2 * ours.peak_activation_bytes < theirs.peak_activation_bytes
     assert receptive_field(cheap) > 3 * receptive_field(dear)
-
-
-@pytest.mark.parametrize("levels", [3, 4, 5])
-def test_a_lite_student_of_one_level_less_looks_half_as_far(model_of, levels):
-    deeper, shallower = (lite_student(8, count) for count in (levels, levels - 1))
-    assert (deeper.n_stages, deeper.size_multiple) == (levels, 2 * shallower.size_multiple)
-    assert 1.5 < receptive_field(model_of(deeper)) / receptive_field(model_of(shallower)) < 3

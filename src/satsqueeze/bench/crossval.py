@@ -26,6 +26,7 @@ from satsqueeze.core.scaling import Scaling
 from satsqueeze.data.cache import PackedCache, pack
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.fingerprint import fingerprint
+from satsqueeze.data.sampler import SoftTargets
 from satsqueeze.data.splits import Split, grouped_folds
 from satsqueeze.distill.corrected import Corrected
 from satsqueeze.distill.objective import Distillation
@@ -135,7 +136,7 @@ class Crossval:
         settings: NetworkSettings,
         how: FitSettings,
         place: Path,
-        soft: Corrected | None,
+        soft: SoftTargets | None,
     ) -> None:
         present = {self.cache.entries[self.cache.position(item)].source for item in ids}
         weights = {source: self.cache.weights.get(source, 1.0) for source in present}
@@ -146,7 +147,7 @@ class Crossval:
         how = replace(how, source_weights=weights, keep="last")
         fit(model, self.cache, Split(train=tuple(ids), validation=()), how, place, objective=objective, soft=soft)
 
-    def _answers(self, settings: NetworkSettings, fold: int | None) -> Corrected | None:
+    def _answers(self, settings: NetworkSettings, fold: int | None) -> SoftTargets | None:
         """What a network's teachers say about the training images of a fold; with fold None, those of all folds."""
         every = fold is None or all(self.recipe.network(name).fit is None for name in settings.teachers)
         teachers = self._teachers(settings, folds=range(len(self.folds)) if fold is None else [fold])
@@ -162,10 +163,11 @@ class Crossval:
         learnt = [ModelTeacher(name, [model], window=COST_SIDE) for name, model in (*started, *fitted)]
         return [*learnt, *self.frozen_teachers]
 
-    def _taught(self, teachers: Sequence[Teacher], ids: Sequence[str]) -> Corrected | None:
+    def _taught(self, teachers: Sequence[Teacher], ids: Sequence[str]) -> SoftTargets | None:
         if not teachers:
             return None
-        return Corrected(teach(teachers, self.cache, ids, self.run / "soft"), self.cache, self.recipe.exact)
+        answers = teach(teachers, self.cache, ids, self.run / "soft")
+        return Corrected(answers, self.cache, self.recipe.exact) if self.recipe.exact else answers
 
     def _card(self, settings: NetworkSettings) -> ModelCard:
         """What a network of the recipe is, on this data."""

@@ -62,7 +62,7 @@ class Recipe:
     folds: int = 3
     seed: int = 0
     """Of the folds."""
-    exact: tuple[str, ...] = ("composed",)
+    exact: tuple[str, ...] = ()
     """Sources with exact labels, by which false alarms of teachers are put right."""
     planned_shape: tuple[int, int] = (256, 256)
     """Height and width in pixels for which nnU-Net's rules plan."""

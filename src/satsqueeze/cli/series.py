@@ -9,8 +9,8 @@ from typing import Any
 from satsqueeze.cli.stage import run_stage
 from satsqueeze.core.metrics import class_jaccards, mean_jaccard
 from satsqueeze.core.run import RunFolder
-from satsqueeze.data.label_share import share_of_labels
 from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.place_share import share_of_places
 from satsqueeze.data.series import series_of
 from satsqueeze.data.splits import Split
 from satsqueeze.data.stage import Prepared
@@ -19,12 +19,11 @@ from satsqueeze.learn.evaluate import ScoreSettings
 from satsqueeze.learn.fit_series import fit_series
 from satsqueeze.learn.series_evaluate import score_series
 from satsqueeze.learn.settings import FitSettings
-from satsqueeze.nets.card import SERIES_FAMILY, ModelCard
+from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.model import SegmentationModel, build_model, load_model
 from satsqueeze.nets.model_home import NETWORK
-from satsqueeze.nets.series_unet import SeriesUNetConfig
 from satsqueeze.nets.transfer_report import TransferReport
-from satsqueeze.pretrain.card import network_card
+from satsqueeze.pretrain.card import network_card, over_dates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,19 +94,10 @@ def series_card(model: str, cache: PackedCache, split: Split) -> ModelCard:
         SettingsError: no such student.
         DataError: no valid pixel.
     """
-    card = network_card(model, cache, split.train, classes=cache.classes, foreground=cache.foreground)
-    config = SeriesUNetConfig.over(card.config)  # type: ignore[arg-type] # students are U-Nets
-    return replace(card, name=f"{model}-series", family=SERIES_FAMILY, config=config)
+    return over_dates(network_card(model, cache, split.train, classes=cache.classes, foreground=cache.foreground))
 
 
 def _fewer(cache: PackedCache, split: Split, request: SeriesRequest) -> Split:
-    """The split with all dates of a share of the places, drawn by what the best labelled date of each shows."""
     if request.label_fraction == 1:
         return split
-    best = {
-        max((cache.entries[position] for position in one.positions), key=lambda entry: sum(entry.class_pixels)).id: one
-        for one in series_of(cache, split.train)
-    }
-    drawn = share_of_labels(cache, tuple(best), share=request.label_fraction, seed=request.seed)
-    kept = sorted(cache.entries[position].id for name in drawn for position in best[name].positions)
-    return replace(split, train=tuple(kept))
+    return replace(split, train=share_of_places(cache, split.train, share=request.label_fraction, seed=request.seed))

@@ -16,7 +16,6 @@ from satsqueeze.nets.unet_config import UNetConfig
 
 StudentFamily = Literal["unet", "lite"]
 _NEARLY = 0.9
-_LITE_GROWTH = (1, 1.5, 2, 3, 4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +50,7 @@ def plain_student(base: int, levels: int, *, in_channels: int = 4, classes: int 
     )
 
 
-def lite_student(base: int, levels: int = 5, *, in_channels: int = 4, classes: int = 2) -> UNetConfig:
+def lite_student(base: int, *, in_channels: int = 4, classes: int = 2) -> UNetConfig:
     """Our cheaper design: at equal cost more channels, more levels and three times the reach of a plain student.
 
     - It works on cells of 2 x 2 pixels, read by one strided convolution and turned back into pixels by one transposed
@@ -64,17 +63,16 @@ def lite_student(base: int, levels: int = 5, *, in_channels: int = 4, classes: i
 
     Args:
         base: width of the finest level before rounding to a multiple of 4.
-        levels: 2 to 5; each one less halves the reach, hence the rim that tiles of a scene share.
         in_channels: bands.
         classes: logits per pixel.
     """
     return UNetConfig(
         in_channels=in_channels,
         classes=classes,
-        features=tuple(max(4, 4 * int(base * growth / 4 + 0.5)) for growth in _LITE_GROWTH[:levels]),
-        strides=(1,) + (2,) * (levels - 1),
-        convs_encoder=(1,) + (2,) * (levels - 1),
-        convs_decoder=(1,) * (levels - 1),
+        features=tuple(max(4, 4 * int(base * growth / 4 + 0.5)) for growth in (1, 1.5, 2, 3, 4)),
+        strides=(1, 2, 2, 2, 2),
+        convs_encoder=(1, 2, 2, 2, 2),
+        convs_decoder=(1, 1, 1, 1),
         norm="batch",
         activation="relu",
         stem=2,
@@ -87,9 +85,8 @@ def _plain(name: str, base: int, levels: int) -> StudentCard:
     return StudentCard(name=name, config=plain_student(base, levels))
 
 
-def _lite(base: int, levels: int = 5) -> StudentCard:
-    name = f"lite-{base}" if levels == 5 else f"lite-{base}x{levels}"
-    return StudentCard(name=name, config=lite_student(base, levels))
+def _lite(base: int) -> StudentCard:
+    return StudentCard(name=f"lite-{base}", config=lite_student(base))
 
 
 STUDENTS: dict[str, StudentCard] = {
@@ -112,11 +109,10 @@ STUDENTS: dict[str, StudentCard] = {
         _lite(16),
         _lite(24),
         _lite(32),
-        _lite(32, 4),
     )
 }
 """By name. ``unet-8``: double-convolution U-Net of widths 8, 16, 32, 64; ``x5``: five levels instead of four.
-``lite-16``: widths 16, 24, 32, 48, 64 on cells of 2 x 2 pixels; ``x4``: four levels instead of five."""
+``lite-16``: widths 16, 24, 32, 48, 64 on cells of 2 x 2 pixels."""
 
 
 def student_card(name: str) -> StudentCard:

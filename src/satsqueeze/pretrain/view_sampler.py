@@ -111,7 +111,7 @@ class ViewSampler:
         self.places = places_of(cache, ids, settings)
         self._days = (
             {date: day_of_year(cache.entries[date].date) for dates in self.places for date in dates}
-            if (settings.series)
+            if settings.series
             else {}
         )
         self._channels = channels
