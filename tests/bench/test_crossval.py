@@ -12,6 +12,8 @@ from satsqueeze.bench.recipe import NetworkSettings, Recipe
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.synth import DatasetSettings, write_dataset
+from satsqueeze.distill.corrected import Corrected
+from satsqueeze.distill.soft import SoftCache
 from satsqueeze.export.settings import ExportSettings
 from satsqueeze.flight.runtime import open_package
 from satsqueeze.learn.augment import AugmentSettings
@@ -45,7 +47,7 @@ def recipe(tmp_path_factory):
         seeds=(0, 1),
     )
     export = ExportSettings(openvino="off", calibrations=("minmax",), calibration_windows=2, jaccard_loss=1.0)
-    return Recipe(data=str(folder), folds=2, exact=(), planned_shape=(64, 64), networks=(teacher, small), export=export)
+    return Recipe(data=str(folder), folds=2, planned_shape=(64, 64), networks=(teacher, small), export=export)
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +82,16 @@ def test_shipping_gives_a_package_with_its_cross_validated_scores(work, tmp_path
     model = open_package(tmp_path / "small")
     mask = model.predict(np.full((4, 20, 30), 0.2, np.float32), bands=["blue", "green", "red", "nir"])
     assert mask.shape == (20, 30)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_teachers_are_put_right_where_the_recipe_says_that_labels_are_exact(recipe, work, tmp_path, monkeypatch, exact):
+    told = []
+    monkeypatch.setattr("satsqueeze.bench.crossval.fit", lambda *_, soft, **__: told.append(soft))
+    sources = tuple({entry.source for entry in work[0].cache.entries}) if exact else ()
+    crossval = Crossval(replace(recipe, exact=sources), RunFolder(tmp_path / "run"), say=lambda _: None)
+    crossval.trained(recipe.network("small"), 0, 0)
+    assert [type(soft) for soft in told] == [type(None), Corrected if exact else SoftCache]
 
 
 def test_unknown_networks_are_refused(recipe, tmp_path):
