@@ -9,7 +9,7 @@ import pytest
 
 from satsqueeze.bench.crossval import Crossval
 from satsqueeze.bench.recipe import NetworkSettings, Recipe
-from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.errors import RunError, SettingsError
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.synth import DatasetSettings, write_dataset
 from satsqueeze.distill.corrected import Corrected
@@ -74,6 +74,17 @@ def test_a_second_call_trains_nothing(work, recipe):
     assert said == []
 
 
+def test_more_seeds_go_on_but_another_making_is_refused(work, recipe):
+    crossval, _, _ = work
+    big, small = recipe.networks
+    seeded = replace(recipe, networks=(big, replace(small, seeds=(0, 1, 2))))
+    Crossval(seeded, crossval.run, say=lambda _: None)._claim(seeded.networks[1])
+    for changed in (replace(small, teacher_share=0.4), replace(small, fit=replace(FIT, learning_rate=1e-3))):
+        other = Crossval(replace(recipe, networks=(big, changed)), crossval.run, say=lambda _: None)
+        with pytest.raises(RunError, match="holds 'small' as another recipe or other data made it; choose a new --out"):
+            other.execute(["small"])
+
+
 def test_shipping_gives_a_package_with_its_cross_validated_scores(work, tmp_path):
     crossval, _, _ = work
     manifest = crossval.ship("small", tmp_path / "small")
@@ -85,12 +96,12 @@ def test_shipping_gives_a_package_with_its_cross_validated_scores(work, tmp_path
 
 
 @pytest.mark.parametrize("exact", [True, False])
-def test_teachers_are_put_right_where_the_recipe_says_that_labels_are_exact(recipe, work, tmp_path, monkeypatch, exact):
+def test_teachers_are_put_right_where_the_network_says_that_labels_are_exact(recipe, work, tmp_path, monkeypatch, exact):
     told = []
     monkeypatch.setattr("satsqueeze.bench.crossval.fit", lambda *_, soft, **__: told.append(soft))
     sources = tuple({entry.source for entry in work[0].cache.entries}) if exact else ()
-    crossval = Crossval(replace(recipe, exact=sources), RunFolder(tmp_path / "run"), say=lambda _: None)
-    crossval.trained(recipe.network("small"), 0, 0)
+    crossval = Crossval(recipe, RunFolder(tmp_path / "run"), say=lambda _: None)
+    crossval.trained(replace(recipe.network("small"), exact=sources), 0, 0)
     assert [type(soft) for soft in told] == [type(None), Corrected if exact else SoftCache]
 
 

@@ -136,7 +136,22 @@ def test_settings_of_a_file(tmp_path):
     assert read_settings(Outer, path) == Outer(inner=Inner(epochs=7), names=("a",))
 
 
-@pytest.mark.parametrize("text", ["inner: {epoch: 7}", "names: 3", "[1", "inner: {epochs: many}"])
+def test_a_file_says_what_differs_from_its_base(tmp_path):
+    (tmp_path / "first.yaml").write_text("inner: {epochs: 7}\nnames: [a, b]\n")
+    (tmp_path / "second.yaml").write_text("base: first.yaml\nnames: [c]\n")
+    (tmp_path / "third.yaml").write_text("base: second.yaml\ninner: {epochs: 8}\n")
+    assert read_settings(Outer, tmp_path / "second.yaml") == Outer(inner=Inner(epochs=7), names=("c",))
+    assert read_settings(Outer, tmp_path / "third.yaml") == Outer(inner=Inner(epochs=8), names=("c",))
+
+
+def test_a_file_that_is_its_own_base_is_refused(tmp_path):
+    (tmp_path / "a.yaml").write_text("base: b.yaml\n")
+    (tmp_path / "b.yaml").write_text("base: a.yaml\n")
+    with pytest.raises(SettingsError, match=r"a.yaml is its own base, by way of .*b.yaml; take 'base' out"):
+        read_settings(Outer, tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize("text", ["inner: {epoch: 7}", "names: 3", "[1", "inner: {epochs: many}", "base: nowhere.yaml"])
 def test_a_wrong_file_of_settings_is_refused(tmp_path, text):
     path = tmp_path / "outer.yaml"
     path.write_text(text)

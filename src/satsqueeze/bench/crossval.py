@@ -20,6 +20,7 @@ from satsqueeze.bench.fold_counts import Candidate, FoldCounts
 from satsqueeze.bench.network_figures import COST_SIDE, network_figures, with_latency
 from satsqueeze.bench.recipe import NetworkSettings, Recipe
 from satsqueeze.bench.row import BenchRow, Kind, write_rows
+from satsqueeze.core.errors import RunError
 from satsqueeze.core.package import FlightManifest, Quality
 from satsqueeze.core.run import RunFolder
 from satsqueeze.core.scaling import Scaling
@@ -87,12 +88,14 @@ class Crossval:
 
         Raises:
             SettingsError: a name that the recipe does not have.
+            RunError: the run folder holds a network of that name that was trained otherwise.
         """
         chosen = [self.recipe.network(name) for name in only] or self.recipe.networks
         self._score("threshold", 0, lambda _: ThresholdModel(self.recipe.bands))
         for file, teacher in zip(self.recipe.teacher_files, self.frozen_teachers, strict=True):
             self._score_teacher(file.contract.stem, teacher)
         for settings in chosen:
+            self._claim(settings)
             for seed in settings.seeds:
                 self._score(settings.name, seed, partial(self.trained, settings, seed))
                 if settings.kind == "student" and seed in settings.seeds[: self.recipe.int8_seeds]:
@@ -100,6 +103,18 @@ class Crossval:
         rows = tuple(self._measured(row) for row in self.rows())
         write_rows(self.run / "rows.jsonl", rows)
         return rows
+
+    def _claim(self, settings: NetworkSettings) -> None:
+        """Refuse trainings and scores that another recipe left under the same name."""
+        place = f"network/{settings.name}"
+        asked = self.recipe.making(settings) | {"data": self.cache.fingerprint}
+        if not self.run.is_done(place, asked):
+            if self.run.has(place):
+                raise RunError(
+                    f"{self.run.path} holds '{settings.name}' as another recipe or other data made it; choose a new "
+                    "--out, or give the network another name"
+                )
+            self.run.finish(place, asked, {}, seconds=0.0)
 
     def trained(self, settings: NetworkSettings, seed: int, fold: int | None) -> SegmentationModel:
         """The network trained without the validation scenes of a fold; with fold None, on everything."""
@@ -124,7 +139,7 @@ class Crossval:
         place = self.run / "start" / settings.name / f"seed_{seed}"
         if (place / "metrics.json").exists():
             return load_model(place)
-        soft = self._taught(self._teachers(settings, folds=()), self.cache.ids)
+        soft = self._taught(settings, self._teachers(settings, folds=()), self.cache.ids)
         self.say(f"starting {settings.name}, seed {seed}, on what no fold touches")
         self._fit(model, self.untouched, settings, replace(settings.start, seed=seed), place, soft)
         return model
@@ -151,7 +166,7 @@ class Crossval:
         """What a network's teachers say about the training images of a fold; with fold None, those of all folds."""
         every = fold is None or all(self.recipe.network(name).fit is None for name in settings.teachers)
         teachers = self._teachers(settings, folds=range(len(self.folds)) if fold is None else [fold])
-        return self._taught(teachers, self.cache.ids if every or fold is None else self.folds[fold].train)
+        return self._taught(settings, teachers, self.cache.ids if every or fold is None else self.folds[fold].train)
 
     def _teachers(self, settings: NetworkSettings, folds: Sequence[int]) -> list[Teacher]:
         """The teachers of a network, as far as they were trained without the other folds' images."""
@@ -163,11 +178,13 @@ class Crossval:
         learnt = [ModelTeacher(name, [model], window=COST_SIDE) for name, model in (*started, *fitted)]
         return [*learnt, *self.frozen_teachers]
 
-    def _taught(self, teachers: Sequence[Teacher], ids: Sequence[str]) -> SoftTargets | None:
+    def _taught(
+        self, settings: NetworkSettings, teachers: Sequence[Teacher], ids: Sequence[str]
+    ) -> SoftTargets | None:
         if not teachers:
             return None
         answers = teach(teachers, self.cache, ids, self.run / "soft")
-        return Corrected(answers, self.cache, self.recipe.exact) if self.recipe.exact else answers
+        return Corrected(answers, self.cache, settings.exact) if settings.exact else answers
 
     def _card(self, settings: NetworkSettings) -> ModelCard:
         """What a network of the recipe is, on this data."""

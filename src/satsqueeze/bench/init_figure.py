@@ -79,10 +79,10 @@ def draw_curves(rows: Sequence[InitRow], path: Path) -> None:
             axes.fill_between(shares, lows, highs, color=colour, alpha=0.15, lw=0)
         axes.set_xscale("log")
         axes.set_title(target, loc="left", fontsize=11, fontweight="bold")
-        axes.set_xlabel("labelled training images, %")
+        axes.set_xlabel("share of training labels, %")
         axes.grid(alpha=0.3)
     axes = figure.axes[0]
-    axes.set_ylabel("mIoU on test images, %")
+    axes.set_ylabel("mIoU on test, %")
     axes.legend(frameon=False, fontsize=9)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=120, format="png", metadata={"Software": None})

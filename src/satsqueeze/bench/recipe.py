@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from satsqueeze.bench.row import Kind
@@ -37,6 +37,8 @@ class NetworkSettings:
     """Weight of the teachers in the loss; 0 learns from labels alone."""
     teachers: tuple[str, ...] = ()
     """Networks of the recipe that teach it, beside the ONNX files. A start is taught only by those without ``fit``."""
+    exact: tuple[str, ...] = ()
+    """Sources with exact labels, by which false alarms of its teachers are put right."""
     seeds: tuple[int, ...] = (0,)
     """Of its own trainings; one without ``fit`` teaches with all of them, any other with the first."""
 
@@ -62,8 +64,6 @@ class Recipe:
     folds: int = 3
     seed: int = 0
     """Of the folds."""
-    exact: tuple[str, ...] = ()
-    """Sources with exact labels, by which false alarms of teachers are put right."""
     planned_shape: tuple[int, int] = (256, 256)
     """Height and width in pixels for which nnU-Net's rules plan."""
     teacher_files: tuple[TeacherFile, ...] = ()
@@ -73,6 +73,17 @@ class Recipe:
     export: ExportSettings = field(default_factory=ExportSettings)
     int8_seeds: int = 1
     """Seeds of each student that are also scored in int8."""
+
+    def making(self, settings: NetworkSettings) -> dict[str, object]:
+        """All that a network comes from but the data; more seeds of it are of the same making."""
+        return {
+            "network": replace(settings, seeds=()),
+            "teachers": [(self.making(teacher), teacher.seeds) for teacher in map(self.network, settings.teachers)],
+            "teacher_files": self.teacher_files,
+            "folds": (self.folds, self.seed),
+            "planned_shape": self.planned_shape,
+            "temperature": self.temperature,
+        }
 
     def network(self, name: str) -> NetworkSettings:
         """The network called ``name``.

@@ -80,14 +80,33 @@ def _help(function: Callable[..., Any], name: str) -> str:
 def read_settings(kind: type[Settings], path: Path) -> Settings:
     """Read a settings dataclass from a YAML file; anchors and merges are allowed.
 
+    A file may name another beside it as its ``base``, and then says only what differs: mappings are merged, anything
+    else is replaced.
+
     Raises:
-        SettingsError: the file is absent, malformed, or names what the settings do not have.
+        SettingsError: a file is absent, malformed, its own base, or names what the settings do not have.
     """
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--settings", type=kind)
     try:
-        record = yaml.safe_load(path.read_text(encoding="utf-8"))
-        found: Settings = parser.instantiate(parser.parse_object({"settings": record}))["settings"]
+        found: Settings = parser.instantiate(parser.parse_object({"settings": _based(path)}))["settings"]
     except (OSError, yaml.YAMLError, ArgumentError) as error:
         raise SettingsError(f"{path} does not hold {kind.__name__}: {error}") from error
     return found
+
+
+def _based(path: Path, seen: tuple[Path, ...] = ()) -> Any:
+    """A YAML file's content, merged over that of its base."""
+    if path.resolve() in seen:
+        raise SettingsError(f"{path} is its own base, by way of {seen[-1]}; take 'base' out of one of them")
+    record = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(record, dict) or "base" not in record:
+        return record
+    base = _based(path.parent / str(record.pop("base")), (*seen, path.resolve()))
+    return _merged(base, record)
+
+
+def _merged(base: Any, over: Any) -> Any:
+    if not (isinstance(base, dict) and isinstance(over, dict)):
+        return over
+    return {**base, **{key: _merged(base.get(key), value) for key, value in over.items()}}

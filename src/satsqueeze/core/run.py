@@ -56,6 +56,10 @@ class RunFolder:
         record = self._record(stage)
         return record.exists() and read_json(record).get("fingerprint") == fingerprint_of(settings)
 
+    def has(self, stage: str) -> bool:
+        """Whether ``stage`` finished, with whatever settings."""
+        return self._record(stage).exists()
+
     def finish(self, stage: str, settings: object, result: Mapping[str, Any], seconds: float) -> None:
         """Record that ``stage`` finished, with its JSON-ready result and duration."""
         write_json(
