@@ -96,7 +96,7 @@ def test_shipping_gives_a_package_with_its_cross_validated_scores(work, tmp_path
 
 
 @pytest.mark.parametrize("exact", [True, False])
-def test_teachers_are_put_right_where_the_network_says_that_labels_are_exact(recipe, work, tmp_path, monkeypatch, exact):
+def test_teachers_are_put_right_where_labels_are_exact(recipe, work, tmp_path, monkeypatch, exact):
     told = []
     monkeypatch.setattr("satsqueeze.bench.crossval.fit", lambda *_, soft, **__: told.append(soft))
     sources = tuple({entry.source for entry in work[0].cache.entries}) if exact else ()

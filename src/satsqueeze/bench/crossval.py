@@ -178,9 +178,7 @@ class Crossval:
         learnt = [ModelTeacher(name, [model], window=COST_SIDE) for name, model in (*started, *fitted)]
         return [*learnt, *self.frozen_teachers]
 
-    def _taught(
-        self, settings: NetworkSettings, teachers: Sequence[Teacher], ids: Sequence[str]
-    ) -> SoftTargets | None:
+    def _taught(self, settings: NetworkSettings, teachers: Sequence[Teacher], ids: Sequence[str]) -> SoftTargets | None:
         if not teachers:
             return None
         answers = teach(teachers, self.cache, ids, self.run / "soft")
