@@ -41,7 +41,7 @@ WAYS = (
 
 @pytest.fixture(autouse=True)
 def _small_networks(small_zoo):
-    small_zoo({"resnet8": 4, "resnet16": 8}.__getitem__, cells=8)
+    small_zoo({"resnet8": 4, "resnet16": 8}.__getitem__)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ import pytest
 import rasterio
 import yaml
 from affine import Affine
-from torch import nn
 
 from satsqueeze.bench.transfer_grid import ROWS, TransferGrid
 from satsqueeze.bench.transfer_recipe import TransferRecipe, TransferStart
@@ -22,7 +21,6 @@ from satsqueeze.core.run import RunFolder
 from satsqueeze.data.class_split import apart_from
 from satsqueeze.data.class_stage import ClassPrepareSettings
 from satsqueeze.learn.class_settings import ClassFitSettings
-from satsqueeze.nets import card as cards
 
 CLASSES = ("field", "forest", "water")
 CARD = """
@@ -44,18 +42,8 @@ FIT = ClassFitSettings(epochs=2, batch_size=8, precision="fp32", keep="last", pr
 
 
 @pytest.fixture(autouse=True)
-def _small_network(monkeypatch):
-    def build(config):
-        return nn.Sequential(
-            nn.Conv2d(config.in_channels, 6, 3, padding=1, bias=False),
-            nn.BatchNorm2d(6),
-            nn.ReLU(),
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-            nn.Linear(6, config.classes),
-        )
-
-    monkeypatch.setitem(cards.FAMILIES, "zoo", replace(cards.FAMILIES["zoo"], build=build))
+def _small_network(small_zoo):
+    small_zoo(cells=1)
 
 
 def write_tiles(root, bands, numbers):

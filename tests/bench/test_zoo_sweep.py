@@ -30,7 +30,7 @@ def width(model):
 @pytest.fixture(autouse=True)
 def _small_networks(small_zoo):
     """Of the zoo; resnet50 cannot be built."""
-    small_zoo(width, cells=4)
+    small_zoo(width)
 
 
 @pytest.fixture(scope="module")

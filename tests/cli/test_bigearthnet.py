@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from torch import nn
 
 from satsqueeze.data.cache import PackedCache, pack
 from satsqueeze.data.card import load_card
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.flight import open_package
-from satsqueeze.nets import card as cards
 
 SIZES = {"B01": 20, "B02": 120, "B03": 120, "B04": 120, "B05": 60, "B06": 60, "B07": 60, "B08": 120}
 SIZES |= {"B8A": 60, "B09": 20, "B11": 60, "B12": 60}
@@ -88,20 +85,8 @@ def v2(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def _small_network(monkeypatch):
-    """Hundreds of weights in place of the zoo's."""
-
-    def build(config):
-        return nn.Sequential(
-            nn.Conv2d(config.in_channels, 4, 4, stride=4, bias=False),
-            nn.BatchNorm2d(4),
-            nn.ReLU(),
-            nn.AvgPool2d(30),
-            nn.Flatten(),
-            nn.Linear(4, config.classes),
-        )
-
-    monkeypatch.setitem(cards.FAMILIES, "zoo", replace(cards.FAMILIES["zoo"], build=build))
+def _small_network(small_zoo):
+    small_zoo(lambda _: 4, cells=1)
 
 
 @pytest.mark.parametrize(("card", "lists"), [("bigearthnet", "splits"), ("bigearthnet-v2", "metadata.csv")])

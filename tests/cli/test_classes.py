@@ -4,60 +4,25 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from satsqueeze.flight import open_package
 
-from .conftest import write_raster
-
-CARD = """
-name: tiles
-task: classification
-bands: [red, green, blue]
-images: '{above}{label:[a-z]+}/{name}.tif'
-label_kind: path
-classes: [field, forest, water]
-foreground: []
-scale: 0.0001
-"""
 SIDE = 16
 
 
 @pytest.fixture
-def tiles(tmp_path):
+def tiles(tmp_path, write_tiles):
     """Twenty tiles of each of three classes that differ in colour, and a broken one."""
-    root, generator = tmp_path / "tiles", np.random.default_rng(0)
-    for value, name in enumerate(("field", "forest", "water")):
-        for number in range(20):
-            image = generator.normal(1000, 150, (3, SIDE, SIDE))
-            image[value] += 800
-            write_raster(root / name / f"{name}_{number:02}.tif", image.clip(1).astype(np.uint16))
+    root = write_tiles(tmp_path / "tiles", side=SIDE, each=20, spread=150, gain=800)
     (root / "field" / "field_99.tif").write_bytes(b"broken")
-    (root / "dataset.yaml").write_text(CARD)
     return root
 
 
 @pytest.fixture(autouse=True)
-def _small_network(monkeypatch):
-    """A network of a few hundred weights in place of the zoo's resnet8."""
-    from dataclasses import replace
-
-    from satsqueeze.nets import card
-
-    def build(config):
-        return nn.Sequential(
-            nn.Conv2d(config.in_channels, 8, 3, padding=1, bias=False),
-            nn.BatchNorm2d(8),
-            nn.ReLU(),
-            nn.AvgPool2d(8),
-            nn.Flatten(),
-            nn.Linear(32, config.classes),
-        )
-
-    monkeypatch.setitem(card.FAMILIES, "zoo", replace(card.FAMILIES["zoo"], build=build))
+def _small_network(small_zoo):
+    small_zoo()
 
 
 FIT = ("--fit.epochs", "3", "--fit.batch_size", "8", "--fit.learning_rate", "0.02", "--fit.precision", "fp32")

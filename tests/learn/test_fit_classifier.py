@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from satsqueeze.core.errors import GridError, LabelError, RunError, SettingsError, SplitError
 from satsqueeze.core.scaling import Scaling
@@ -18,7 +17,6 @@ from satsqueeze.data.dihedral import view_of
 from satsqueeze.learn.class_losses import LabelLoss
 from satsqueeze.learn.classify import class_logits, score_classes
 from satsqueeze.learn.fit_classifier import ClassAugmentSettings, ClassFitSettings, fit_classifier
-from satsqueeze.nets import classifier
 from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.classifier import ClassifierConfig
 from satsqueeze.nets.model import build_model, load_model
@@ -88,24 +86,8 @@ def scenes(tmp_path_factory) -> PackedCache:
 
 
 @pytest.fixture(autouse=True)
-def _small_network(monkeypatch):
-    """A network of a few hundred weights in place of the zoo's."""
-
-    def build(config: ClassifierConfig) -> nn.Module:
-        return nn.Sequential(
-            nn.Conv2d(config.in_channels, 8, 3, padding=1, bias=False),
-            nn.BatchNorm2d(8),
-            nn.ReLU(),
-            nn.AdaptiveAvgPool2d(2),
-            nn.Flatten(),
-            nn.Dropout(config.dropout),
-            nn.Linear(32, config.classes),
-        )
-
-    from satsqueeze.nets import card
-
-    family = replace(card.FAMILIES[classifier.FAMILY], build=build)
-    monkeypatch.setitem(card.FAMILIES, classifier.FAMILY, family)
+def _small_network(small_zoo):
+    small_zoo()
 
 
 def make_model(*, task="classification", seed=0, bands=BANDS, classes=CLASSES, size=8):
