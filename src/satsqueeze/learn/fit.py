@@ -14,7 +14,7 @@ from satsqueeze.learn.losses import DiceCE, Objective
 from satsqueeze.learn.precheck import check_model, check_split
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.learn.task import SegmentationTask
-from satsqueeze.learn.training import Cut, FitResult, described, train
+from satsqueeze.learn.training import Cut, FitResult, targets, train
 from satsqueeze.nets.model import SegmentationModel
 from satsqueeze.nets.transfer_report import TransferReport
 
@@ -62,8 +62,7 @@ def fit(
         split=split,
         settings=settings,
         folder=Path(folder),
-        targets=f"{described(chosen)}, {'labels only' if soft is None else type(soft).__qualname__}"
-        + ("" if origin is None else f", started from {origin.source} within {origin.tolerance_nm:g} nm"),
+        targets=targets(chosen, "labels only" if soft is None else type(soft).__qualname__, origin),
     )
     check_model(model, cache, patch_size=settings.patch_size)
 

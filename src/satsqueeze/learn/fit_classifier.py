@@ -18,7 +18,7 @@ from satsqueeze.learn.evaluate import channels
 from satsqueeze.learn.feed import whole_images
 from satsqueeze.learn.guide import Guide
 from satsqueeze.learn.job import Job
-from satsqueeze.learn.training import Cut, FitResult, described, train
+from satsqueeze.learn.training import Cut, FitResult, described, targets, train
 from satsqueeze.nets.classifier import ClassifierConfig
 from satsqueeze.nets.model import SegmentationModel
 from satsqueeze.nets.transfer_report import TransferReport
@@ -148,11 +148,8 @@ def _targets(
     objective: ClassObjective, answers: Answers | None, origin: TransferReport | None, guide: Guide | None
 ) -> str:
     """What is minimised, for the fingerprint."""
-    return (
-        f"{described(objective)}, {'labels only' if answers is None else described(answers)}"
-        + ("" if guide is None else f", {described(guide)}")
-        + ("" if origin is None else f", started from {origin.source} within {origin.tolerance_nm:g} nm")
-    )
+    source = "labels only" if answers is None else described(answers)
+    return targets(objective, source if guide is None else f"{source}, {described(guide)}", origin)
 
 
 def _sampler(

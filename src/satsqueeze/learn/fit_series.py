@@ -24,7 +24,7 @@ from satsqueeze.learn.series_batch import SeriesBatch, series_patches
 from satsqueeze.learn.series_evaluate import score_series
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.learn.task import TrainingTask
-from satsqueeze.learn.training import Cut, FitResult, described, train
+from satsqueeze.learn.training import Cut, FitResult, targets, train
 from satsqueeze.nets.card import SERIES_FAMILY
 from satsqueeze.nets.model import SegmentationModel
 from satsqueeze.nets.transfer_report import TransferReport
@@ -118,8 +118,7 @@ def fit_series(
         split=split,
         settings=settings,
         folder=Path(folder),
-        targets=f"{described(chosen)}, series of up to {dates} dates"
-        + ("" if origin is None else f", started from {origin.source} within {origin.tolerance_nm:g} nm"),
+        targets=targets(chosen, f"series of up to {dates} dates", origin),
     )
     check_model(model, cache, patch_size=settings.patch_size)
 

@@ -24,6 +24,7 @@ from satsqueeze.learn.progress import Course, ProgressBar, quiet_lightning
 from satsqueeze.learn.segmenter import resolved
 from satsqueeze.learn.task import TrainingTask
 from satsqueeze.nets.model import load_model, save_model
+from satsqueeze.nets.transfer_report import TransferReport
 
 METRICS_FILE = "metrics.json"
 
@@ -68,6 +69,18 @@ def train(job: Job, start: Callable[[], tuple[TrainingTask[Any], Cut]]) -> FitRe
     with torch.random.fork_rng(), quiet_lightning():
         _train(job, task, cut)
     return _finish(job)
+
+
+def targets(objective: object, source: str, origin: TransferReport | None) -> str:
+    """What a training aims at, for its fingerprint.
+
+    Args:
+        objective: what is minimised.
+        source: what is learnt from.
+        origin: where the model's weights come from, if not from its seed.
+    """
+    begun = "" if origin is None else f", started from {origin.source} within {origin.tolerance_nm:g} nm"
+    return f"{described(objective)}, {source}{begun}"
 
 
 def described(objective: object) -> str:
