@@ -13,7 +13,7 @@ from PIL import Image
 from satsqueeze.core.errors import DataError
 from satsqueeze.data.band_statistics import scaling_of
 from satsqueeze.data.cache import PackedCache, pack
-from satsqueeze.data.card import load_card
+from satsqueeze.data.catalogue import load_card
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.synth.noise import Spectrum, power_noise
 from satsqueeze.nets.card import ModelCard, Task

@@ -19,7 +19,7 @@ from satsqueeze.bench.evaluate import evaluate
 from satsqueeze.cli.main import main
 from satsqueeze.core.errors import DataError, LabelError
 from satsqueeze.core.package import FlightManifest, Graph, PackageBand, PackageScaling, seal
-from satsqueeze.data.card import load_card
+from satsqueeze.data.catalogue import load_card
 from satsqueeze.data.dataset import open_dataset
 
 BANDS = ("red", "green", "blue")

@@ -11,7 +11,7 @@ import rasterio
 from affine import Affine
 
 from satsqueeze.data.cache import PackedCache, pack
-from satsqueeze.data.card import load_card
+from satsqueeze.data.catalogue import load_card
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.flight import open_package
 

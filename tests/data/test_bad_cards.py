@@ -12,7 +12,7 @@ from itertools import chain
 import pytest
 
 from satsqueeze.core.errors import CardError, DataError
-from satsqueeze.data.card import load_card
+from satsqueeze.data.catalogue import load_card
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.evidence import radiometry_of
 from satsqueeze.data.pattern import compiled

@@ -4,7 +4,7 @@ import pytest
 
 from satsqueeze.core.errors import CardError
 from satsqueeze.core.labels import CLOUD_CLASSES
-from satsqueeze.data.card import card_from, card_names, describe, load_card, summaries
+from satsqueeze.data.catalogue import card_from, card_names, describe, load_card, summaries
 
 NAMED_BY_THE_ISSUE = {
     "folder",

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from satsqueeze.core.errors import GridError, LabelError, RasterError
-from satsqueeze.data.card import card_from
+from satsqueeze.data.catalogue import card_from
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.reader import label_table, map_labels, read_label, read_sample, read_targets
 

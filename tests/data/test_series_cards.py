@@ -11,7 +11,7 @@ import pytest
 
 from satsqueeze.core.errors import BandError, CardError, DataError, GridError, LabelError, RadiometryError, RasterError
 from satsqueeze.data.acquisition import date_in_name, day_of_year, normal_date
-from satsqueeze.data.card import card_from
+from satsqueeze.data.catalogue import card_from
 from satsqueeze.data.check import check
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.reader import read_image, read_sample

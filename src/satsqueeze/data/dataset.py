@@ -14,7 +14,8 @@ import numpy as np
 
 from satsqueeze.core.errors import BandError, CardError, DataError, LabelError
 from satsqueeze.core.labels import IGNORE
-from satsqueeze.data.card import DatasetCard, GroupTable, card_from, load_card, override, parse_yaml, read_yaml
+from satsqueeze.data.card import DatasetCard, GroupTable
+from satsqueeze.data.catalogue import card_from, load_card, override, parse_yaml, read_yaml
 from satsqueeze.data.filetree import FileTree, archives_in, list_files, read_bytes
 from satsqueeze.data.frames import frame_items
 from satsqueeze.data.indexing import index_items
