@@ -18,6 +18,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def graphs_of(manifest: FlightManifest, folder: Path) -> dict[str, tuple[EngineN
     found: dict[str, tuple[EngineName, Path]] = {}
     for engine in engines:
         for precision in ("fp32", "int8"):
-            path = files.get((engine, precision)) or files.get(("onnx", precision))  # type: ignore[call-overload]
+            path = files.get((engine, precision)) or files.get(("onnx", precision))
             if path is None:
                 raise PackageError(f"{folder} has no {precision} graph; export the package with int8")
             found[f"{engine}-{precision}"] = (engine, path)
@@ -93,7 +94,7 @@ def measured(folder: Path, images: NDArray[np.float32], options: argparse.Namesp
         for name, (engine, path) in graphs_of(manifest, folder).items()
     }
     works: dict[str, Callable[[], object]] = {
-        name: (lambda engine=engine: engine.run(images, probabilities=False)) for name, engine in engines.items()
+        name: partial(engine.run, images, probabilities=False) for name, engine in engines.items()
     }
     times = seconds(works, options.repeats)
     rates = {name: len(images) / statistics.median(values) for name, values in times.items()}

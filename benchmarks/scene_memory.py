@@ -26,6 +26,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from big_scene import big_scene
 
@@ -46,7 +47,6 @@ def limited(words: list[str], max_ram: int) -> int:
     """Run ``predict`` in this process under an address-space limit, set once its graph is loaded."""
     import rasterio.warp  # noqa: F401 - loaded before the limit is set, as all that follows
 
-    from satsqueeze.cli import predict as command
     from satsqueeze.cli.main import main
     from satsqueeze.flight.runtime import FlightModel, open_package
 
@@ -58,8 +58,8 @@ def limited(words: list[str], max_ram: int) -> int:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         return model
 
-    command.open_package = open_and_limit
-    return main(words)
+    with mock.patch("satsqueeze.cli.predict.open_package", open_and_limit):
+        return main(words)
 
 
 @dataclass(frozen=True, kw_only=True)

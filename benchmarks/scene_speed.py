@@ -35,7 +35,7 @@ from rival_process import Rival
 from satsqueeze.bench.machine import this_machine
 from satsqueeze.cli.predict import shipped_package
 from satsqueeze.core.files import write_json
-from satsqueeze.flight.engine import has_openvino
+from satsqueeze.flight.engine import EngineName, has_openvino
 from satsqueeze.flight.runtime import open_package
 
 RESULT = Path(__file__).parent / "results" / "scene_speed.json"
@@ -69,7 +69,7 @@ def flown(scene: Path, out: Path, engine: str, options: argparse.Namespace) -> d
     return {**json.loads(done.stdout), "process_s": time.perf_counter() - started}
 
 
-def network_rate(engine: str, shape: tuple[int, int], options: argparse.Namespace) -> float:
+def network_rate(engine: EngineName, shape: tuple[int, int], options: argparse.Namespace) -> float:
     """Pixels per second of the graph alone on inputs of one shape."""
     model = open_package(options.package, engine=engine, threads=options.threads)
     batch = np.random.default_rng(0).uniform(0, 0.6, (1, len(model.bands), *shape)).astype(np.float32)
@@ -79,10 +79,10 @@ def network_rate(engine: str, shape: tuple[int, int], options: argparse.Namespac
     started = time.perf_counter()
     for _ in range(rounds):
         model.engine.run(batch, probabilities=False)
-    return rounds * batch[0, 0].size / (time.perf_counter() - started)
+    return float(rounds * batch[0, 0].size / (time.perf_counter() - started))
 
 
-def compared(scene: Path, folder: Path, engine: str, options: argparse.Namespace) -> dict[str, Any]:
+def compared(scene: Path, folder: Path, engine: EngineName, options: argparse.Namespace) -> dict[str, Any]:
     """End to end and network alone, in turn."""
     runs, tiles, smalls = [], [], []
     for _ in range(options.repeats):
@@ -202,7 +202,7 @@ def main() -> None:
     options = parser.parse_args()
     machine = this_machine().to_dict()
     peak = roof(options.threads, options.matrix)
-    engines = ["onnx", "openvino"] if has_openvino() else ["onnx"]
+    engines: list[EngineName] = ["onnx", "openvino"] if has_openvino() else ["onnx"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         scene = big_scene(folder / "scene.tif", options.side)

@@ -26,7 +26,8 @@ STRETCH, GAMMA = 0.8, 0.55
 
 def true_colour(scene: SynthScene) -> NDArray[np.uint8]:
     rgb = scene.reflectance[band_positions(scene.bands, ("red", "green", "blue"))]
-    return (np.clip(rgb / STRETCH, 0, 1) ** GAMMA * 255).astype(np.uint8).transpose(1, 2, 0)
+    stretched: NDArray[np.uint8] = (np.clip(rgb / STRETCH, 0, 1) ** GAMMA * 255).astype(np.uint8)
+    return stretched.transpose(1, 2, 0)
 
 
 def label_colours(scene: SynthScene) -> NDArray[np.uint8]:

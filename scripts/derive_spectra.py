@@ -35,12 +35,14 @@ Choice = Callable[[Pixels], NDArray[np.bool_]]
 
 def ndvi(pixels: Pixels) -> Pixels:
     """Normalised difference vegetation index of (13, N) reflectance."""
-    return (pixels[NIR] - pixels[RED]) / (pixels[NIR] + pixels[RED])
+    index: Pixels = (pixels[NIR] - pixels[RED]) / (pixels[NIR] + pixels[RED])
+    return index
 
 
 def ndwi(pixels: Pixels) -> Pixels:
     """Normalised difference water index of (13, N) reflectance (McFeeters 1996)."""
-    return (pixels[GREEN] - pixels[NIR]) / (pixels[GREEN] + pixels[NIR])
+    index: Pixels = (pixels[GREEN] - pixels[NIR]) / (pixels[GREEN] + pixels[NIR])
+    return index
 
 
 def everything(pixels: Pixels) -> NDArray[np.bool_]:
