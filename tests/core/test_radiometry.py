@@ -87,6 +87,20 @@ def test_old_metadata_without_offset_means_none():
     assert sentinel2_radiometry(metadata_xml=old).offset == 0
 
 
+def test_metadata_without_offset_or_baseline_leave_the_offset_to_the_name():
+    silent = metadata(offset=None, quantification=20000)
+    found = sentinel2_radiometry(product_name=N0509, metadata_xml=silent)
+    assert (found.scale, found.offset) == (pytest.approx(1 / 20000), pytest.approx(-1000 / 20000))
+    with pytest.raises(RadiometryError, match="is unknown: no product metadata that tells it"):
+        sentinel2_radiometry(metadata_xml=silent)
+
+
+@pytest.mark.parametrize("offset_dn", [0.0, -1000.0])
+def test_a_product_that_its_user_made_takes_the_stated_offset(offset_dn):
+    made = metadata(offset=None, more="<PROCESSING_BASELINE>99.99</PROCESSING_BASELINE>")
+    assert sentinel2_radiometry(metadata_xml=made, stated_offset_dn=offset_dn).offset == offset_dn / 10000
+
+
 def test_metadata_of_a_granule_says_nothing_so_the_name_is_asked():
     found = sentinel2_radiometry(product_name=N0509, metadata_xml="<Tile><SENSING_TIME/></Tile>")
     assert "05.09" in found.provenance

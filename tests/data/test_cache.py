@@ -143,6 +143,18 @@ def test_a_killed_run_continues(dataset, tmp_path, monkeypatch, survivors):
         assert (tmp_path / "c" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
+def test_a_run_that_is_killed_twice_before_its_first_item_continues(dataset, tmp_path, monkeypatch):
+    def stop(*_):
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(item_packing, "read_sample", stop)
+        for _ in range(2):
+            with pytest.raises(KilledError):
+                pack(dataset, tmp_path / "c")
+    assert len(pack(dataset, tmp_path / "c")) == 4
+
+
 def test_a_killed_run_of_other_data_starts_again(dataset, tmp_path):
     def stop(done, total):
         raise KilledError

@@ -263,3 +263,23 @@ def test_a_damaged_first_image_does_not_hide_the_bands(make_folder, tmp_path):
         (root / "images" / f"{name}.tif").write_bytes(b"")
     with pytest.raises(RasterError, match="cannot be read as a raster"):
         open_dataset(root)
+
+
+def test_a_picture_beside_an_image_of_its_name_has_a_name_of_its_own(make_folder, tmp_path, write_tiff):
+    root = make_folder(tmp_path / "set")
+    write_tiff(root / "images" / "a.png", np.full((3, 24, 20), 200, np.uint8), driver="PNG")
+    assert [item.id for item in open_dataset(root).items] == [
+        "folder/images/a.png", "folder/images/a.tif", "folder/images/b", "folder/images/c",
+    ]  # fmt: skip
+
+
+def test_all_archives_of_a_folder_are_read(make_folder, tmp_path):
+    (tmp_path / "all").mkdir()
+    for name in ("a", "b"):
+        made = make_folder(tmp_path / name, names=(name,))
+        with zipfile.ZipFile(tmp_path / f"all/part_{name}.zip", "w") as archive:
+            for path in made.rglob("*.tif"):
+                archive.write(path, path.relative_to(made))
+    found = open_dataset(tmp_path / "all")
+    assert [item.id for item in found.items] == ["folder/a", "folder/b"]
+    assert len(found.labelled) == 2

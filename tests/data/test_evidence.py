@@ -43,7 +43,9 @@ def test_baseline_in_the_product_name(digital, tmp_path, baseline, expected):
     assert "processing baseline" in provenance
 
 
-@pytest.mark.parametrize(("offsets", "expected"), [(OFFSETS, 0.2), ("", 0.3)])
+@pytest.mark.parametrize(
+    ("offsets", "expected"), [(OFFSETS, 0.2), ("<PROCESSING_BASELINE>02.05</PROCESSING_BASELINE>", 0.3)]
+)
 def test_metadata_goes_before_the_name(digital, tmp_path, offsets, expected):
     safe = tmp_path / SAFE.format("0205")
     path = digital(safe / GRANULE)
@@ -100,6 +102,13 @@ def test_landsat_level_1_without_mtl(digital, tmp_path):
     with pytest.raises(RadiometryError, match=r"no usable \*_MTL.txt lies beside.*landsat-l1:<sun elevation"):
         value(path)
     assert value(path, radiometry="landsat-l1:30")[0] == pytest.approx(0.2)
+
+
+def test_the_mtl_of_another_landsat_product_is_not_taken(digital, tmp_path):
+    (tmp_path / "LC08_L1TP_017051_20151205_20200908_02_T1_MTL.txt").write_text(MTL)
+    path = digital(tmp_path / "LC08_L1TP_017051_20150618_20200909_02_T1_B2.TIF", 10000)
+    with pytest.raises(RadiometryError, match=r"no usable \*_MTL.txt lies beside"):
+        value(path)
 
 
 def test_landsat_level_2_by_its_name(digital, tmp_path):

@@ -56,3 +56,14 @@ def test_no_size_without_metres(ramp):
             GridRule(gsd_m=10, exact=True).target(file)
     with pytest.raises(GridError, match="above 0 m, got 0"):
         GridRule(gsd_m=0)
+
+
+@pytest.mark.parametrize(("own", "gsd"), [(30, 20), (30, 13), (10, 7), (10, 20)])
+def test_no_pixel_is_made_beyond_the_last(ramp, own, gsd):
+    with rasterio.open(ramp(own, 101)) as file:
+        grid = GridRule(gsd_m=gsd, exact=True).target(file)
+        with laid(file, grid, nodata=None) as view:
+            found = view.read(1)
+    assert (grid.height - 0.5) * gsd < 101 * own
+    assert (grid.height + 0.5) * gsd >= 101 * own - 1
+    assert found.min() > 0

@@ -31,6 +31,9 @@ def test_map_labels_takes_any_whole_numbers(dtype):
 
 def test_nan_labels_are_ignored():
     assert map_labels(np.array([[np.nan, 1.0]]), card(), where="x").tolist() == [[255, 1]]
+    two = card(classes=["clear", "cloud"], foreground=[1], label_map={0: 0, 255: 1})
+    assert map_labels(np.array([[0.0, 255.0, np.nan]]), two, where="x").tolist() == [[0, 1, 255]]
+    assert map_labels(np.full((1, 2), np.nan), two, where="x").tolist() == [[255, 255]]
 
 
 def test_label_table():

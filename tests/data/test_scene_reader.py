@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from satsqueeze.core.errors import BandError, GridError, RadiometryError, RasterError
 from satsqueeze.core.window import Window
+from satsqueeze.data.grid import GridRule
 from satsqueeze.data.reader import open_scene
 
 FOUR = ("blue", "green", "red", "nir")
@@ -213,3 +214,42 @@ def test_numbers_go_where_they_are_wanted(write_tiff, tmp_path, tag, swap):
     np.testing.assert_array_equal(same, whole)
     assert not wide[:, 10:].any()
     assert not wide[:, :, 12:].any()
+
+
+def coarse_beside_fine(write_tiff, folder, column):
+    """A band of 10 m, and one of 20 m whose first three columns hold something that is no reflectance."""
+    coarse = np.full((12, 12), 2000, np.array(column).dtype if column < 0 else np.uint16)
+    coarse[:, :3] = column
+    fine = np.full((24, 24), 3000, coarse.dtype)
+    fine_path = write_tiff(folder / "T31UFT_20240101T000000_B04.tif", fine, crs=UTM, gsd=10)
+    return [fine_path, write_tiff(folder / "T31UFT_20240101T000000_B11.tif", coarse, crs=UTM, gsd=20)]
+
+
+@pytest.mark.parametrize("grid", [None, GridRule(gsd_m=10.0)])
+@pytest.mark.parametrize(
+    ("column", "rule"),
+    [
+        (65535, {"radiometry": "sentinel2-old"}),
+        (0, {"radiometry": "sentinel2-old"}),
+        (-9999, {"radiometry": "scale:1e-4", "nodata": -9999}),
+    ],
+)
+def test_resampling_mixes_no_measurement_with_what_is_none(write_tiff, tmp_path, column, rule, grid):
+    paths = coarse_beside_fine(write_tiff, tmp_path, column)
+    with open_scene(paths, grid=grid, **rule) as reader:
+        raster = reader.read()
+        part = reader.read(Window(row=3, col=5, height=4, width=9))
+    assert not raster.valid[:, :6].any()
+    assert raster.valid[:, 10:].all()
+    np.testing.assert_allclose(raster.values[1][raster.valid], 0.2, atol=2e-4)
+    np.testing.assert_array_equal(part.valid, raster.valid[3:7, 5:14])
+
+
+def test_a_saturated_pixel_is_part_of_no_average(write_tiff, tmp_path):
+    numbers = np.full((20, 20), 2000, np.uint16)
+    numbers[7, 9] = 65535
+    path = write_tiff(tmp_path / "T31UFT_20240101T000000_B04.tif", numbers, crs=UTM, gsd=5)
+    with open_scene(path, radiometry="sentinel2-old", grid=GridRule(gsd_m=10.0)) as reader:
+        raster = reader.read()
+    assert np.argwhere(~raster.valid).tolist() == [[3, 4]]
+    np.testing.assert_allclose(raster.values[0][raster.valid], 0.2, atol=1e-6)

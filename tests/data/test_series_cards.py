@@ -250,6 +250,14 @@ def test_arrays_need_a_radiometry(tmp_path):
         read_image(open_dataset(tmp_path).items[0])
 
 
+def test_arrays_of_sentinel_2_take_the_offset_that_is_stated(tmp_path):
+    write_pastis(tmp_path, (10000,))
+    (tmp_path / "dataset.yaml").write_text("card: pastis\nradiometry: sentinel2-n0400\nnodata: -10000\n")
+    raster = read_image(open_dataset(tmp_path).items[0], ("blue",))
+    stored = np.load(tmp_path / "DATA_S2" / "S2_10000.npy")[0, 0]
+    np.testing.assert_allclose(raster.values[0], (stored - 1000.0) / 10000, rtol=1e-5, atol=1e-6)
+
+
 def test_sen12ms_cr_ts(write_tiff, tmp_path):
     for number, date in ((0, "2018-01-06"), (27, "2018-11-27")):
         name = f"s2_ROIs2017_146_ImgNo_{number}_{date}_patch_0.tif"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import yaml
@@ -164,3 +166,11 @@ def test_what_is_no_teacher_is_refused(tmp_path):
     RunFolder(tmp_path / "run")
     with pytest.raises(RunError, match=r"plan.json does not exist"):
         open_teacher(tmp_path / "run", Asking())
+
+
+def test_what_a_model_sees_is_part_of_its_fingerprint():
+    def asked(**changes):
+        card = replace(model(0).card, **changes)
+        return ModelTeacher("t", [build_model(card, seed=0)], window=16).fingerprint
+
+    assert asked() == asked() != asked(scaling=Scaling(bands=BANDS, mean=(0.5,) * 4, std=(0.1,) * 4))

@@ -26,13 +26,13 @@ def numbers(height, width, *, seed=0):
     return values
 
 
-def write(path, values, *, names=(), gsd=10.0, nodata=0, block=128, crs="EPSG:32631", **more):
+def write(path, values, *, names=(), gsd=10.0, nodata=0, block=128, crs="EPSG:32631", origin=(6e5, 5e6), **more):
     """A tiled, deflated GeoTIFF."""
     path.parent.mkdir(parents=True, exist_ok=True)
     tiling = {"tiled": True, "blockxsize": block, "blockysize": block} if block else {}
     with rasterio.open(
         path, "w", driver="GTiff", count=values.shape[0], height=values.shape[1], width=values.shape[2],
-        dtype=values.dtype, crs=crs, transform=Affine(gsd, 0, 6e5, 0, -gsd, 5e6), nodata=nodata,
+        dtype=values.dtype, crs=crs, transform=Affine(gsd, 0, origin[0], 0, -gsd, origin[1]), nodata=nodata,
         compress="deflate", **tiling, **more,
     ) as target:  # fmt: skip
         target.write(values)

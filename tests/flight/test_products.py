@@ -278,3 +278,36 @@ def test_a_file_that_holds_something_else_is_noticed(tmp_path):
     with pytest.raises(RunError, match="does not hold what was written"):
         spoil()
     assert not (tmp_path / "a.tif").exists()
+
+
+def test_a_scene_whose_name_begins_like_a_product_is_not_lost(tmp_path):
+    names = ("tile1_B02", "tile1_B03", "tile1_QA_PIXEL", "tile1_TCI", "tile10", "tile11", "tile1_copy", "tile2")
+    for name in names:
+        write_scene(tmp_path / f"sentinel2_{name}.tif")
+    found = {scene.id: len(scene.files) for scene in find_scenes([tmp_path])}
+    assert found == {
+        "sentinel2_tile1": 2, "sentinel2_tile10": 1, "sentinel2_tile11": 1, "sentinel2_tile1_copy": 1,
+        "sentinel2_tile2": 1,
+    }  # fmt: skip
+
+
+def test_the_outline_of_a_scene_across_the_antimeridian(run, tmp_path):
+    # Zone 1 begins there: 166,000 m east of its origin, at the equator.
+    write_scene(tmp_path / "scene.tif", crs="EPSG:32601", origin=(166000.0, 1000.0), gsd=100)
+    run(tmp_path / "scene.tif", "--out", tmp_path / "out")
+    record = json.loads((tmp_path / "out/scene.json").read_text())
+    west, south, east, north = record["bbox"]
+    assert record["geometry"]["type"] == "MultiPolygon"
+    assert 179 < west < 180
+    assert -180 < east < -179
+    assert -1 < south < north < 1
+
+
+def test_a_mask_of_a_scene_as_it_was_gives_up_its_name(run, tmp_path):
+    scene, out = write_scene(tmp_path / "scene.tif"), tmp_path / "out"
+    run(scene, "--out", out)
+    mask = (out / "scene.tif").read_bytes()
+    scene.write_bytes(b"damaged")
+    run(scene, "--out", out, status=1)
+    assert {path.name for path in out.iterdir()} == {"manifest.jsonl", "scene.tif.outdated", "scene.json.outdated"}
+    assert (out / "scene.tif.outdated").read_bytes() == mask

@@ -70,20 +70,30 @@ def test_which_pixels_are_no_negatives():
     ground = torch.tensor([[3.0, 4.0], [3.0, 6.0], [3.0, 4.0], [3.0, 4.0]])
     settings = ContrastSettings()
     yes, no = True, False
-    assert banned_negatives(places, slots, ground, settings).tolist() == [
+    assert banned_negatives(places, slots, ground, ground, settings).tolist() == [
         [yes, no, yes, no],
         [no, yes, no, no],
         [yes, no, yes, no],
         [no, no, no, yes],
     ]
-    near = banned_negatives(places, slots, ground, replace(settings, neighbour_radius=2.0))
+    near = banned_negatives(places, slots, ground, ground, replace(settings, neighbour_radius=2.0))
     assert near[:3, :3].all()
     assert not near[3, :3].any()
-    images = banned_negatives(places, slots, ground, replace(settings, negatives="images"))
+    images = banned_negatives(places, slots, ground, ground, replace(settings, negatives="images"))
     assert images[:3, :3].all()
     assert not images[3, :3].any()
-    positions = banned_negatives(places, slots, ground, replace(settings, negatives="positions"))
+    positions = banned_negatives(places, slots, ground, ground, replace(settings, negatives="positions"))
     assert positions.tolist()[0] == [yes, no, yes, yes]
+
+
+def test_a_neighbour_that_is_itself_a_key_is_no_negative():
+    places = slots = torch.zeros(2, dtype=torch.long)
+    # The second pixel is paired with the first pixel's place: that key shows what the first query shows.
+    ground, partners = torch.tensor([[3.0, 4.0], [5.0, 4.0]]), torch.tensor([[2.0, 4.0], [3.0, 4.0]])
+    assert banned_negatives(places, slots, ground, partners, ContrastSettings()).tolist() == [
+        [False, True],
+        [False, False],
+    ]
 
 
 def test_the_projection_has_two_layers_and_directions_have_unit_length():

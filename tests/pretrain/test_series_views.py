@@ -102,6 +102,7 @@ def flat_views(values, seen=True):
         images=images,
         points=points,
         ground=points[:1],
+        partners=points[:1],
         counts=torch.tensor([[True, seen]]),
         places=torch.zeros(1, dtype=torch.long),
         step=0,

@@ -24,6 +24,7 @@ def batch(count=6, step=0):
         images=images,
         points=points,
         ground=torch.zeros(count, 30, 2),
+        partners=torch.zeros(count, 30, 2),
         counts=torch.ones(count, 30, dtype=torch.bool),
         places=torch.arange(count),
         step=step,

@@ -22,6 +22,7 @@ _USER_PROCESSED = 9999
 _BASELINE_TAG = "PROCESSING_BASELINE"
 _OFFSET_TAGS = ("BOA_ADD_OFFSET", "RADIO_ADD_OFFSET")
 _QUANTIFICATION_TAGS = ("BOA_QUANTIFICATION_VALUE", "QUANTIFICATION_VALUE")
+_QUANTIFICATION = 10000.0
 _LARGEST_QUANTIFICATION = 1e6
 OFFSET_SINCE_BASELINE = 400
 """First Sentinel-2 processing baseline, times 100, with an additive offset."""
@@ -106,56 +107,66 @@ def sentinel2_radiometry(
         raise RadiometryError(
             f"offset_dn must be -1000 (processing baseline 04.00 and later) or 0 (before), got {stated_offset_dn:g}"
         )
-    found = _from_metadata(metadata_xml) if metadata_xml else None
-    if found is None and product_name:
-        found = _from_baseline(product_name)
-    if found is None:
+    metadata = _from_metadata(metadata_xml) if metadata_xml else _Evidence()
+    found = metadata if metadata.offset_dn is not None else _from_baseline(product_name)
+    if found.offset_dn is None:
         if stated_offset_dn is None:
             raise RadiometryError(
                 f"the radiometric offset of Sentinel-2 product {product_name or '(unnamed)'!r} is unknown: no product "
-                "metadata and no _Nxxxx_ field in its name. State it: offset_dn: -1000 for processing baseline 04.00 "
-                "and later, 0 before."
+                "metadata that tells it and no _Nxxxx_ field in its name. State it: offset_dn: -1000 for processing "
+                "baseline 04.00 and later, 0 before."
             )
-        return _sentinel2(stated_offset_dn, 10000.0, f"offset {stated_offset_dn:g} DN stated by the user")
-    offset_dn, quantification, source = found
-    if stated_offset_dn is not None and stated_offset_dn != offset_dn:
+        found = _Evidence(offset_dn=stated_offset_dn, source=f"offset {stated_offset_dn:g} DN stated by the user")
+    elif stated_offset_dn is not None and stated_offset_dn != found.offset_dn:
         raise RadiometryError(
-            f"the stated offset of {stated_offset_dn:g} DN contradicts {source}, which says {offset_dn:g} DN. "
-            "Remove the setting, or the wrong metadata."
+            f"the stated offset of {stated_offset_dn:g} DN contradicts {found.source}, which says "
+            f"{found.offset_dn:g} DN. Remove the setting, or the wrong metadata."
         )
-    return _sentinel2(offset_dn, quantification, source)
-
-
-def _sentinel2(offset_dn: float, quantification: float, provenance: str) -> Radiometry:
+    quantification = metadata.quantification or _QUANTIFICATION
     return Radiometry(
-        scale=1 / quantification, offset=offset_dn / quantification, nodata=0, saturated=65535, provenance=provenance
+        scale=1 / quantification,
+        offset=(found.offset_dn or 0.0) / quantification,
+        nodata=0,
+        saturated=65535,
+        provenance=found.source,
     )
 
 
-def _from_metadata(text: str) -> tuple[float, float, str] | None:
+@dataclass(frozen=True, kw_only=True)
+class _Evidence:
+    """What a source tells of a Sentinel-2 product; None where it is silent."""
+
+    offset_dn: float | None = None
+    quantification: float | None = None
+    source: str = ""
+
+
+def _from_metadata(text: str) -> _Evidence:
     values = _metadata_values(text)
-    offsets = next((values[tag] for tag in _OFFSET_TAGS if tag in values), None)
-    quantifications = next((values[tag] for tag in _QUANTIFICATION_TAGS if tag in values), None)
-    if offsets is None and quantifications is None:
-        return None
-    baseline = max(values.get(_BASELINE_TAG, {0.0}))
-    if offsets is None and not baseline * 100 < OFFSET_SINCE_BASELINE:
+    offsets = next((values[tag] for tag in _OFFSET_TAGS if tag in values), set())
+    quantifications = next((values[tag] for tag in _QUANTIFICATION_TAGS if tag in values), set())
+    # Baseline 99.99 marks products that a user made with Sen2Cor: it says nothing about the offset.
+    baselines = {value for value in values.get(_BASELINE_TAG, set()) if not np.isclose(value * 100, _USER_PROCESSED)}
+    if not offsets and any(not value * 100 < OFFSET_SINCE_BASELINE for value in baselines):
         raise RadiometryError(
-            f"the product metadata states baseline {baseline:05.2f}, which has an offset, but holds "
+            f"the product metadata states baseline {max(baselines):05.2f}, which has an offset, but holds "
             f"no {' or '.join(_OFFSET_TAGS)}; fetch the metadata file again"
         )
-    offset, quantification = offsets or {0.0}, quantifications or {10000.0}
-    if len(offset) > 1 or len(quantification) > 1 or min(quantification) <= 0:
+    if len(offsets) > 1 or len(quantifications) > 1 or not all(value > 0 for value in quantifications):
         raise RadiometryError(
-            f"the product metadata states offset {sorted(offset)} and quantification {sorted(quantification)}; one of "
-            "each is supported, the same for all bands and above 0"
+            f"the product metadata states offset {sorted(offsets)} and quantification {sorted(quantifications)}; "
+            "one of each is supported, the same for all bands and above 0"
         )
-    if not max(quantification) <= _LARGEST_QUANTIFICATION or not abs(min(offset)) <= max(quantification):
+    quantification = next(iter(quantifications), None)
+    largest = quantification or _QUANTIFICATION
+    # Products from before there were offsets state their baseline and no offset.
+    offset = next(iter(offsets), 0.0 if baselines else None)
+    if not largest <= _LARGEST_QUANTIFICATION or not abs(offset or 0.0) <= largest:
         raise RadiometryError(
-            f"the product metadata states offset {min(offset):g} and quantification {max(quantification):g}, which no "
+            f"the product metadata states offset {offset or 0:g} and quantification {largest:g}, which no "
             f"Sentinel-2 product has (about -1000 and 10000); fetch the metadata file again"
         )
-    return offset.pop(), quantification.pop(), "product metadata"
+    return _Evidence(offset_dn=offset, quantification=quantification, source="product metadata")
 
 
 def _metadata_values(text: str) -> dict[str, set[float]]:
@@ -171,18 +182,16 @@ def _metadata_values(text: str) -> dict[str, set[float]]:
     return values
 
 
-def _from_baseline(product_name: str) -> tuple[float, float, str] | None:
-    # Baseline 99.99 marks products that a user made with Sen2Cor: it says nothing about the offset.
+def _from_baseline(product_name: str) -> _Evidence:
     found = {int(match[1] + match[2]) for match in _BASELINE.finditer(product_name)} - {_USER_PROCESSED}
     offsets = {SENTINEL2_OFFSETS_DN[baseline >= OFFSET_SINCE_BASELINE] for baseline in found}
     if len(offsets) > 1:
         raise RadiometryError(
             f"{product_name!r} names processing baselines with different offsets; pass the name of one product"
         )
-    if not offsets:
-        return None
     baselines = " and ".join(f"{baseline / 100:05.2f}" for baseline in sorted(found))
-    return offsets.pop(), 10000.0, f"processing baseline {baselines} in the product name"
+    source = f"processing baseline {baselines} in the product name"
+    return _Evidence(offset_dn=next(iter(offsets), None), source=source)
 
 
 _LANDSAT_MULT = (1e-7, 0.1)

@@ -108,12 +108,12 @@ class _Writer:
         self.quarantine: list[Quarantined] = []
         self._pixels = 0
         self._journal_path = folder / JOURNAL
-        self._resume(key)
+        known = self._resume(key)
         paths = folder / IMAGES, folder / LABELS
         sizes = self._pixels * channels * 2, self._pixels if with_labels else 0
         self._files = [_open_at(path, size) for path, size in zip(paths, sizes, strict=True)]
         self._journal = self._journal_path.open("a", encoding="utf-8")
-        if not self.finished:
+        if not known:
             self._record({"key": key})
 
     @property
@@ -153,11 +153,12 @@ class _Writer:
         self._journal.write(json.dumps(line) + "\n")
         self._journal.flush()
 
-    def _resume(self, key: str) -> None:
+    def _resume(self, key: str) -> bool:
+        """Take up what the journal tells; False where it is about something else, or absent."""
         lines = _journal_lines(self._journal_path)
         if not lines or lines[0] != {"key": key}:
             self._journal_path.unlink(missing_ok=True)
-            return
+            return False
         for line in lines[1:]:
             if "entry" in line:
                 self.entries.append(CacheEntry.from_dict(line["entry"]))
@@ -166,6 +167,7 @@ class _Writer:
         self._pixels = sum(entry.pixels for entry in self.entries)
         # A line cut short by a kill must not swallow the next one.
         self._journal_path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        return True
 
 
 def _read_all(dataset: Dataset, bands: Sequence[str], finished: set[str]) -> Iterator[tuple[Item, Packed | DataError]]:

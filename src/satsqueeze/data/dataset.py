@@ -229,9 +229,13 @@ def _items(source: _Source) -> tuple[Item, ...]:
 
 
 def _trees(path: Path) -> Iterator[FileTree]:
-    yield list_files(path)
-    for archive in archives_in(path):
-        yield list_files(archive)
+    """The folder or archive itself; then all archives in it, together."""
+    tree = list_files(path)
+    yield tree
+    archives = [list_files(archive) for archive in archives_in(path)]
+    if archives:
+        files = {name: opened for archive in archives for name, opened in archive.files.items()}
+        yield FileTree(root=archives[0].root if len(archives) == 1 else tree.root, files=files)
 
 
 def _table(tree: FileTree, table: GroupTable | None) -> Mapping[str, str]:

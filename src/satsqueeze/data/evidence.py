@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ _PRODUCT = re.compile(r"S2[ABCD]_MSIL(?:1C|2A)_\w+")
 _UNKNOWN_BASELINE = "_N9999_"
 _METADATA = ("MTD_MSIL1C.xml", "MTD_MSIL2A.xml")
 _LEVELS_UP = 6
+_LANDSAT_PRODUCT = re.compile(r"L[CEMOT]\d+_?")
 _MTL_LINE = re.compile(r"^\s*(\w+)\s*=\s*\"?([^\"\n]*?)\"?\s*$", re.MULTILINE)
 
 
@@ -136,13 +138,28 @@ def _mtl(path: str) -> dict[str, str]:
         return {}
     beside = sorted(local_path(path).parent.glob("*MTL.txt"))
     product = re.split(r"_B\d", PurePosixPath(path).name)[0]
-    matching = [mtl for mtl in beside if mtl.name.startswith(product)] or (beside if len(beside) == 1 else [])
-    if not matching:
+    matching = [mtl for mtl in beside if mtl.name.startswith(product)]
+    if matching:
+        return _mtl_values(matching[0])
+    if len(beside) != 1:
         return {}
+    values = _mtl_values(beside[0])
+    return {} if _of_another(product, beside[0], values) else values
+
+
+def _mtl_values(mtl: Path) -> dict[str, str]:
     values: dict[str, str] = {}
-    for key, value in _MTL_LINE.findall(_text_or_none(matching[0].as_posix()) or ""):
+    for key, value in _MTL_LINE.findall(_text_or_none(mtl.as_posix()) or ""):
         values.setdefault(key, value)
     return values
+
+
+def _of_another(product: str, mtl: Path, values: Mapping[str, str]) -> bool:
+    """Whether a file whose name says which Landsat product it is of lies beside the metadata of another."""
+    if not _LANDSAT_PRODUCT.match(product):
+        return False
+    stated = {values.get("LANDSAT_PRODUCT_ID", ""), values.get("LANDSAT_SCENE_ID", ""), re.split("_?MTL", mtl.name)[0]}
+    return not any(name and (product.startswith(name) or name.startswith(product)) for name in stated)
 
 
 def _text_or_none(path: str) -> str | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from satsqueeze.core.bands import Bands, band_positions
 from satsqueeze.core.errors import BandError, GridError, LabelError, RadiometryError, RasterError
-from satsqueeze.core.radiometry import Radiometry
+from satsqueeze.core.radiometry import Radiometry, sentinel2_radiometry
 from satsqueeze.core.raster import Georeference, Raster
 from satsqueeze.data.array_file import is_array_file, read_arrays
 from satsqueeze.data.card import ArrayRule
@@ -149,6 +149,8 @@ def _radiometry(item: Item, dtype: np.dtype[Any]) -> Radiometry:
     found = statement.radiometry
     if statement.kind == "auto" and floating:
         found = Radiometry(scale=1.0, provenance="floating-point values taken as reflectance")
+    if statement.offset_dn is not None:
+        found = sentinel2_radiometry(stated_offset_dn=statement.offset_dn)
     if found is None or (statement.kind == "reflectance" and not floating):
         raise RadiometryError(
             f"{item.images[0]} holds {dtype} numbers, and arrays carry no evidence of what they mean, but the card "

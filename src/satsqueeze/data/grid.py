@@ -121,9 +121,14 @@ class GridRule:
         scaled = (place.a * factor, place.b * factor, place.c, place.d * factor, place.e * factor, place.f)
         return Grid(
             georeference=Georeference(crs=finest.crs.to_string(), transform=scaled),
-            height=max(1, int(np.ceil(finest.height / factor - _SAME))),
-            width=max(1, int(np.ceil(finest.width / factor - _SAME))),
+            height=_whole(finest.height / factor),
+            width=_whole(finest.width / factor),
         )
+
+
+def _whole(size: float) -> int:
+    """Pixels whose centres lie on a side of a size in pixels: beyond it nothing was measured."""
+    return max(1, int(np.ceil(size - 0.5 - _SAME)))
 
 
 def _metres(dataset: Any) -> float | None:

@@ -146,7 +146,11 @@ def _names(found: Sequence[_Found], card: DatasetCard, tree: FileTree) -> list[s
     ]
     if len(set(unique)) == len(unique):
         return unique
-    return [PurePosixPath(tree.relative(_origin(entry))).with_suffix("").as_posix() for entry in found]
+    paths = [PurePosixPath(tree.relative(_origin(entry))) for entry in found]
+    bare = [path.with_suffix("").as_posix() for path in paths]
+    counts = Counter(bare)
+    # A picture may lie beside an image of its name: then the suffix tells them apart.
+    return [name if counts[name] == 1 else path.as_posix() for name, path in zip(bare, paths, strict=True)]
 
 
 def _origin(entry: _Found) -> str:

@@ -17,6 +17,10 @@ from satsqueeze.data.stac_item import is_item, read_item
 RASTERS = frozenset({".tif", ".tiff", ".jp2", ".vrt", ".img", ".png"})
 _PRODUCT_LENGTH = 12
 _METADATA = ("MTD_MSIL1C.xml", "MTD_MSIL2A.xml")
+_PART = re.compile(
+    r"[_.\- ](?:(?:S[RT]_)?QA|S[RT]_|[SV][AZ]A\b|SCL|TCI|AOT|WVP|PVI|MSK|CLD|SNW|thumb|preview|quicklook|browse|angle)",
+    re.IGNORECASE,
+)
 _SAFE_BAND = re.compile(r"_(B\d{2}|B8A)(?:_(\d+)m)?\.(?:jp2|tif)$", re.IGNORECASE)
 
 
@@ -145,14 +149,18 @@ def _of_rasters(paths: Sequence[Path]) -> list[SceneSource]:
         key = (path.parent, rest if band else f"{path.name}/")
         groups.setdefault(key, []).append((band or "", path))
     products = [key for key, members in groups.items() if len(members) > 1 and len(key[1]) >= _PRODUCT_LENGTH]
-    # Beside the bands of a product lie its quality bits and pictures: parts of it, not scenes.
     parts = {
         key
         for key, members in groups.items()
         for folder, product in products
-        if len(members) == 1 and key[0] == folder and key[1].startswith(product) and key[1] != product
+        if len(members) == 1 and key[0] == folder and _is_part(key[1], product)
     }
     return [_of_group(rest, members) for (folder, rest), members in groups.items() if (folder, rest) not in parts]
+
+
+def _is_part(name: str, product: str) -> bool:
+    """Whether a file's name is that of a product's quality bits, angles or pictures, which are no scenes."""
+    return name.startswith(product) and _PART.match(name[len(product) :]) is not None
 
 
 def _of_group(rest: str, members: list[tuple[str, Path]]) -> SceneSource:

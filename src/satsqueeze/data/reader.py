@@ -142,8 +142,10 @@ def map_labels(raw: NDArray[Any], card: DatasetCard, *, where: str) -> NDArray[n
     Raises:
         LabelError: values that the card does not know; the message lists them.
     """
+    unmeasured = None
     if np.issubdtype(raw.dtype, np.floating):
-        raw = _integral(raw, card.ignore, where)
+        unmeasured = ~np.isfinite(raw)
+        raw = _integral(raw, unmeasured, where)
     table = label_table(card)
     values, places, inverse = _indexed(raw)
     unknown = [int(value) for value in values if int(value) not in table]
@@ -158,6 +160,8 @@ def map_labels(raw: NDArray[Any], card: DatasetCard, *, where: str) -> NDArray[n
     lookup = np.zeros(int(places.max(initial=0)) + 1, dtype=np.uint8)
     lookup[places] = [table[int(value)] for value in values]
     mapped: NDArray[np.uint8] = lookup[inverse].reshape(raw.shape)
+    if unmeasured is not None:
+        mapped[unmeasured] = IGNORE
     return mapped
 
 
@@ -178,8 +182,10 @@ def _indexed(raw: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any
     return values, np.arange(len(values)), inverse
 
 
-def _integral(raw: NDArray[Any], ignore: int | None, where: str) -> NDArray[np.int64]:
-    filled = np.where(np.isfinite(raw), raw, IGNORE if ignore is None else ignore)
+def _integral(raw: NDArray[Any], unmeasured: NDArray[np.bool_], where: str) -> NDArray[np.int64]:
+    """Whole numbers, with any value that occurs where there is none."""
+    known = raw[~unmeasured]
+    filled = np.where(unmeasured, known[0] if known.size else IGNORE, raw)
     if not (filled == np.rint(filled)).all():
         raise LabelError(
             f"{where} holds fractional labels such as {filled[filled != np.rint(filled)][0]:g}; expected "

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio.transform import Affine
 from rasterio.windows import Window as RasterioWindow
 
 from satsqueeze.core.bands import Bands, band_positions
@@ -21,6 +22,7 @@ from satsqueeze.data.channels import ChannelFiles, ReadRule
 from satsqueeze.data.grid import GridRule, laid, require_one_grid, shifted
 from satsqueeze.data.plausibility import SMALL_SCALE, Look, require_not_scaled_twice, require_plausible
 from satsqueeze.data.raster_file import georeference_of, opened, pixel_size_m, read_channels
+from satsqueeze.data.resampled_file import BILINEAR, CUBIC, ResampledFile
 
 __all__ = ["ReadRule", "SceneReader", "open_scene"]
 
@@ -84,6 +86,11 @@ class SceneReader:
         used = [self._sets[file] for file in dict.fromkeys(channel.file for channel in self._channels)]
         finest = max(used, key=lambda dataset: int(dataset.width * dataset.height))
         self.height, self.width = int(finest.height), int(finest.width)
+        self._resampled = {
+            file: ResampledFile(own, _scaled(own, finest), support=BILINEAR, known=own.nodata)
+            for file, own in enumerate(self._sets)
+            if (own.height, own.width) != (finest.height, finest.width)
+        }
         self.georeference: Georeference | None = georeference_of(finest)
         self.gsd_m = pixel_size_m(self.georeference)
         require_one_grid(used, finest, resample=self._rule.resample)
@@ -106,7 +113,13 @@ class SceneReader:
             return
         for file in used:
             missing = next(channel.radiometry.nodata for channel in self._channels if channel.file == file)
-            self._sets[file] = self._stack.enter_context(laid(self._sets[file], target, nodata=missing))
+            own = self._sets[file]
+            self._sets[file] = self._stack.enter_context(laid(own, target, nodata=missing))
+            if self._sets[file] is own:
+                self._resampled.pop(file, None)
+            else:
+                place = _between(own.transform, Affine(*target.georeference.transform))
+                self._resampled[file] = ResampledFile(own, place, support=CUBIC, known=_tag(own, missing))
         self.height, self.width, self.georeference = target.height, target.width, target.georeference
         self.gsd_m = pixel_size_m(self.georeference)
 
@@ -224,6 +237,8 @@ class SceneReader:
             tag = self._sets[file].nodata
             for values in () if tag is None else (digital[i] for i in positions):
                 valid &= _is_not(values, tag)
+            if file in self._resampled:
+                self._resampled[file].strike(valid, window, [self._channels[i] for i in positions])
         if np.issubdtype(digital.dtype, np.floating):
             # Floating-point products fill with zeros and often do not tag it; true reflectance is never 0 in all bands.
             filled = np.ones_like(valid)
@@ -295,6 +310,21 @@ def open_scene(
 def _local(path: str | Path) -> str:
     text = str(path)
     return text if text.startswith("/vsi") else Path(text).expanduser().absolute().as_posix()
+
+
+def _tag(dataset: Any, stated: float | None) -> float | None:
+    return stated if dataset.nodata is None else dataset.nodata
+
+
+def _scaled(dataset: Any, finest: Any) -> Affine:
+    """From pixels of the finest file to those of another over the same ground."""
+    return Affine.scale(dataset.width / finest.width, dataset.height / finest.height)
+
+
+def _between(file: Affine, grid: Affine) -> Affine:
+    """From pixels of a grid to those of a file."""
+    matrix = np.linalg.inv(np.reshape(tuple(file), (3, 3))) @ np.reshape(tuple(grid), (3, 3))
+    return Affine(*matrix.ravel()[:6])
 
 
 def _is_not(values: NDArray[Any], tag: float) -> NDArray[np.bool_]:

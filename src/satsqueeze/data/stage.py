@@ -85,7 +85,8 @@ def prepare(
         dataset = open_dataset(settings.data, card=settings.card)
         cache = pack(dataset, run / CACHE, bands=settings.bands or None, on_progress=on_progress)
         aside = holdout(cache.entries, share=settings.test_share, seed=settings.seed)
-        rest = [entry for entry in cache.entries if entry.id in set(aside.train)]
+        kept = set(aside.train)
+        rest = [entry for entry in cache.entries if entry.id in kept]
         folds = grouped_folds(rest, folds=settings.folds, seed=settings.seed)
         save_splits(run / SPLITS, (aside, *folds))
         found = fingerprint(cache, aside.train).to_dict()

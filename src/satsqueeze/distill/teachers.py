@@ -65,8 +65,9 @@ class ModelTeacher:
         self.ensemble = Ensemble(models)
         self._window = window
         self._mirror, self._precision = mirror, precision
-        weights = [weights_digest(model.state_dict()) for model in models]
-        self.fingerprint = fingerprint_of([window, mirror, precision, weights])
+        # Scaling and normalisation are no weights, but decide the answers as much.
+        known = [(model.card.to_dict(), weights_digest(model.state_dict())) for model in models]
+        self.fingerprint = fingerprint_of([window, mirror, precision, known])
 
     def probabilities(self, reflectance: NDArray[np.float32]) -> NDArray[np.float32]:
         """See :class:`satsqueeze.distill.soft.Teacher`."""

@@ -121,9 +121,9 @@ def check_float(
     found = FloatParity(
         images=len(images),
         pixels=pixels,
-        logit_difference=max(gaps),
-        logit_scale=max(scales),
-        probability_difference=max(chances),
+        logit_difference=float(np.max(gaps)),
+        logit_scale=float(np.max(scales)),
+        probability_difference=float(np.max(chances)),
         mask_differences=differing,
         ties=ties,
         tolerance=tolerance,

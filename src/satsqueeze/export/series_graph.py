@@ -167,7 +167,7 @@ def check_series(graph: SeriesGraph, path: Path, *, seed: int, tolerance: float)
     found = SeriesParity(
         dates=_PROOF_DATES,
         pixels=pixels,
-        probability_difference=max(gaps),
+        probability_difference=float(np.max(gaps)),
         mask_differences=differing,
         ties=ties,
         nodata_pixels=nodata,

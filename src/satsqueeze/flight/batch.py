@@ -16,6 +16,9 @@ from satsqueeze.flight.ledger import Ledger, SceneRow
 from satsqueeze.flight.passage import SceneTally
 from satsqueeze.flight.scene_run import SceneOrigin, SceneOutputs, ScenePilot, SceneReport, clear_stale
 
+OUTDATED = ".outdated"
+"""Ending of files that show a scene as it was before it changed and could not be flown again."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SceneJob:
@@ -87,6 +90,8 @@ def fly_batch(
             yield SceneOutcome(row=None, scene=scene)
             continue
         row = _flown(pilot, job, folder, key, advance)
+        if row.status == "quarantined":
+            _retire(ledger.outputs(scene))
         ledger.add(row)
         yield SceneOutcome(row=row, scene=scene)
     ledger.tidy([job.origin.id for job in jobs])
@@ -165,6 +170,13 @@ def _row(
         graph=pilot.model.graph.file,
         engine=pilot.model.engine.name,
     )
+
+
+def _retire(outputs: Sequence[Path]) -> None:
+    """Take the names from files that show a scene as it was before; they stay beside, so nothing is lost."""
+    for path in outputs:
+        if path.is_file():
+            path.replace(path.with_name(f"{path.name}{OUTDATED}"))
 
 
 def _aside(job: SceneJob, key: str, error: BaseException, reason: str) -> SceneRow:

@@ -92,6 +92,11 @@ class Ledger:
         outputs = row.get("outputs")
         return isinstance(outputs, dict) and "mask" in outputs and all(map(self._is_there, outputs.values()))
 
+    def outputs(self, scene: str) -> tuple[Path, ...]:
+        """Files of a scene that was finished with whatever key; none of any other."""
+        found = self._rows.get(scene, {}).get("outputs")
+        return tuple(self.path.parent / str(one["file"]) for one in found.values()) if isinstance(found, dict) else ()
+
     def _is_there(self, output: Mapping[str, Any]) -> bool:
         path = self.path.parent / str(output["file"])
         expected: int = output["bytes"]

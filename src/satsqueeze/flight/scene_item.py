@@ -150,9 +150,23 @@ def _outline(record: MaskRecord) -> dict[str, Any] | None:
         found = transform_geom(place.crs, "EPSG:4326", polygon, precision=7)
     except CRSError:  # a local system that nobody can place on Earth
         return None
-    return {"type": found["type"], "coordinates": [[list(point) for point in ring] for ring in found["coordinates"]]}
+    return {"type": found["type"], "coordinates": _listed(found["coordinates"])}
+
+
+def _listed(coordinates: Any) -> Any:
+    """Nested sequences as lists, numbers as they are."""
+    return [_listed(part) for part in coordinates] if isinstance(coordinates, list | tuple) else coordinates
 
 
 def _bbox(geometry: Mapping[str, Any]) -> list[float]:
-    points = [point for ring in geometry["coordinates"] for point in ring]
-    return [min(p[0] for p in points), min(p[1] for p in points), max(p[0] for p in points), max(p[1] for p in points)]
+    """West, south, east, north in degrees; west of an outline that crosses the antimeridian is larger than east.
+
+    Source: RFC 7946, sections 3.1.9 and 5.2. Such an outline is cut there, into polygons on both sides.
+    """
+    cut = geometry["type"] == "MultiPolygon"
+    polygons = geometry["coordinates"] if cut else [geometry["coordinates"]]
+    points = [point for polygon in polygons for ring in polygon for point in ring]
+    longitudes, latitudes = [point[0] for point in points], [point[1] for point in points]
+    west = min(longitude for longitude in longitudes if longitude > 0 or not cut)
+    east = max(longitude for longitude in longitudes if longitude < 0 or not cut)
+    return [west, min(latitudes), east, max(latitudes)]

@@ -105,17 +105,20 @@ def info_nce(
     return functional.cross_entropy(logits, torch.arange(len(queries), device=queries.device))
 
 
-def banned_negatives(places: Tensor, slots: Tensor, ground: Tensor, settings: ContrastSettings) -> Tensor:
+def banned_negatives(
+    places: Tensor, slots: Tensor, queries: Tensor, keys: Tensor, settings: ContrastSettings
+) -> Tensor:
     """Which keys are no negatives: bool (M, M).
 
     Args:
         places: int64 (M,), the place that each pixel belongs to.
         slots: int64 (M,), the pair of views.
-        ground: float32 (M, 2), where it lies in the image.
+        queries: float32 (M, 2), where it lies in the image in the one view.
+        keys: float32 (M, 2), where the pixel that it is paired with lies, in the other.
         settings: kind of negatives and radius. Even at a radius of 0, one pixel of the ground, drawn twice, is no
             negative of itself.
     """
-    near = torch.cdist(ground, ground, compute_mode="donot_use_mm_for_euclid_dist") <= settings.neighbour_radius
+    near = torch.cdist(queries, keys, compute_mode="donot_use_mm_for_euclid_dist") <= settings.neighbour_radius
     banned = near & (places[:, None] == places[None])
     if settings.negatives == "images":
         banned |= places[:, None] == places[None]

@@ -217,11 +217,12 @@ class PretrainTask(TrainingTask[ViewBatch]):
         first, second = (side[counts] for side in pixels.chunk(2))
         first_keys, second_keys = (side[counts] for side in keys.chunk(2))
         slots = torch.arange(len(counts), device=counts.device)[:, None].expand_as(counts)[counts]
-        banned = banned_negatives(batch.places[slots], slots, batch.ground[counts], contrast)
+        ground, partners = batch.ground[counts], batch.partners[counts]
+        banned = banned_negatives(batch.places[slots], slots, ground, partners, contrast)
         queue = None if self.queue is None else self.queue.clone()
         loss = sum(
-            info_nce(asked, known, temperature=contrast.temperature, banned=banned, queue=queue) / 2
-            for asked, known in ((first, second_keys), (second, first_keys))
+            info_nce(asked, known, temperature=contrast.temperature, banned=barred, queue=queue) / 2
+            for asked, known, barred in ((first, second_keys, banned), (second, first_keys, banned.T))
         )
         if self.queue is not None and self.training:
             newest = torch.cat([first_keys, second_keys]).detach()

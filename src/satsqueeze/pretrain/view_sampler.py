@@ -38,6 +38,8 @@ class ViewBatch(NamedTuple):
     """Float32 (2 N, P, 2): (row, col) of each matched pixel in its view."""
     ground: Tensor
     """Float32 (N, P, 2): (row, col) in the image of the pixels of the first views."""
+    partners: Tensor
+    """Float32 (N, P, 2): those that they are matched with in the second views: the same, or neighbours."""
     counts: Tensor
     """Bool (N, P): whether the pair is one: valid, and not on cloud, in both."""
     places: Tensor
@@ -53,6 +55,7 @@ class ViewBatch(NamedTuple):
             images=self.images.to(device),
             points=self.points.to(device),
             ground=self.ground.to(device),
+            partners=self.partners.to(device),
             counts=self.counts.to(device),
             places=self.places.to(device),
             step=self.step,
@@ -132,11 +135,11 @@ class ViewSampler:
             )
         count = self.settings.positions
         points = np.zeros((2, self.batch_size, count, 2), np.float32)
-        ground = np.zeros((self.batch_size, count, 2), np.float32)
+        ground, partners = np.zeros((2, self.batch_size, count, 2), np.float32)
         counts = np.zeros((self.batch_size, count), np.bool_)
         for slot, pair in enumerate(pairs):
             found = len(pair.ground)
-            counts[slot, :found], ground[slot, :found] = True, pair.ground
+            counts[slot, :found], ground[slot, :found], partners[slot, :found] = True, pair.ground, pair.partners
             for side, (view, pixels) in enumerate(zip(pair.views, (pair.ground, pair.partners), strict=True)):
                 points[side, slot, :found] = view.from_image(pixels)
         images = [self._cut(pair.dates[side], pair.views[side]) for side in range(2) for pair in pairs]
@@ -144,6 +147,7 @@ class ViewSampler:
             images=torch.stack(images),
             points=torch.from_numpy(points.reshape(-1, count, 2)),
             ground=torch.from_numpy(ground),
+            partners=torch.from_numpy(partners),
             counts=torch.from_numpy(counts),
             places=torch.tensor([pair.place for pair in pairs]),
             step=step,
