@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import yaml
+from onnx import TensorProto, helper, numpy_helper
 from scipy.stats import binom
 
 from satsqueeze.bench.class_grid import ROWS, ClassGrid
-from satsqueeze.bench.class_recipe import ClassRecipe, StudentNetwork, TrainedNetwork, Way
+from satsqueeze.bench.class_recipe import ClassRecipe, GivenTeacher, StudentNetwork, TrainedNetwork, Way
 from satsqueeze.bench.class_ship import long_cell, ship
 from satsqueeze.bench.evaluate import evaluate
 from satsqueeze.bench.grid_cell import HELD, RECORD
@@ -256,6 +260,43 @@ def test_born_again_smoothed_and_attentive_students_are_ways_like_others(recipe,
     (maps,) = (grid.run / "attention").glob("*/attention.npy")
     assert np.isfinite(np.load(maps)[[grid.prepared.cache.position(i) for i in grid.prepared.split.train]]).all()
     assert ClassGrid(whole, grid.run, say=pytest.fail).execute() == grid.rows()
+
+
+def test_a_teacher_may_exist_already(recipe, work, tmp_path):
+    folder, contract = tmp_path / "given", {"bands": ["red", "green", "blue"], "classes": ["field", "forest", "water"]}
+    shutil.copytree(work[0].run / "teachers/wide", folder)
+    write_brightest(tmp_path / "brightest.onnx", 3)
+    (tmp_path / "brightest.yaml").write_text(
+        yaml.safe_dump({"name": "brightest", "licence": "none", "class_map": [0, 1, 2], "output": "logits", **contract})
+    )
+    given = (
+        GivenTeacher(name="known", path=folder), GivenTeacher(name="graph", path=tmp_path / "brightest.onnx"),
+    )  # fmt: skip
+    taught = Way(name="taught", policy="static", teachers=("known", "graph"))
+    student = replace(recipe.student("small"), seeds=(0,))
+    whole = replace(recipe, teachers=(), given=given, students=(student,), ways=(WAYS[0], taught))
+    rows = ClassGrid(whole, RunFolder(tmp_path / "run"), say=lambda _: None).execute()
+    assert [(row.way, row.teachers) for row in rows] == [("alone", ()), ("taught", ("known", "graph"))]
+    write_brightest(tmp_path / "brightest.onnx", 4)
+    with pytest.raises(RunError, match="trained with other settings, data or teachers"):
+        ClassGrid(whole, RunFolder(tmp_path / "run"), say=lambda _: None).execute()
+    with pytest.raises(SettingsError, match="graph is an ONNX file, which shows no features"):
+        replace(whole, ways=(WAYS[0], replace(taught, attention=1.0)))
+
+
+def write_brightest(path, gain):
+    """A graph (N, 3, H, W) -> (N, 3): the mean of each band, times ``gain``."""
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["images"], ["means"]),
+        helper.make_node("Flatten", ["means"], ["flat"]),
+        helper.make_node("Mul", ["flat", "gain"], ["logits"]),
+    ]
+    value = partial(helper.make_tensor_value_info, elem_type=TensorProto.FLOAT)
+    graph = helper.make_graph(
+        nodes, "brightest", [value("images", shape=["N", 3, "H", "W"])], [value("logits", shape=["N", 3])],
+        [numpy_helper.from_array(np.array(gain, np.float32), "gain")],
+    )  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
 
 
 def test_the_ways_of_the_documentation_are_ways():

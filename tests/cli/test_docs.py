@@ -89,7 +89,7 @@ def test_shown_python_classifies(monkeypatch):
 
 
 def test_the_tiles_and_the_recipe_of_classification_are_read_as_they_say(tmp_path):
-    card, recipe = blocks(CLASSIFIES, "yaml")
+    card, recipe, given = blocks(CLASSIFIES, "yaml")
     (tmp_path / "tiles").mkdir()
     (tmp_path / "tiles/dataset.yaml").write_text(card)
     for name in ("field", "forest", "water"):
@@ -99,6 +99,8 @@ def test_the_tiles_and_the_recipe_of_classification_are_read_as_they_say(tmp_pat
     assert sorted(read_targets(item) for item in dataset.items) == [(0,), (1,), (2,)]
     (tmp_path / "recipe.yaml").write_text(recipe)
     assert len(read_settings(ClassRecipe, tmp_path / "recipe.yaml").ways) == 4
+    (tmp_path / "given.yaml").write_text(f"base: recipe.yaml\n{given}")
+    assert read_settings(ClassRecipe, tmp_path / "given.yaml").teacher("published").path.suffix == ".onnx"
 
 
 def test_the_folder_of_the_readme_is_read_as_it_says(tmp_path):

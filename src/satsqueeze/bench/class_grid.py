@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from satsqueeze.bench.class_recipe import ClassRecipe, Network, Side, StudentNetwork, TrainedNetwork, Way
+from satsqueeze.bench.class_recipe import ClassRecipe, GivenTeacher, Network, Side, StudentNetwork, TrainedNetwork, Way
 from satsqueeze.bench.grid_cell import HELD, RECORD, Cell
 from satsqueeze.bench.grid_row import (
     GridRow,
@@ -36,7 +36,7 @@ from satsqueeze.distill.attention_layer import feature_layer
 from satsqueeze.distill.attention_maps import ask_maps
 from satsqueeze.distill.calibration import calibrate_teachers
 from satsqueeze.distill.class_objective import ClassDistillation
-from satsqueeze.distill.class_teachers import ClassModelTeacher
+from satsqueeze.distill.class_teachers import ClassModelTeacher, ClassTeacher, open_class_teacher
 from satsqueeze.learn.class_stage import classifier_card
 from satsqueeze.learn.fit_classifier import fit_classifier
 from satsqueeze.nets.card import ModelCard, Task
@@ -264,23 +264,34 @@ class ClassGrid:
         """What the student's features follow: the attention of its teachers, in the images that it learns from."""
         names = cell.way.teachers
         self.say(f"looking with {', '.join(names)}")
-        teachers, ids = [self._teacher(name) for name in names], self.learnt_from(cell.side)
+        # The recipe refuses teachers that show no features.
+        teachers = [one for one in map(self._teacher, names) if isinstance(one, ClassModelTeacher)]
+        ids = self.learnt_from(cell.side)
         maps = ask_maps(teachers, self.prepared.cache, ids, self.run / "attention")
         layer = feature_layer(model).name
         return AttentionTransfer(weight=cell.way.attention, layer=layer, maps=maps, teachers=maps.described)
 
-    def _teacher(self, name: str) -> ClassModelTeacher:
-        """As trained, now or before."""
-        cells = self.teacher_cells(self.recipe.teacher(name))
+    def _teacher(self, name: str) -> ClassTeacher:
+        """As given, or as trained, now or before."""
+        found = self.recipe.teacher(name)
+        if isinstance(found, GivenTeacher):
+            return open_class_teacher(found.path)
+        cells = self.teacher_cells(found)
         for cell in cells:
             self.train(cell)
         return ClassModelTeacher(name, [load_model(cell.place) for cell in cells])
 
     def _fingerprint(self, cell: Cell) -> str:
         """Of all that the scores depend on."""
-        teachers = [self.recipe.teacher(name) for name in cell.way.teachers]
-        taught = [[t.model, t.dropout, t.seeds, t.fit.to_dict()] for t in teachers]
+        taught = [self._making(self.recipe.teacher(name)) for name in cell.way.teachers]
         return fingerprint_of([self._data_key, cell.key, taught])
+
+    @staticmethod
+    def _making(teacher: TrainedNetwork | GivenTeacher) -> list[object]:
+        """What a teacher's answers depend on, besides the data."""
+        if isinstance(teacher, GivenTeacher):
+            return [open_class_teacher(teacher.path).fingerprint]
+        return [teacher.model, teacher.dropout, teacher.seeds, teacher.fit.to_dict()]
 
     def _is_valid(self, cell: Cell) -> bool:
         """Whether it has been trained and scored as the recipe says."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 from satsqueeze.core.errors import SettingsError
@@ -42,6 +43,15 @@ class Network:
 @dataclass(frozen=True, kw_only=True)
 class TrainedNetwork(Network):
     """A teacher, trained from labels alone; with several seeds, their mean teaches."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenTeacher:
+    """A teacher that exists already."""
+
+    name: str
+    path: Path
+    """An ONNX file with its contract beside it, a model folder, or a folder of these, whose mean teaches."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +123,8 @@ class ClassRecipe:
     images: ClassPrepareSettings
     """The data set and its split."""
     teachers: tuple[TrainedNetwork, ...] = ()
+    given: tuple[GivenTeacher, ...] = ()
+    """Teachers that are not trained here."""
     students: tuple[StudentNetwork, ...]
     ways: tuple[Way, ...]
     baseline: str = "alone"
@@ -129,7 +141,12 @@ class ClassRecipe:
         self.way(self.baseline)
         for way in self.ways:
             for teacher in way.teachers:
-                self.teacher(teacher)
+                found = self.teacher(teacher)
+                if way.attention and isinstance(found, GivenTeacher) and found.path.suffix == ".onnx":
+                    raise SettingsError(
+                        f"the way {way.name!r} has attention, but {teacher} is an ONNX file, which shows no features; "
+                        "name a teacher that is trained, or a model folder"
+                    )
         without = [network.name for network in self.networks if not network.seeds]
         if without:
             raise SettingsError(f"{', '.join(without)}: at least one seed is needed")
@@ -142,15 +159,17 @@ class ClassRecipe:
     @property
     def names(self) -> tuple[str, ...]:
         """Of teachers, students and ways."""
-        return (*(network.name for network in self.networks), *(way.name for way in self.ways))
+        teachers = (*(network.name for network in self.networks), *(teacher.name for teacher in self.given))
+        return (*teachers, *(way.name for way in self.ways))
 
-    def teacher(self, name: str) -> TrainedNetwork:
+    def teacher(self, name: str) -> TrainedNetwork | GivenTeacher:
         """The teacher called ``name``.
 
         Raises:
             SettingsError: there is none; the message names the closest.
         """
-        return _named(self.teachers, name, "teacher")
+        known: tuple[TrainedNetwork | GivenTeacher, ...] = (*self.teachers, *self.given)
+        return _named(known, name, "teacher")
 
     def student(self, name: str) -> StudentNetwork:
         """The student called ``name``; see :meth:`teacher`."""
