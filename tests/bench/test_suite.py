@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from satsqueeze.bench.energy import Energy, NotMeasured
 from satsqueeze.bench.latency import LatencySettings
 from satsqueeze.bench.row import BenchRow, Score, read_rows
-from satsqueeze.bench.suite import Job, PackageBench, PackageFacts, over_seeds, package_jobs, run_suite, scores_of
+from satsqueeze.bench.suite import Job, PackageBench, PackageFacts, package_jobs, run_suite, scores_of
 from satsqueeze.core.errors import SettingsError, TrainError
 
 FAST = PackageBench(latency=LatencySettings(height=16, width=16, repeats=2, warmup=0), energy_repeats=4)
@@ -98,24 +97,3 @@ def test_an_evaluation_becomes_scores():
     assert [(s.source, s.jaccard, s.images) for s in scores] == [("all", 0.8, 3), ("one", 0.7, 1), ("two", None, 2)]
     assert scores[0].further == {"recall": 0.9}
     assert len(scores_of({**result, "sources": {"one": result["sources"]["one"]}}, "validation")) == 1
-
-
-def test_seeds_become_mean_and_sample_deviation():
-    values = [0.80, 0.83, 0.88]
-    runs = [[Score(protocol="p", jaccard=v, further={"recall": v / 2})] for v in values]
-    (score,) = over_seeds(runs)
-    assert score.jaccard == pytest.approx(np.mean(values))
-    assert score.spread == pytest.approx(np.std(values, ddof=1))
-    assert score.further["recall"] == pytest.approx(np.mean(values) / 2)
-    assert score.seeds == 3
-    assert over_seeds(runs[:1])[0].spread is None
-    assert over_seeds([[Score(protocol="p", jaccard=None)]])[0].jaccard is None
-
-
-@pytest.mark.parametrize(
-    "runs",
-    [[], [[Score(protocol="p", jaccard=1)], [Score(protocol="q", jaccard=1)]], [[], [Score(protocol="q", jaccard=1)]]],
-)
-def test_seeds_that_were_scored_differently_are_refused(runs):
-    with pytest.raises(SettingsError, match="same protocols"):
-        over_seeds(runs)

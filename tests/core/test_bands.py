@@ -10,7 +10,6 @@ from satsqueeze.core.bands import (
     Band,
     Bands,
     band_positions,
-    sensor_bands,
 )
 from satsqueeze.core.errors import BandError
 
@@ -36,7 +35,7 @@ def test_bands_refuse_none_and_repeats():
 
 
 def test_selection_keeps_the_order_asked_for():
-    bands = sensor_bands("sentinel-2", ["blue", "green", "red", "nir"])
+    bands = Bands(tuple(SENTINEL2[name] for name in ("blue", "green", "red", "nir")))
     chosen = bands.select(["nir", "blue"])
     assert chosen.names == ("nir", "blue")
     assert bands.positions(["nir", "blue"]) == [3, 0]
@@ -69,10 +68,3 @@ def test_sentinel2_b8a_is_the_narrow_near_infrared():
     assert LANDSAT8_FILE_NAMES["B5"] == "nir"
     optical = [band.wavelength_nm for band in SENTINEL2.values()]
     assert optical == sorted(optical)
-
-
-def test_unknown_sensor_or_band_is_refused_with_the_choice():
-    with pytest.raises(BandError, match="known: sentinel-2, landsat-8"):
-        sensor_bands("modis", ["red"])
-    with pytest.raises(BandError, match="landsat-8 has no band rededge071; it has coastal"):
-        sensor_bands("landsat-8", ["red", "rededge071"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from satsqueeze.core.errors import GridError, SettingsError
-from satsqueeze.data.dihedral import VIEWS, inverse_view, view_of, views_of
+from satsqueeze.data.dihedral import VIEWS, view_of, views_of
 
 
 def test_views_are_the_eight_symmetries_of_the_square():
@@ -20,12 +20,6 @@ def test_views_as_they_are_described():
     np.testing.assert_array_equal(view_of(image, 1), image[::-1])
     np.testing.assert_array_equal(view_of(image, 2), image[:, ::-1])
     np.testing.assert_array_equal(view_of(image, 7), image[::-1, ::-1].T)
-
-
-@pytest.mark.parametrize("view", range(VIEWS))
-def test_inverse_undoes(view):
-    image = np.arange(2 * 4 * 4).reshape(2, 4, 4)
-    np.testing.assert_array_equal(view_of(view_of(image, view), inverse_view(view)), image)
 
 
 def test_every_image_in_its_own_view():

@@ -126,36 +126,6 @@ def scores_of(result: Mapping[str, Any], protocol: str) -> tuple[Score, ...]:
     )
 
 
-def over_seeds(runs: Sequence[Sequence[Score]]) -> tuple[Score, ...]:
-    """Scores of several trainings of one model as means with their standard deviation (of the sample).
-
-    Raises:
-        SettingsError: no training, or trainings that were scored differently.
-    """
-    keys = [[(score.protocol, score.source) for score in run] for run in runs]
-    if not runs or any(key != keys[0] for key in keys):
-        raise SettingsError(f"scores of several seeds must be of the same protocols and sources, got {keys}")
-    return tuple(_over_seeds(scores) for scores in zip(*runs, strict=True))
-
-
-def _over_seeds(scores: Sequence[Score]) -> Score:
-    values = [score.jaccard for score in scores if score.jaccard is not None]
-    names = scores[0].further
-    return scores[0].model_copy(
-        update={
-            "jaccard": float(np.mean(values)) if values else None,
-            "spread": float(np.std(values, ddof=1)) if len(values) > 1 else None,
-            "seeds": len(scores),
-            "further": {name: _mean([score.further.get(name) for score in scores]) for name in names},
-        }
-    )
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    defined = [value for value in values if value is not None]
-    return float(np.mean(defined)) if defined else None
-
-
 def _precisions(manifest: FlightManifest) -> list[Literal["fp32", "int8"]]:
     return [p for p in ("fp32", "int8") if any(graph.precision == p for graph in manifest.graphs)]
 

@@ -153,26 +153,3 @@ def wavelength_of(name: str) -> float | None:
         if name in table:
             return table[name].wavelength_nm
     return None
-
-
-def sensor_bands(sensor: str, names: Sequence[str]) -> Bands:
-    """Bands of a known sensor.
-
-    Args:
-        sensor: ``sentinel-2`` or ``landsat-8``.
-        names: common names, in the order wanted.
-
-    Raises:
-        BandError: unknown sensor, or a band it does not have.
-    """
-    table = SENSORS.get(sensor)
-    if table is None:
-        raise BandError(f"unknown sensor {sensor!r}; known: {', '.join(SENSORS)}")
-    return Bands(tuple(table[band_names] for band_names in _known(sensor, names)))
-
-
-def _known(sensor: str, names: Sequence[str]) -> Sequence[str]:
-    unknown = [name for name in names if name not in SENSORS[sensor]]
-    if unknown:
-        raise BandError(f"{sensor} has no band {', '.join(unknown)}; it has {', '.join(SENSORS[sensor])}")
-    return names

@@ -28,12 +28,6 @@ def view_of(images: NDArray[Any], view: int) -> NDArray[Any]:
     return np.swapaxes(flipped, -1, -2) if view & 4 else flipped
 
 
-def inverse_view(view: int) -> int:
-    """The view that undoes ``view``."""
-    # Rows flipped before a transposition are columns after it.
-    return 4 | (view & 1) << 1 | (view & 2) >> 1 if view & 4 else view
-
-
 def views_of(images: NDArray[Any], views: NDArray[np.integer[Any]]) -> NDArray[Any]:
     """Each of the images (N, ..., H, W) in its own view (N,), as a copy.
 
