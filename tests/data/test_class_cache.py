@@ -12,7 +12,6 @@ from satsqueeze.core.window import Window
 from satsqueeze.data.band_statistics import scaling_of
 from satsqueeze.data.cache import PackedCache, pack
 from satsqueeze.data.class_split import (
-    ClassSplit,
     class_split,
     fraction,
     load_class_split,
@@ -24,6 +23,7 @@ from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.fingerprint import fingerprint
 from satsqueeze.data.reader import read_image
 from satsqueeze.data.sampler import PatchSampler
+from satsqueeze.data.splits import ThreeWaySplit
 
 MULTI_CARD = """
 name: scenes
@@ -159,10 +159,10 @@ def test_a_class_without_images_is_refused(tile_folder, tmp_path):
 
 
 def test_a_part_without_a_class_is_refused(cache):
-    few = ClassSplit(train=cache.ids[:24], validation=(), test=())
+    few = ThreeWaySplit(train=cache.ids[:24], validation=(), test=())
     with pytest.raises(SplitError, match=r"the train part of 24 images lacks water \(12 images\)"):
         require_every_class(cache, few)
-    absent = ClassSplit(train=(*cache.ids, "tiles/field_77"), validation=())
+    absent = ThreeWaySplit(train=(*cache.ids, "tiles/field_77"), validation=())
     with pytest.raises(DataError, match=r"tiles/field_77 is not in the cache .* it was never packed"):
         require_every_class(cache, absent)
     with pytest.raises(SplitError, match=r"shares of \[0.5, 0.6, -0.1\]"):

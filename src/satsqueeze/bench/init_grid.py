@@ -22,10 +22,10 @@ from satsqueeze.core.run import RunFolder, fingerprint_of
 from satsqueeze.data.cache import PackedCache, pack
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.label_share import share_of_labels
-from satsqueeze.data.parts import NamedSplit, named_split
+from satsqueeze.data.parts import named_split
 from satsqueeze.data.place_share import share_of_places
 from satsqueeze.data.series import series_of
-from satsqueeze.data.splits import Split
+from satsqueeze.data.splits import Split, ThreeWaySplit
 from satsqueeze.data.synth.landcover_writer import write_land_cover
 from satsqueeze.learn.evaluate import ScoreSettings, score
 from satsqueeze.learn.series_evaluate import score_series
@@ -49,7 +49,7 @@ class Land:
 
     region: Region
     cache: PackedCache
-    split: NamedSplit
+    split: ThreeWaySplit
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,3 +66,8 @@ def _starts(size: int, window: int, overlap: float) -> list[int]:
     step = max(1.0, round(window * (1 - overlap), 6))
     count = int(-(-(size - window) // step)) + 1
     return [round(i * (size - window) / (count - 1)) for i in range(count)]
+
+
+def up(size: int, multiple: int) -> int:
+    """The next multiple, in pixels."""
+    return -(-size // multiple) * multiple

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,22 +11,14 @@ from numpy.typing import NDArray
 from satsqueeze.core.errors import RunError, SettingsError, SplitError
 from satsqueeze.core.files import read_json, write_json
 from satsqueeze.data.packed import PackedCache
-from satsqueeze.data.splits import Split, partition
+from satsqueeze.data.splits import PARTS, ThreeWaySplit, partition
 
 FORMAT_VERSION = 1
-PARTS = ("train", "validation", "test")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassSplit(Split):
-    """Names of the images to train on, to choose by, and to report on."""
-
-    test: tuple[str, ...] = ()
 
 
 def class_split(
     cache: PackedCache, *, shares: tuple[float, float, float] = (0.7, 0.15, 0.15), seed: int = 0
-) -> ClassSplit:
+) -> ThreeWaySplit:
     """Parts in about these shares, each class spread evenly; images of one group stay together.
 
     Images of role ``train`` are trained on, unless they share a group with one that is not.
@@ -44,12 +35,12 @@ def class_split(
     parts = partition(evaluated, shares=shares, seed=seed)
     held = {group for entry in evaluated for group in entry.groups}
     extra = [entry.id for entry in cache.entries if entry.role == "train" and held.isdisjoint(entry.groups)]
-    split = ClassSplit(train=(*parts[0], *extra), validation=parts[1], test=parts[2])
+    split = ThreeWaySplit(train=(*parts[0], *extra), validation=parts[1], test=parts[2])
     require_every_class(cache, split)
     return split
 
 
-def official_split(cache: PackedCache) -> ClassSplit:
+def official_split(cache: PackedCache) -> ThreeWaySplit:
     """The parts that the data set itself states by the paths of its files: ``train``, ``val...`` and ``test``.
 
     Raises:
@@ -69,12 +60,12 @@ def official_split(cache: PackedCache) -> ClassSplit:
             f"{len(strange)} images are in no official part, such as {first} (part {part!r}); expected train, "
             "validation or test in the paths, as the card's {split}. Make a split instead"
         )
-    split = ClassSplit(**{part: tuple(ids) for part, ids in parts.items()})
+    split = ThreeWaySplit(**{part: tuple(ids) for part, ids in parts.items()})
     require_every_class(cache, split)
     return split
 
 
-def require_every_class(cache: PackedCache, split: ClassSplit) -> None:
+def require_every_class(cache: PackedCache, split: ThreeWaySplit) -> None:
     """Check that each part that holds images holds every class.
 
     Raises:
@@ -125,7 +116,7 @@ def fraction(cache: PackedCache, ids: Sequence[str], *, share: float, seed: int)
     return tuple(sorted(kept))
 
 
-def apart_from(cache: PackedCache, split: ClassSplit, other: PackedCache) -> ClassSplit:
+def apart_from(cache: PackedCache, split: ThreeWaySplit, other: PackedCache) -> ThreeWaySplit:
     """The split without the images that show a place of another cache: none shares a group with it.
 
     Raises:
@@ -135,7 +126,7 @@ def apart_from(cache: PackedCache, split: ClassSplit, other: PackedCache) -> Cla
     seen = {group for entry in other.entries for group in entry.groups}
     groups = {entry.id: entry.groups for entry in cache.entries}
     parts = {part: tuple(i for i in getattr(split, part) if seen.isdisjoint(groups.get(i, ()))) for part in PARTS}
-    kept = ClassSplit(**parts)
+    kept = ThreeWaySplit(**parts)
     require_every_class(cache, kept)
     return kept
 
@@ -155,12 +146,12 @@ def _dealt(cache: PackedCache, ids: Sequence[str], seed: int) -> list[str]:
     return sorted(places, key=places.__getitem__)
 
 
-def save_class_split(path: Path, split: ClassSplit) -> None:
+def save_class_split(path: Path, split: ThreeWaySplit) -> None:
     """Write a split as JSON."""
     write_json(path, {"format_version": FORMAT_VERSION, **{part: list(getattr(split, part)) for part in PARTS}})
 
 
-def load_class_split(path: Path) -> ClassSplit:
+def load_class_split(path: Path) -> ThreeWaySplit:
     """Read what :func:`save_class_split` wrote.
 
     Raises:
@@ -173,6 +164,6 @@ def load_class_split(path: Path) -> ClassSplit:
                 f"{path} has format {record['format_version']}, this satsqueeze reads {FORMAT_VERSION}; make the split "
                 "again"
             )
-        return ClassSplit(**{part: tuple(map(str, record[part])) for part in PARTS})
+        return ThreeWaySplit(**{part: tuple(map(str, record[part])) for part in PARTS})
     except (KeyError, TypeError) as error:
         raise RunError(f"{path} holds no split ({error!r}); remove it and make the split again") from error

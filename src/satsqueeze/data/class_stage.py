@@ -15,7 +15,6 @@ from satsqueeze.core.scaling import Scaling
 from satsqueeze.data.band_statistics import scaling_of
 from satsqueeze.data.cache import PackedCache, pack
 from satsqueeze.data.class_split import (
-    ClassSplit,
     class_split,
     fraction,
     load_class_split,
@@ -26,6 +25,7 @@ from satsqueeze.data.class_split import (
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.packed import SEGMENTATION
 from satsqueeze.data.split_lists import listed_split
+from satsqueeze.data.splits import ThreeWaySplit
 
 STAGE = "class-data"
 CACHE, SPLIT, SCALING, PLACE = "data/cache", "data/split.json", "data/scaling.json", "data/place.json"
@@ -57,7 +57,7 @@ class ClassPrepared:
     """Packed images with their split."""
 
     cache: PackedCache
-    split: ClassSplit
+    split: ThreeWaySplit
     scaling: Scaling
     """Of the training images only."""
 
@@ -129,7 +129,7 @@ def few_labels(prepared: ClassPrepared, *, share: float, seed: int = 0) -> Class
     return replace(prepared, split=replace(prepared.split, train=train))
 
 
-def _split(cache: PackedCache, settings: ClassPrepareSettings) -> ClassSplit:
+def _split(cache: PackedCache, settings: ClassPrepareSettings) -> ThreeWaySplit:
     if settings.split == "seeded":
         return class_split(cache, shares=settings.shares, seed=settings.seed)
     if settings.split == "official":

@@ -17,8 +17,8 @@ from satsqueeze.core.files import write_text
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.data.dataset import Dataset
 from satsqueeze.data.item import Item
-from satsqueeze.data.parts import PARTS
 from satsqueeze.data.reader import read_image
+from satsqueeze.data.splits import PARTS
 from satsqueeze.data.synth.noise import stream
 from satsqueeze.data.synth.parcels import divide
 from satsqueeze.data.synth.scene import SynthScene

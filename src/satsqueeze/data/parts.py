@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from satsqueeze.core.errors import SplitError
 from satsqueeze.data.packed import CacheEntry
-from satsqueeze.data.splits import Split
-
-PARTS = ("train", "validation", "test")
-"""What names of images begin with, before an underscore."""
+from satsqueeze.data.splits import PARTS, ThreeWaySplit
 
 
-@dataclass(frozen=True, kw_only=True)
-class NamedSplit(Split):
-    """Names of the images to train on, to choose by, and to report on."""
-
-    test: tuple[str, ...]
-
-
-def named_split(entries: Sequence[CacheEntry]) -> NamedSplit:
+def named_split(entries: Sequence[CacheEntry]) -> ThreeWaySplit:
     """The parts that names state: ``<source>/train_...``, ``.../validation_...`` and ``.../test_...``.
 
     Raises:
@@ -42,4 +31,4 @@ def named_split(entries: Sequence[CacheEntry]) -> NamedSplit:
     empty = [part for part, ids in members.items() if not ids]
     if empty:
         raise SplitError(f"there is no image to be {' or '.join(empty)} among {len(entries)}; write the data set anew")
-    return NamedSplit(**{part: tuple(ids) for part, ids in members.items()})
+    return ThreeWaySplit(**{part: tuple(ids) for part, ids in members.items()})

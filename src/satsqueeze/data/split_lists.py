@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from satsqueeze.core.errors import SplitError
-from satsqueeze.data.class_split import PARTS, ClassSplit, require_every_class
+from satsqueeze.data.class_split import require_every_class
 from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.splits import PARTS, ThreeWaySplit
 
 HEADS = frozenset({"patch_id", "patch", "patch_name", "name", "image", "id"})
 """Of the column of names, where a file has a first line of column names."""
@@ -16,7 +17,7 @@ FILES = {"train": ("train",), "validation": ("val", "validation"), "test": ("tes
 """Names of the files of each part, before ``.csv``."""
 
 
-def listed_split(cache: PackedCache, place: Path) -> ClassSplit:
+def listed_split(cache: PackedCache, place: Path) -> ThreeWaySplit:
     """The parts that lists of names state; images that no list names are in no part.
 
     Images that were quarantined when the data set was packed are left out of their part.
@@ -40,7 +41,7 @@ def listed_split(cache: PackedCache, place: Path) -> ClassSplit:
             f"{len(absent)} of the {total} images that {place} lists are not in the data set, such as "
             f"{', '.join(absent[:3])}; fetch them, or take them off the lists"
         )
-    split = ClassSplit(**{part: _ids(names, known, place) for part, names in parts.items()})
+    split = ThreeWaySplit(**{part: _ids(names, known, place) for part, names in parts.items()})
     _refuse_shared(split, place)
     require_every_class(cache, split)
     return split
@@ -65,7 +66,7 @@ def _ids(names: Sequence[str], known: Mapping[str, Sequence[str]], place: Path) 
     return tuple(sorted({known[name][0] for name in names if name in known}))
 
 
-def _refuse_shared(split: ClassSplit, place: Path) -> None:
+def _refuse_shared(split: ThreeWaySplit, place: Path) -> None:
     seen: dict[str, str] = {}
     for part in PARTS:
         for item_id in getattr(split, part):

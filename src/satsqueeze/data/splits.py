@@ -45,12 +45,22 @@ class Grouped(Protocol):
         ...
 
 
+PARTS = ("train", "validation", "test")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Split:
     """Names of the items on both sides."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThreeWaySplit(Split):
+    """Names of the images to train on, to choose by, and to report on."""
+
+    test: tuple[str, ...] = ()
 
 
 def grouped_folds(items: Sequence[Grouped], *, folds: int, seed: int) -> tuple[Split, ...]:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from satsqueeze.core.package import FlightManifest
+from satsqueeze.core.window import up
 from satsqueeze.flight.engine import Engine
-from satsqueeze.flight.tiling import up
 
 _STATUS = Path("/proc/self/status")
 _RESET = Path("/proc/self/clear_refs")

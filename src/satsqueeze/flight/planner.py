@@ -10,10 +10,10 @@ import numpy as np
 from satsqueeze.core.errors import BudgetError
 from satsqueeze.core.package import FlightManifest
 from satsqueeze.core.raster import StripReader
+from satsqueeze.core.window import up
 from satsqueeze.flight.cog import BLOCK
 from satsqueeze.flight.memory import GraphMemory
 from satsqueeze.flight.scene_plan import BlendPlan, ScenePlan, even
-from satsqueeze.flight.tiling import up
 
 DEFAULT_RAM = 2**30
 """Memory of the process where nothing is said, in bytes."""

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from satsqueeze.core.window import Window, cover
-from satsqueeze.flight.tiling import Span, Tile, spans, up
+from satsqueeze.core.window import Window, cover, up
+from satsqueeze.flight.tiling import Span, Tile, spans
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from satsqueeze.core.errors import SettingsError
-from satsqueeze.core.window import Window
+from satsqueeze.core.window import Window, up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ class Tiling:
 
     def padded(self, size: int) -> int:
         """The next multiple of ``multiple``, in pixels."""
-        return -(-size // self.multiple) * self.multiple
+        return up(size, self.multiple)
 
     @property
     def core(self) -> int:
@@ -150,8 +150,3 @@ def importance(*, height: int, width: int) -> NDArray[np.float32]:
     lines = [np.exp(-0.5 * ((np.arange(size) - (size - 1) / 2) / max(size / 8, 1e-6)) ** 2) for size in (height, width)]
     weights: NDArray[np.float32] = np.maximum(np.outer(*lines), 1e-3).astype(np.float32)
     return weights
-
-
-def up(size: int, multiple: int) -> int:
-    """The next multiple, in pixels."""
-    return -(-size // multiple) * multiple

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from satsqueeze.core.errors import GridError
-from satsqueeze.core.window import Window, cover
+from satsqueeze.core.window import Window, cover, up
 from satsqueeze.learn.segmenter import Precision, Segmenter, inference
 
 _MIRRORS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
@@ -53,18 +53,14 @@ def predict_logits(
     if image.ndim != 3:
         raise GridError(f"an image must be (C, H, W), got the shape {image.shape}")
     multiple = model.size_multiple
-    window = _rounded_up(window, multiple)
+    window = up(window, multiple)
     height, width = image.shape[1:]
     with inference(model, precision) as device:
-        padding = [max(_rounded_up(size, multiple) - size, 0) if size < window else 0 for size in (height, width)]
+        padding = [max(up(size, multiple) - size, 0) if size < window else 0 for size in (height, width)]
         padded = functional.pad(torch.from_numpy(np.ascontiguousarray(image)), (0, padding[1], 0, padding[0]))
         windows = cover(height=padded.shape[1], width=padded.shape[2], window=window, overlap=overlap)
         logits = _accumulate(model, padded.to(device), windows, mirror=mirror, gaussian=gaussian)
     return np.ascontiguousarray(logits[:, :height, :width].cpu().numpy())
-
-
-def _rounded_up(size: int, multiple: int) -> int:
-    return -(-size // multiple) * multiple
 
 
 def _accumulate(model: Segmenter, image: Tensor, windows: list[Window], *, mirror: bool, gaussian: bool) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from satsqueeze.core.errors import BandError, GridError
+from satsqueeze.core.window import up
 
 
 def check_input(x: Tensor, *, in_channels: int, multiple: int) -> None:
@@ -33,4 +34,4 @@ def check_input(x: Tensor, *, in_channels: int, multiple: int) -> None:
 
 def next_multiple(size: int, multiple: int) -> int:
     """The smallest positive multiple of `multiple` that is at least `size`."""
-    return max(multiple, -(-size // multiple) * multiple)
+    return max(multiple, up(size, multiple))
