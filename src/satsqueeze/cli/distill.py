@@ -8,6 +8,7 @@ from typing import Any
 
 from satsqueeze.cli.progress import progress
 from satsqueeze.cli.stage import PLAN, SOFT, STUDENTS, TEACHER, console, open_run, require, run_stage
+from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.files import read_json
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.stage import Prepared, load_prepared
@@ -61,7 +62,13 @@ def told_distillation(
     students: list[str] | None = None,
     budget: Path | None = None,
 ) -> DistillSettings:
-    """Settings with the short flags put in."""
+    """Settings with the short flags put in.
+
+    Raises:
+        SettingsError: limits in a file and by flags.
+    """
+    if budget is not None and settings.budget != DistillSettings().budget:
+        raise SettingsError(f"limits come from {budget} or from --distill.budget, not from both; state them once")
     if compression is not None:
         settings = replace(settings, compression=compression)
     if students:

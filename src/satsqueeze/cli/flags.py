@@ -33,7 +33,9 @@ def parse(function: Callable[..., Any], arguments: Sequence[str], *, prog: str) 
         prog: the command's name, for ``--help``.
     """
     hints = get_type_hints(function)
-    parser = ArgumentParser(prog=prog, description=(inspect.getdoc(function) or "").split("\n\n")[0])
+    parser = ArgumentParser(
+        prog=prog, description=(inspect.getdoc(function) or "").split("\n\n")[0], allow_abbrev=False
+    )
     parser.add_argument("--config", action="config", help="YAML file with any of the options below")
     several = [name for name, hint in hints.items() if hint == list[Path]]
     for name in several:
@@ -42,10 +44,28 @@ def parse(function: Callable[..., Any], arguments: Sequence[str], *, prog: str) 
     switches = {f"--{name}" for name, hint in hints.items() if hint is bool}
     lists = {f"--{name}" for name, hint in hints.items() if hint in _JOINED}
     plain = [_underscored(word) for word in arguments]
-    words = [f"{word}=true" if word in switches else word for word in _bracketed(plain, lists)]
-    values = dict(parser.instantiate(parser.parse_args(words)).items())
+    words = _switched(_bracketed(plain, lists), switches)
+    try:
+        values = dict(parser.instantiate(parser.parse_args(words)).items())
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"--config names a file that is no text ({error}); expected YAML") from error
     values.pop("config", None)
     return {key: [Path(word) for word in value] if key in several else value for key, value in values.items()}
+
+
+def _switched(words: Sequence[str], switches: Container[str]) -> list[str]:
+    """The words with ``--json`` and ``--json true`` written as ``--json=true``."""
+    found: list[str] = []
+    for word in words:
+        if found and found[-1] in switches:
+            stated = word in ("true", "false")
+            found[-1] = f"{found[-1]}={word if stated else 'true'}"
+            if stated:
+                continue
+        found.append(word)
+    if found and found[-1] in switches:
+        found[-1] = f"{found[-1]}=true"
+    return found
 
 
 def _underscored(word: str) -> str:

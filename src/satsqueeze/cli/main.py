@@ -78,8 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0 if not words or words[0] in ("-h", "--help") else 2
     try:
         return _run(command, words[len(command.words) :])
-    except SatsqueezeError as error:
-        print(f"satsqueeze {' '.join(command.words)}: {type(error).__name__}: {error}", file=sys.stderr)
+    except (SatsqueezeError, MemoryError) as error:
+        remedy = "; memory ran out, ask for less at once" if isinstance(error, MemoryError) else ""
+        print(f"satsqueeze {' '.join(command.words)}: {type(error).__name__}: {error}{remedy}", file=sys.stderr)
         return 2
     except SystemExit as stop:  # of the parser, which has said what it has to say
         return stop.code if isinstance(stop.code, int) else 2

@@ -8,7 +8,7 @@ from typing import Any
 
 from satsqueeze.cli.fingerprint import prepare_stage
 from satsqueeze.cli.stage import DEFAULT_RUN, PLAN, TEACHER, run_stage
-from satsqueeze.core.errors import RunError
+from satsqueeze.core.errors import RunError, SettingsError
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.stage import Prepared, PrepareSettings
 from satsqueeze.plan.budget_file import read_budgets
@@ -42,13 +42,26 @@ def command(
     """
     run = RunFolder(out)
     settings = PrepareSettings(data=data, card=card, bands=tuple(bands or ()), folds=folds, seed=seed)
-    limits = read_budgets(budget).teacher if budget else plan.budget
-    prepared = prepare_stage(settings, run)
-    planned = plan_stage(replace(plan, budget=limits, seed=seed), run, prepared)
+    told = told_plan(plan, budget=budget, seed=seed)
+    planned = plan_stage(told, run, prepare_stage(settings, run))
     print(f"{out / PLAN}: {planned.parameters:,} parameters per network")
     for decision in planned.decisions:
         print(f"  {decision}")
     return 0
+
+
+def told_plan(plan: PlanSettings, *, budget: Path | None, seed: int) -> PlanSettings:
+    """Settings of the planner with the short flags put in.
+
+    Raises:
+        SettingsError: limits in a file and by flags, or another seed than that of the rest.
+    """
+    default = PlanSettings()
+    if plan.seed not in (default.seed, seed):
+        raise SettingsError(f"--seed is that of all stages: got {seed}, and {plan.seed} by --plan.seed; state one")
+    if budget is not None and plan.budget != default.budget:
+        raise SettingsError(f"limits come from {budget} or from --plan.budget, not from both; state them in one place")
+    return replace(plan, budget=read_budgets(budget).teacher if budget else plan.budget, seed=seed)
 
 
 def plan_stage(settings: PlanSettings, run: RunFolder, prepared: Prepared) -> TrainPlan:

@@ -123,7 +123,8 @@ def _many(pilot: ScenePilot, images: list[Path], reading: Reading, folder: Batch
             f"{summary['done']} done, {summary['done_before']} done before, {len(aside)} quarantined; "
             f"{folder.path / LEDGER} tells of each. model: {_named(pilot.model)}"
         )
-    return 1 if aside else 0
+    nothing = len(aside) == len(outcomes)
+    return 0 if not aside else 2 if nothing else 1
 
 
 def _told(row: SceneRow) -> dict[str, object]:

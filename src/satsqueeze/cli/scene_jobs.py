@@ -43,15 +43,22 @@ def jobs_of(paths: Sequence[Path], reading: Reading, model: FlightModel, *, out:
 
 
 def require_apart(job: SceneJob, outputs: SceneOutputs) -> None:
-    """Refuse to write over what is read.
+    """Refuse to write over what is read, over one another, or over something else than a file.
 
     Raises:
-        SettingsError: an output is one of the scene's files.
+        SettingsError: an output is one of the scene's files, another output or a folder, or a preview is no PNG.
     """
-    read = {path.resolve() for path in job.files}
-    for path in outputs.all.values():
+    read, written = {path.resolve() for path in job.files}, set()
+    for kind, path in outputs.all.items():
         if path.resolve() in read:
             raise SettingsError(f"{path} is a file of the scene itself; choose another name for what is written")
+        if path.resolve() in written:
+            raise SettingsError(f"{path} is named for two outputs; give the {kind} a name of its own")
+        if path.is_dir():
+            raise SettingsError(f"{path} is a folder, expected the name of a file for the {kind}; choose another name")
+        if kind == "preview" and path.suffix.lower() != ".png":
+            raise SettingsError(f"a preview is a PNG, but --preview is {path}; expected a name that ends in .png")
+        written.add(path.resolve())
 
 
 def one_job(paths: Sequence[Path], reading: Reading, model: FlightModel) -> SceneJob:
@@ -64,6 +71,10 @@ def one_job(paths: Sequence[Path], reading: Reading, model: FlightModel) -> Scen
         files = tuple(str(path.absolute()) for path in paths)
         return _job(SceneSource(id=paths[0].stem, path=paths[0].absolute(), files=files), reading, model)
     sources = find_scenes(paths, gsd_m=_gsd_m(reading, model))
+    if not sources:
+        raise SettingsError(
+            f"there is no scene in {', '.join(map(str, paths))}; expected rasters, products or STAC items"
+        )
     if len(sources) != 1:
         names = ", ".join(source.id for source in sources[:5])
         raise SettingsError(
@@ -73,7 +84,7 @@ def one_job(paths: Sequence[Path], reading: Reading, model: FlightModel) -> Scen
 
 
 def _gsd_m(reading: Reading, model: FlightModel) -> float:
-    return reading.gsd_m or min(band.gsd_m for band in model.manifest.bands)
+    return min(band.gsd_m for band in model.manifest.bands) if reading.gsd_m is None else reading.gsd_m
 
 
 def _job(source: SceneSource, reading: Reading, model: FlightModel) -> SceneJob:

@@ -12,7 +12,7 @@ from satsqueeze.cli.bench import bench_stage
 from satsqueeze.cli.distill import distill_stage, planned_rungs, told_distillation
 from satsqueeze.cli.export import export_stage
 from satsqueeze.cli.fingerprint import prepare_stage
-from satsqueeze.cli.plan import plan_stage
+from satsqueeze.cli.plan import plan_stage, told_plan
 from satsqueeze.cli.pretrain import teacher_pretrain_stage
 from satsqueeze.cli.report import report_stage
 from satsqueeze.cli.stage import DEFAULT_RUN
@@ -22,7 +22,6 @@ from satsqueeze.core.run import RunFolder
 from satsqueeze.data.stage import PrepareSettings
 from satsqueeze.distill.stage import LADDER, DistillSettings, read_ladder
 from satsqueeze.export.settings import ExportSettings
-from satsqueeze.plan.budget_file import read_budgets
 from satsqueeze.plan.stage import PlanSettings
 from satsqueeze.pretrain.teacher import TeacherPretraining
 
@@ -89,11 +88,10 @@ def squeeze(
         bench: settings of the measurement.
         json: print the benchmark rows as JSON lines instead of a table.
     """
-    limits = read_budgets(budget).teacher if budget else plan.budget
     told = told_distillation(distill, compression=compression, students=students, budget=budget)
     settings = SqueezeSettings(
         prepare=PrepareSettings(data=data, card=card, bands=tuple(bands or ()), folds=folds, seed=seed),
-        plan=replace(plan, budget=limits, seed=seed),
+        plan=told_plan(plan, budget=budget, seed=seed),
         pretrain=pretrain,
         distill=replace(told, fit=replace(told.fit, seed=seed)),
         export=replace(export, seed=seed),

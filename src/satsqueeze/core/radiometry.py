@@ -227,3 +227,7 @@ LANDSAT_L2_RADIOMETRY = Radiometry(
     scale=2.75e-5, offset=-0.2, nodata=0, saturated=65535, provenance="Landsat Collection 2 level 2"
 )
 """Surface reflectance of Landsat Collection 2 (USGS, Landsat 8-9 Collection 2 Level 2 Science Product Guide)."""
+LANDSAT_C1_RADIOMETRY = Radiometry(
+    scale=1e-4, nodata=-9999, saturated=20000, provenance="Landsat Collection 1 surface reflectance"
+)
+"""Surface reflectance of Landsat Collection 1, int16 (USGS, Landsat 8 Surface Reflectance Code Product Guide)."""

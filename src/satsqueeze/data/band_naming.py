@@ -22,13 +22,15 @@ _WORDS = MappingProxyType(
         "nir08": ("nir08", "nir2", "narrownir", "nirnarrow", "rededge4"),
         "nir09": ("nir09", "watervapour", "watervapor"),
         "cirrus": ("cirrus",),
-        "swir16": ("swir16", "swir1"),
-        "swir22": ("swir22", "swir2"),
+        "swir16": ("swir16", "swir1", "shortwaveinfrared1", "midinfrared1", "middleinfrared1"),
+        "swir22": ("swir22", "swir2", "shortwaveinfrared2", "midinfrared2", "middleinfrared2"),
         "pan": ("pan", "panchromatic"),
         "lwir11": ("lwir11", "tir1", "thermal", "lwir"),
         "lwir12": ("lwir12", "tir2"),
     }
 )
+_FURTHER = frozenset({"short", "shortwave", "mid", "middle", "thermal", "long", "longwave", "far", "swir", "mir"})
+"""Words that make infrared another than the near one."""
 _BY_WORD = {word: name for name, words in _WORDS.items() for word in words}
 _SENTINEL2 = dict(SENTINEL2_FILE_NAMES)
 _SENTINEL2 |= {f"B{int(key[1:])}": value for key, value in SENTINEL2_FILE_NAMES.items() if key[1:].isdigit()}
@@ -69,7 +71,11 @@ def common_name(text: str) -> str | None:
     words = [word for word in re.split(r"[^a-z0-9]+", text.lower()) if word]
     for length in range(len(words), 0, -1):
         for start in range(len(words) - length + 1):
-            found = _BY_WORD.get("".join(words[start : start + length]))
+            part = words[start : start + length]
+            # "Short wave infrared" is no near infrared, though its last word alone would be.
+            if part == ["infrared"] and not _FURTHER.isdisjoint(words):
+                continue
+            found = _BY_WORD.get("".join(part))
             if found:
                 return found
     return None

@@ -124,9 +124,21 @@ def _label_problems(item: Item, dataset: Dataset, facts: dict[str, _Facts]) -> I
         yield _problem(item.label or item.images[0], error)
 
 
+def _unlabelled(source: str, items: Sequence[Item]) -> Iterator[Problem]:
+    card = items[0].card
+    if card.label_kind == "mask" and card.labels and not any(item.labelled for item in items):
+        yield Problem(
+            file=source,
+            problem=f"none of its {len(items)} images has a mask; expected paths like {card.labels[0]}",
+            remedy="nothing, if they are to be learnt from without labels; else put masks there, or correct 'labels'",
+            severity="warning",
+        )
+
+
 def _whole_problems(dataset: Dataset, facts: dict[str, _Facts]) -> Iterator[Problem]:
     for source in dataset.sources:
         items = [item for item in dataset.items if item.source == source]
+        yield from _unlabelled(source, items)
         counts = Counter(facts[item.id].dtype for item in items if item.id in facts and facts[item.id].dtype)
         if len(counts) > 1:
             usual = counts.most_common(1)[0][0]

@@ -12,6 +12,7 @@ import numpy as np
 
 from satsqueeze.core.errors import RadiometryError, RasterError
 from satsqueeze.core.radiometry import (
+    LANDSAT_C1_RADIOMETRY,
     LANDSAT_L2_RADIOMETRY,
     Radiometry,
     landsat_l1_radiometry,
@@ -26,6 +27,7 @@ _UNKNOWN_BASELINE = "_N9999_"
 _METADATA = ("MTD_MSIL1C.xml", "MTD_MSIL2A.xml")
 _LEVELS_UP = 6
 _LANDSAT_PRODUCT = re.compile(r"L[CEMOT]\d+_?")
+_COLLECTION_1 = re.compile(r"_01_(?:T1|T2|RT)(?![A-Z0-9])")
 _MTL_LINE = re.compile(r"^\s*(\w+)\s*=\s*\"?([^\"\n]*?)\"?\s*$", re.MULTILINE)
 
 
@@ -114,6 +116,8 @@ def _product_metadata(folder: str) -> str:
 
 def _landsat(path: str) -> Radiometry:
     name = PurePosixPath(path).name.upper()
+    if "_SR_BAND" in name or (_COLLECTION_1.search(name) and "_SR_" in name):
+        return LANDSAT_C1_RADIOMETRY
     if "_SR_B" in name or re.search(r"_L2S[PR]_", name):
         return LANDSAT_L2_RADIOMETRY
     token = band_token(PurePosixPath(path).stem)

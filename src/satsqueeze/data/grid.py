@@ -70,6 +70,8 @@ COARSER = 3.0
 that learnt what 10 m show, and by augmentation 30 m, a cloud of a few pixels of 120 m is a roof."""
 _WARP_MEMORY_MB = 16
 _SAME = 1e-3
+_MOST_PIXELS = 2**34
+"""Of any grid; no scene of any mission has as many."""
 _EXACT = 1e-6
 """Error in pixels that the warper may make to save time; GDAL does not take 0 here."""
 
@@ -118,12 +120,21 @@ class GridRule:
             factor = min(1.0, factor * COARSER)
         if abs(factor - 1) < _SAME:
             factor = 1.0
+        self._require_pixels(finest, factor)
         scaled = (place.a * factor, place.b * factor, place.c, place.d * factor, place.e * factor, place.f)
         return Grid(
             georeference=Georeference(crs=finest.crs.to_string(), transform=scaled),
             height=_whole(finest.height / factor),
             width=_whole(finest.width / factor),
         )
+
+    def _require_pixels(self, finest: Any, factor: float) -> None:
+        """Refuse grids of no pixel, and of more than any scene has."""
+        size = f"{finest.name} of {finest.height} x {finest.width} px"
+        if min(finest.height, finest.width) / factor < 0.5:
+            raise GridError(f"{size} is smaller than half a pixel of {self.gsd_m:g} m; ask for a finer size")
+        if finest.height / factor * finest.width / factor > _MOST_PIXELS:
+            raise GridError(f"{size} would have too many pixels at {self.gsd_m:g} m; ask for a coarser size")
 
 
 def _whole(size: float) -> int:
@@ -135,7 +146,7 @@ def _metres(dataset: Any) -> float | None:
     if not dataset.crs.is_projected:
         return None
     place = dataset.transform
-    return float(np.sqrt(abs(place.a * place.e - place.b * place.d)))
+    return float(np.sqrt(abs(place.a * place.e - place.b * place.d)) * dataset.crs.linear_units_factor[1])
 
 
 def laid(dataset: Any, grid: Grid, *, nodata: float | None) -> AbstractContextManager[Any]:

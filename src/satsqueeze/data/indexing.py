@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -46,6 +47,7 @@ def index_items(
     found = _find_images(tree, card)
     if not found:
         return ()
+    _require_groups(card, found)
     labels = _Labels(tree, card, found)
     names = _names(found, card, tree)
     items = [
@@ -53,6 +55,27 @@ def index_items(
         for name, entry in zip(names, found, strict=True)
     ]
     return tuple(sorted(items, key=lambda item: item.id))
+
+
+def _require_groups(card: DatasetCard, found: Sequence[_Found]) -> None:
+    """Refuse an expression of groups that tells none apart: splits would cut through scenes, or find none.
+
+    Raises:
+        CardError: it is found in no name, or it has no part that differs from name to name.
+    """
+    name = found[0].captured["name"]
+    if not card.group or "{" in card.group:
+        return
+    if "(" not in card.group and not re.fullmatch(r"[\w -]*", card.group):
+        raise CardError(
+            f"card '{card.name}': group {card.group!r} would be the same for all images; put what names a scene into "
+            f"parentheses, such as '(.+)_\\d+$' for names like {name}"
+        )
+    if "(" in card.group and not any(compiled(card.group).search(entry.captured["name"]) for entry in found):
+        raise CardError(
+            f"card '{card.name}': group {card.group!r} is found in none of {len(found)} names, such as {name}; correct "
+            "it, for every image would be a scene of its own, on either side of a split"
+        )
 
 
 def _find_images(tree: FileTree, card: DatasetCard) -> list[_Found]:

@@ -17,6 +17,7 @@ from satsqueeze.core.files import write_text
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.data.dataset import Dataset
 from satsqueeze.data.item import Item
+from satsqueeze.data.made_folder import claim
 from satsqueeze.data.reader import read_image
 from satsqueeze.data.splits import PARTS
 from satsqueeze.data.synth.noise import stream
@@ -52,9 +53,10 @@ class MosaicSettings:
                 f"mosaics need at least one scene per part, 16 px and a seed >= 0, got {self.scenes}, {self.size} and "
                 f"{self.seed}"
             )
-        if not 4 <= self.parcel_px[0] <= self.parcel_px[1] or len(self.classes) < 2:
+        if not 4 <= self.parcel_px[0] <= self.parcel_px[1] or len(set(self.classes)) < max(2, len(self.classes)):
             raise SettingsError(
-                f"mosaics need parcels of at least 4 px and two classes, got {self.parcel_px} and {self.classes}"
+                f"mosaics need parcels of at least 4 px and two classes, each named once; got {self.parcel_px} and "
+                f"{self.classes}"
             )
 
 
@@ -88,6 +90,7 @@ def write_mosaics(
         raise BandError(f"mosaics are written with Sentinel-2's bands, got {', '.join(unknown)}; choose others")
     tiles = shared_out(dataset.items, settings)
     parts = [part for part, count in zip(PARTS, settings.scenes, strict=True) for _ in range(count)]
+    claim(folder, [settings, bands, [item.id for item in dataset.items]])
     names: list[str] = []
     for number, part in enumerate(parts):
         names.append(f"{part}_m{number:04d}")

@@ -109,10 +109,11 @@ def georeference_of(dataset: Any) -> Georeference | None:
 
 def pixel_size_m(georeference: Georeference | None) -> float | None:
     """Side of a pixel in metres where the coordinate system is projected, else None."""
-    if georeference is None or not rasterio.CRS.from_string(georeference.crs).is_projected:
+    system = None if georeference is None else rasterio.CRS.from_string(georeference.crs)
+    if georeference is None or system is None or not system.is_projected:
         return None
     a, b, _, d, e, _ = georeference.transform
-    return float(np.sqrt(abs(a * e - b * d)))
+    return float(np.sqrt(abs(a * e - b * d)) * system.linear_units_factor[1])
 
 
 def _cause(error: Exception) -> str:

@@ -99,6 +99,11 @@ def holdout(items: Sequence[Grouped], *, share: float, seed: int) -> Split:
         SplitError: a share outside (0, 1), fewer than 2 separate groups, or a side that holds one class only.
     """
     validated = [item for item in items if item.role == "evaluate" and getattr(item, "labelled", True)]
+    if items and not validated:
+        raise SplitError(
+            f"none of {len(items)} images has a label to be scored by; put masks where the card looks for them "
+            "('satsqueeze data describe' tells), or correct 'labels' in dataset.yaml"
+        )
     clusters = _clusters(validated)
     if not 0 < share < 1 or len(clusters) < 2:
         raise SplitError(

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from satsqueeze.core.bands import band_positions
-from satsqueeze.core.errors import BandError, GridError, PackageError, RadiometryError, SettingsError
+from satsqueeze.core.errors import GridError, PackageError, RadiometryError, SettingsError
 from satsqueeze.core.package import FlightManifest, Graph
 from satsqueeze.flight.engine import Engine
 from satsqueeze.flight.reflectance import HIGHEST_MEDIAN, check_reflectance
 from satsqueeze.flight.runtime import FlightModel, open_package
+from satsqueeze.flight.source import arrays_of, require_names
 from satsqueeze.flight.vectors import SelfTest, TestVectors, compare, fitting
 
 BATCH = 64
@@ -83,11 +84,12 @@ class FlightClassifier(FlightModel):
         """
         if batch < 1:
             raise SettingsError(f"a batch holds at least 1 image, got {batch}")
+        images, valid = arrays_of(images, valid)
         if images.ndim == 3:
             found = self.classify(images[None], bands, valid=None if valid is None else valid[None], batch=batch)
             return ClassPrediction(classes=found.classes[0], probabilities=found.probabilities[0])
         channels = self._channels_of(images, bands)
-        if valid is not None and (valid.shape != (len(images), *images.shape[2:]) or valid.dtype != np.bool_):
+        if valid is not None and valid.shape != (len(images), *images.shape[2:]):
             raise GridError(f"validity must be boolean (N, H, W) like the images, got {valid.dtype} {valid.shape}")
         _check_all(images, channels)
         classes = np.empty((len(images), len(self.classes))[: 2 if self.is_multi_label else 1], np.uint8)
@@ -114,11 +116,7 @@ class FlightClassifier(FlightModel):
                 f"expected images (N, C, {self.size[0]}, {self.size[1]}), got shape {images.shape}; crop or resample "
                 "them to that size"
             )
-        if isinstance(bands, str) or len(bands) != images.shape[1]:
-            raise BandError(
-                f"the images have {images.shape[1]} channels but the band names {bands!r} were given. Give a list with "
-                f"one name per channel, in order, such as {list(self.bands)}."
-            )
+        require_names(bands, images.shape[1], self.bands)
         return band_positions(bands, self.bands)
 
 

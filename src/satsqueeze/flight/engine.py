@@ -22,6 +22,8 @@ CLASSES = "classes"
 PROBABILITIES = "probabilities"
 _IN_PLACE = {"share_inputs": True, "share_outputs": True}
 """OpenVINO reads our memory and we copy from its own: nothing is copied twice."""
+MOST_THREADS = 256
+"""Of one call; more than processors have, and far more than any gains from."""
 DECISIONS = (MASK, CLASS, CLASSES)
 """Names of the output that decides: on pixels, on images with one class each, or with any number."""
 
@@ -157,8 +159,8 @@ def open_engine(name: EngineName, path: Path, *, threads: int | None = None) -> 
         MissingDependencyError: the engine is not installed.
         PackageError: the file is not a flight graph.
     """
-    if threads is not None and threads < 1:
-        raise SettingsError(f"threads must be at least 1, got {threads}")
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise SettingsError(f"threads must be 1 to {MOST_THREADS}, got {threads}")
     if name == "onnx":
         return OnnxEngine(path, threads=threads)
     if name == "openvino":

@@ -23,7 +23,7 @@ def check_reflectance(image: NDArray[np.generic], channels: Sequence[int]) -> No
         channels: positions of the channels to look at.
 
     Raises:
-        RadiometryError: integers, or a median far above any reflectance: digital numbers.
+        RadiometryError: integers, or a band with a median far above any reflectance: digital numbers.
     """
     if not np.issubdtype(image.dtype, np.floating):
         raise RadiometryError(
@@ -33,11 +33,12 @@ def check_reflectance(image: NDArray[np.generic], channels: Sequence[int]) -> No
         )
     steps = [max(1, size // SAMPLES) for size in image.shape[1:]]
     sample = image[:, :: steps[0], :: steps[1]][list(channels)]
-    finite = sample[np.isfinite(sample)]
-    median = float(np.median(np.abs(finite))) if finite.size else 0.0
+    # Each band by itself, and without the zeros that fill its edges: one band of digital numbers is one too many.
+    seen = (np.abs(band[np.isfinite(band) & (band != 0)]) for band in sample)
+    median = max((float(np.median(band)) for band in seen if band.size), default=0.0)
     if median > HIGHEST_MEDIAN:
         raise RadiometryError(
-            f"the median of the image is {median:g}, which no reflectance reaches: it looks like digital numbers (DN). "
+            f"the median of a band is {median:g}, which no reflectance reaches: it looks like digital numbers (DN). "
             "Convert with satsqueeze.core.radiometry, for instance (DN - 1000) / 10000 for Sentinel-2 of processing "
             "baseline 04.00 and later."
         )

@@ -16,7 +16,7 @@ from satsqueeze.core.package import FlightManifest, Graph, verify
 from satsqueeze.core.window import cover
 from satsqueeze.flight.engine import Engine, EngineName, has_openvino, open_engine
 from satsqueeze.flight.reflectance import check_reflectance
-from satsqueeze.flight.source import Source, channels_of
+from satsqueeze.flight.source import Source, arrays_of, channels_of
 from satsqueeze.flight.tiling import Tiling, importance
 from satsqueeze.flight.vectors import SelfTest, TestVectors, compare, fitting
 
@@ -108,7 +108,8 @@ class FlightModel:
         """Classify every pixel.
 
         Args:
-            image: float reflectance (C, H, W), any H and W from 1 pixel; NaN and inf mark missing pixels.
+            image: float reflectance (C, H, W), any H and W from 1 pixel; NaN and inf mark missing pixels, and so does
+                the mask of a masked array.
             bands: names of the C channels, in any order; more bands than the model needs may be there.
             probabilities: also return class probabilities, as a :class:`Prediction`.
             valid: (H, W), True = valid; pixels that are False count as missing. None: every finite pixel is valid.
@@ -128,8 +129,9 @@ class FlightModel:
                 f"{self.manifest.name} decides on whole images ({self.manifest.task}) and gives no mask; use classify, "
                 "or a segmentation package"
             )
+        image, valid = arrays_of(image, valid)
         channels = channels_of(image, bands, self.bands)
-        if valid is not None and (valid.shape != image.shape[1:] or valid.dtype != np.bool_):
+        if valid is not None and valid.shape != image.shape[1:]:
             raise GridError(
                 f"validity must be boolean {image.shape[1:]} like the image, got {valid.dtype} {valid.shape}"
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,27 @@ class Source:
         return values, missing
 
 
+def arrays_of(image: object, valid: object) -> tuple[NDArray[np.floating[Any]], NDArray[np.bool_] | None]:
+    """An image and its validity as arrays; masked pixels become NaN, hence missing.
+
+    Raises:
+        GridError: not an array of numbers, or a validity that is none of truth values.
+    """
+    try:
+        found, sound = np.asanyarray(image), None if valid is None else np.asarray(valid)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise GridError(f"an image must be a NumPy array, got {type(image).__name__} ({error})") from error
+    if found.dtype.kind not in "fiub" or not isinstance(image, np.ndarray):
+        raise GridError(
+            f"an image must be a NumPy array of numbers, got {type(image).__name__} of {found.dtype}; convert it"
+        )
+    if sound is not None and sound.dtype != np.bool_:
+        raise GridError(f"validity must be boolean like the image's pixels, got {sound.dtype} {sound.shape}")
+    if isinstance(found, np.ma.MaskedArray):
+        found = found.filled(np.nan) if found.dtype.kind == "f" else found.filled(0)
+    return found, sound
+
+
 def channels_of(image: NDArray[np.floating], have: Sequence[str], want: Sequence[str]) -> list[int]:
     """Positions of the wanted bands among those of an image (C, H, W).
 
@@ -53,9 +75,19 @@ def channels_of(image: NDArray[np.floating], have: Sequence[str], want: Sequence
     """
     if image.ndim != 3 or 0 in image.shape:
         raise GridError(f"an image must be (C, H, W) with at least one pixel, got shape {image.shape}")
-    if isinstance(have, str) or len(have) != image.shape[0]:
-        raise BandError(
-            f"the image has {image.shape[0]} channels but {0 if isinstance(have, str) else len(have)} band names were "
-            f"given: {have!r}. Give a list with one name per channel, in order, such as {list(want)}."
-        )
+    require_names(have, image.shape[0], want)
     return band_positions(have, want)
+
+
+def require_names(have: object, channels: int, want: Sequence[str]) -> None:
+    """Refuse what is no list of one name per channel.
+
+    Raises:
+        BandError: another number of names, or names without an order.
+    """
+    count = len(have) if isinstance(have, Sequence | np.ndarray) and not isinstance(have, str) else 0
+    if count != channels:
+        raise BandError(
+            f"the image has {channels} channels but {count} band names were given in order: {have!r}. Give a list with "
+            f"one name per channel, in order, such as {list(want)}."
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from numbers import Integral, Real
 from typing import Any
 
 from satsqueeze.core.errors import SettingsError
@@ -89,6 +90,14 @@ class UNetPlan:
         return cls(**values, reasons=reasons)
 
 
+LARGEST_SIDE = 2**24
+"""Of an image, in pixels."""
+LARGEST_RATIO = 1e12
+"""Of the spacings of an image."""
+LARGEST_COUNT = 2**53
+"""Of bands, labels and cases: beyond it floating point no longer counts."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Request:
     """What is asked of the planner, checked."""
@@ -107,11 +116,19 @@ class _Request:
                 raise SettingsError(f"{name}: got {pair}, expected two positive numbers (y, x)")
         if min(self.shape) < 1:
             raise SettingsError(f"shape: got {self.shape}, expected at least one pixel along each axis")
+        ratio = self.spacing[0] / self.spacing[1]
+        if max(self.shape) > LARGEST_SIDE or not 1 / LARGEST_RATIO <= ratio <= LARGEST_RATIO:
+            raise SettingsError(
+                f"shape and spacing: got {self.shape} and {self.spacing}, expected sides up to {LARGEST_SIDE} px and "
+                f"spacings that differ by up to {LARGEST_RATIO:g} times"
+            )
         for name in ("channels", "labels", "n"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name}: got {getattr(self, name)}, expected at least 1")
-        if not (math.isfinite(self.vram_gb) and self.vram_gb > 0):
-            raise SettingsError(f"vram_gb: got {self.vram_gb}, expected a positive number of GB")
+            value: object = getattr(self, name)
+            if not isinstance(value, Integral) or not 1 <= int(value) <= LARGEST_COUNT:
+                raise SettingsError(f"{name}: got {value}, expected at least 1, a whole number up to {LARGEST_COUNT}")
+        memory: object = self.vram_gb
+        if not isinstance(memory, int | float | Real) or not (math.isfinite(memory) and memory > 0):
+            raise SettingsError(f"vram_gb: got {memory!r}, expected a positive number of GB")
 
 
 def plan_unet(
@@ -186,9 +203,12 @@ def _planned(preset: PlannerPreset, request: _Request) -> UNetPlan:
 
 
 def _pair(name: str, values: Size) -> Size:
-    if len(values) != 2:
-        raise SettingsError(f"{name}: got {len(values)} values, expected two (y, x)")
-    return float(values[0]), float(values[1])
+    try:
+        first, second = (float(value) for value in values)
+    except (TypeError, ValueError, OverflowError) as error:
+        count = f"{len(values)} values" if isinstance(values, tuple | list) else repr(values)
+        raise SettingsError(f"{name}: got {count}, expected two numbers (y, x)") from error
+    return first, second
 
 
 def _as_json(value: Any) -> Any:

@@ -15,6 +15,7 @@ from satsqueeze.core.files import write_text
 from satsqueeze.data.compose.clouds import Labelled, paste, procedural_cloud
 from satsqueeze.data.compose.surfaces import bright_objects, recolour, snowy_mountains
 from satsqueeze.data.dataset import Dataset
+from satsqueeze.data.made_folder import claim
 from satsqueeze.data.reader import read_image
 from satsqueeze.data.synth import DatasetSettings, SceneSettings, SynthScene, card_dict, generate_scene, write_scene
 from satsqueeze.data.synth.biomes import Biome
@@ -41,10 +42,10 @@ class ComposeSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.composites, self.scenes) < 0 or self.size < 32 or not 0 <= self.clear_share <= 1:
+        if min(self.composites, self.scenes, self.seed) < 0 or self.size < 32 or not 0 <= self.clear_share <= 1:
             raise SettingsError(
-                f"composites and scenes must not be negative, size >= 32 and clear_share in [0, 1]; got "
-                f"{self.composites}, {self.scenes}, {self.size}, {self.clear_share}"
+                f"composites, scenes and seed must not be negative, size >= 32 and clear_share in [0, 1]; got "
+                f"{self.composites}, {self.scenes}, {self.seed}, {self.size}, {self.clear_share}"
             )
 
 
@@ -68,6 +69,7 @@ def compose(
     images = [image for item in grounds.items if (image := _clear(item)) is not None] if settings.composites else []
     if settings.composites and not images:
         raise DataError("no image of clear ground without nodata; composites need at least one")
+    claim(folder, [settings, [item.id for item in grounds.items]])
     total = settings.composites + settings.scenes
     for number in range(total):
         name = f"composite{number:05d}" if number < settings.composites else f"scene{number:05d}"

@@ -13,6 +13,7 @@ from satsqueeze.core.bands import SENTINEL2
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.files import write_text
 from satsqueeze.core.labels import IGNORE
+from satsqueeze.data.made_folder import claim
 from satsqueeze.data.splits import PARTS
 from satsqueeze.data.synth.countries import LAND_USE, country_called
 from satsqueeze.data.synth.landcover import PlaceSettings, generate_place
@@ -80,6 +81,7 @@ def write_land_cover(
     Raises:
         RunError: the disk is full or the folder cannot be written.
     """
+    claim(folder, settings)
     names: list[str] = []
     days = ["name,day"]
     parts = [part for part, count in zip(PARTS, settings.places, strict=True) for _ in range(count)]

@@ -10,12 +10,20 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from satsqueeze.core.errors import SettingsError
+
 Field = NDArray[Any]
 """Float32 (H, W)."""
 
 
 def stream(seed: int, *names: str) -> np.random.Generator:
-    """A generator of its own for each named part of a scene, so that parts do not disturb one another."""
+    """A generator of its own for each named part of a scene, so that parts do not disturb one another.
+
+    Raises:
+        SettingsError: a negative seed.
+    """
+    if seed < 0:
+        raise SettingsError(f"a seed is 0 or more, got {seed}")
     return np.random.default_rng([seed, *(crc32(name.encode()) for name in names)])
 
 

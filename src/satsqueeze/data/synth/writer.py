@@ -17,6 +17,7 @@ from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.files import replacing, write_text
 from satsqueeze.core.labels import CLOUD_CLASSES, IGNORE
 from satsqueeze.core.radiometry import Radiometry
+from satsqueeze.data.made_folder import claim
 from satsqueeze.data.synth.biomes import BIOMES, Biome
 from satsqueeze.data.synth.noise import stream
 from satsqueeze.data.synth.scene import SceneSettings, SynthScene, generate_scene
@@ -110,6 +111,7 @@ def write_dataset(settings: DatasetSettings, folder: Path) -> list[str]:
     Raises:
         RunError: the disk is full or the folder cannot be written.
     """
+    claim(folder, settings)
     names: list[str] = []
     for number in range(settings.scenes):
         scene = generate_scene(settings.scene(number))
@@ -127,7 +129,7 @@ def card_dict(settings: DatasetSettings) -> dict[str, Any]:
         "task": "segmentation",
         "images": "images/*.tif",
         "labels": "labels/{name}.tif",
-        "group": r"(scene\d+)_patch\d+",
+        "group": r"(.+?)(?:_patch\d+)?$",
         "bands": [
             {"name": band, "wavelength_nm": SENTINEL2[band].wavelength_nm, "gsd_m": settings.gsd}
             for band in settings.bands
