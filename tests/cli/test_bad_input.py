@@ -243,3 +243,31 @@ def test_a_changed_package_is_refused(run_main, package, tmp_path):
     status, _, err = run_main("package", "verify", tmp_path / "package")
     assert status == 2
     assert "fp32.onnx: changed" in err
+
+
+@pytest.mark.parametrize(
+    ("group", "message"),
+    [("zzz(.+)_x", "is found in none of 6 names, such as scene0"), (".+", "would be the same for all images")],
+)
+def test_a_group_that_tells_no_scenes_apart(fingerprint, folder, group, message):
+    refused(fingerprint(folder(group=group)), "CardError", message)
+
+
+def test_no_mask_at_all(run_main, fingerprint, folder):
+    root = folder(labels="nowhere/{name}.tif")
+    refused(fingerprint(root), "SplitError", "none of 6 images has a label", "correct 'labels'")
+    status, out, err = run_main("data", "check", root)
+    assert status == 0
+    assert "none of its 6 images has a mask; expected paths like nowhere/{name}.tif" in out + err
+
+
+def test_limits_and_seeds_are_stated_once(run_main, folder, tmp_path):
+    limits = tmp_path / "limits.yaml"
+    limits.write_text("parameters: 1000000\n")
+    asked = ("plan", folder(), "--out", tmp_path / "run", "--folds", 2)
+    for words, message in (
+        (("--budget", limits, "--plan.budget.parameters", "5"), "not from both; state them in one place"),
+        (("--plan.seed", "5"), "--seed is that of all stages"),
+    ):
+        status, _, err = run_main(*asked, *words)
+        assert (status, message in err) == (2, True), err

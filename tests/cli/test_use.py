@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -131,3 +132,60 @@ def test_scenes_are_generated_alike_from_a_seed(run_main, tmp_path):
         assert (status, out) == (0, f"2 scenes in {tmp_path / name}\n")
     first, second = (sorted((tmp_path / name / "images").iterdir()) for name in ("a", "b"))
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+
+@pytest.mark.parametrize("words", [("--json", "true"), ("--json=true",), ("--json",)])
+def test_a_switch_may_have_a_word(run_main, words):
+    status, out, _ = run_main("data", "list", *words)
+    assert status == 0
+    assert json.loads(out.splitlines()[0] if out.startswith("{") else out)
+    assert run_main("data", "list", "--json", "false")[1] != out
+
+
+def test_an_option_is_not_abbreviated(run_main, tmp_path):
+    status, _, err = run_main("synth", "--scene", "1", "--out", tmp_path / "s")
+    assert (status, (tmp_path / "s").exists()) == (2, False)
+    assert "scene" in err
+
+
+@pytest.mark.parametrize("seed", ["-1"])
+def test_images_of_two_makings_are_not_mixed(run_main, tmp_path, seed):
+    made = ("synth", "--scenes", "1", "--size", "32", "--out", tmp_path / "s")
+    assert run_main(*made)[0] == 0
+    card = (tmp_path / "s/dataset.yaml").read_bytes()
+    assert run_main(*made)[0] == 0
+    status, _, err = run_main(*made, "--seed", "3")
+    assert status == 2
+    assert "were made with other settings, or from other images; choose a new --out" in err
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/dataset.yaml").write_text("name: mine\n")
+    status, _, err = run_main("synth", "--scenes", "1", "--size", "32", "--out", tmp_path / "mine")
+    assert status == 2
+    assert "holds something else" in err
+    assert [path.read_bytes() for path in (tmp_path / "mine").iterdir()] == [b"name: mine\n"]
+    assert (tmp_path / "s/dataset.yaml").read_bytes() == card
+    status, _, err = run_main("synth", "--seed", seed, "--out", tmp_path / "n")
+    assert (status, "a seed is 0 or more, got -1" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--out", "x.tif", "--preview", "x.tif"), "is named for two outputs|a preview is a PNG"),
+        (("--out", "x.tif", "--preview", "notes.txt"), "a preview is a PNG, but --preview is"),
+        (("--out", "x.tif", "--preview", "."), "is a folder, expected the name of a file for the preview"),
+        (("--out", "x.tif", "--gsd", "0"), "above 0 m, got 0"),
+        (("--out", "x.tif", "--gsd", "1e-9"), "too many pixels"),
+        (("--out", "x.tif", "--gsd", "50000"), "smaller than half a pixel of 50000 m"),
+        (("--out", "x.tif", "--threads", "2000"), "threads must be 1 to 256, got 2000"),
+    ],
+)
+def test_what_cannot_be_written_or_asked_for_is_refused_first(
+    run_main, package, image, tmp_path, monkeypatch, words, message
+):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    status, _, err = run_main("predict", image, "--package", package, *words)
+    assert status == 2
+    assert re.search(message, err), err
+    assert sorted(tmp_path.rglob("*")) == before

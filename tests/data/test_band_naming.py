@@ -24,6 +24,12 @@ FOUR = ("blue", "green", "red", "nir")
         ("narrow NIR", "nir08"),
         ("", None),
         ("layer 3", None),
+        ("Infrared", "nir"),
+        ("Shortwave Infrared", None),
+        ("SWIR - short wave infrared (1610 nm)", None),
+        ("Short-wave infrared 1", "swir16"),
+        ("Mid-Infrared 2", "swir22"),
+        ("Thermal infrared", "lwir11"),
     ],
 )
 def test_common_name(text, name):

@@ -132,3 +132,12 @@ def test_integers_without_evidence(write_tiff, tmp_path, dtype):
     assert value(path, radiometry="scale:0.001")[0] == pytest.approx(0.1)
     with pytest.raises(RadiometryError, match="stated as 'reflectance', which is floating point"):
         value(path, radiometry="reflectance")
+
+
+def test_landsat_collection_1_surface_reflectance_by_its_name(write_tiff, tmp_path):
+    numbers = np.array([[1000, -9999], [20000, 4000]], np.int16)
+    path = write_tiff(tmp_path / "LC08_L1TP_017051_20151205_20170401_01_T1_sr_band2.tif", numbers)
+    with open_scene(path, bands=["blue"]) as reader:
+        raster = reader.read()
+    assert raster.valid.tolist() == [[True, False], [False, True]]
+    np.testing.assert_allclose(raster.values[0][raster.valid], [0.1, 0.4], rtol=1e-6)

@@ -15,6 +15,7 @@ from satsqueeze.cli.predict import parse_size
 from satsqueeze.core.errors import GridError, RunError, SettingsError
 from satsqueeze.core.raster import Georeference
 from satsqueeze.core.window import Window
+from satsqueeze.data.grid import GridRule
 from satsqueeze.data.product import find_scenes
 from satsqueeze.data.product_date import acquired_in
 from satsqueeze.data.scene_reader import open_scene
@@ -311,3 +312,34 @@ def test_a_mask_of_a_scene_as_it_was_gives_up_its_name(run, tmp_path):
     run(scene, "--out", out, status=2)
     assert {path.name for path in out.iterdir()} == {"manifest.jsonl", "scene.tif.outdated", "scene.json.outdated"}
     assert (out / "scene.tif.outdated").read_bytes() == mask
+
+
+def test_numbered_bands_of_an_unknown_sensor_are_not_guessed(run, package, tmp_path):
+    values = numbers(60, 50)
+    for token, band in zip(("B2", "B3", "B4", "B5"), values, strict=True):
+        write(tmp_path / f"in/scene_{token}.tif", band[None], gsd=30.0)
+    words = ("--radiometry", f"scale:{SCALE}", "--out")
+    said = run(tmp_path / "in", *words, tmp_path / "none", status=2)
+    assert "The band numbers could be Sentinel-2's or Landsat's" in said
+    run(tmp_path / "in", "--bands", ",".join(BANDS), *words, tmp_path / "out")
+    run(*sorted((tmp_path / "in").iterdir()), "--bands", ",".join(BANDS), *words, tmp_path / "one.tif")
+    np.testing.assert_array_equal(mask_of(tmp_path / "out/scene.tif"), mask_of(tmp_path / "one.tif"))
+
+
+@pytest.mark.parametrize("feet", [True, False])
+def test_pixels_of_a_system_in_feet_are_measured_in_metres(tmp_path, feet):
+    system, gsd = ("EPSG:2263", 10 / 0.3048006096) if feet else ("EPSG:32631", 10.0)
+    path = write_scene(tmp_path / "scene.tif", crs=system, gsd=gsd)
+    with open_scene(path, grid=GridRule(gsd_m=20.0, exact=True)) as reader:
+        assert (reader.height, reader.width) == (75, 66)
+        assert reader.gsd_m == pytest.approx(20.0)
+
+
+def test_an_asset_that_is_elsewhere_and_not_needed_does_no_harm(run, tmp_path):
+    item = write_item(tmp_path)
+    record = json.loads(item.read_text())
+    known = next(asset for asset in record["assets"].values() if asset.get("href"))
+    record["assets"]["swir16"] = {**known, "href": "https://example.com/B11.tif", "bands": [{"name": "swir16"}]}
+    record["assets"]["red-jp2"] = {"href": "https://example.com/B04.jp2", "type": "image/jp2"}
+    item.write_text(json.dumps(record))
+    run(item, "--out", tmp_path / "mask.tif")

@@ -297,3 +297,35 @@ def test_flying_needs_no_torch(package):
 def test_a_segmentation_package_is_no_classifier(package):
     with pytest.raises(PackageError, match="is a segmentation package; use open_package"):
         open_classifier(package)
+
+
+def test_the_mask_of_a_masked_array_is_missing(flier, scene):
+    image, hidden = scene(20, 30), np.zeros((20, 30), np.bool_)
+    hidden[3:9, 4:8] = True
+    masked = np.ma.masked_array(image, np.broadcast_to(hidden, image.shape))
+    np.testing.assert_array_equal(flier.predict(masked, BANDS), flier.predict(image, BANDS, valid=~hidden))
+
+
+@pytest.mark.parametrize("dark", [slice(0), slice(0, 20)])
+def test_one_band_of_digital_numbers_is_one_too_many(flier, scene, dark):
+    image = scene(20, 30)
+    image[2] *= 10_000
+    image[:, :, dark] = 0
+    with pytest.raises(RadiometryError, match=r"the median of a band is .*looks like digital numbers"):
+        flier.predict(image, BANDS)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"bands": set(BANDS)}, "0 band names were given in order"),
+        ({"bands": None}, "0 band names were given in order"),
+        ({"image": [[[0.1]]]}, "must be a NumPy array of numbers, got list"),
+        ({"image": None}, "must be a NumPy array of numbers, got NoneType"),
+        ({"valid": [[1]]}, "validity must be boolean"),
+    ],
+)
+def test_what_is_no_image_or_list_is_refused(flier, scene, given, message):
+    asked = {"image": scene(8, 8), "bands": BANDS, "valid": None, **given}
+    with pytest.raises((BandError, GridError), match=message):
+        flier.predict(asked["image"], asked["bands"], valid=asked["valid"])

@@ -173,6 +173,13 @@ def test_a_plan_survives_json_with_its_reasons():
     ("wrong", "message"),
     [
         ({"shape": (0, 64)}, "shape: got"),
+        ({"labels": float("nan")}, "labels: got nan, expected at least 1, a whole number"),
+        ({"n": 10**400}, "n: got 1"),
+        ({"channels": 1.5}, "channels: got 1.5"),
+        ({"shape": 256}, "shape: got 256, expected two numbers"),
+        ({"shape": (1e300, 1e300)}, "expected sides up to"),
+        ({"spacing": (1e-300, 1)}, "spacings that differ by up to"),
+        ({"vram_gb": "8"}, "vram_gb: got '8'"),
         ({"shape": (64,)}, "shape: got 1 values"),
         ({"shape": (0.5, 64)}, "at least one pixel"),
         ({"spacing": (1, -1)}, "spacing: got"),

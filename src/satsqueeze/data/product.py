@@ -16,6 +16,8 @@ from satsqueeze.data.stac_item import is_item, read_item
 
 RASTERS = frozenset({".tif", ".tiff", ".jp2", ".vrt", ".img", ".png"})
 _PRODUCT_LENGTH = 12
+_NUMBERED = "number "
+"""Begins what stands for the band of a file that only tells its number, of a sensor that nothing names."""
 _METADATA = ("MTD_MSIL1C.xml", "MTD_MSIL2A.xml")
 _PART = re.compile(
     r"[_.\- ](?:(?:S[RT]_)?QA|S[RT]_|[SV][AZ]A\b|SCL|TCI|AOT|WVP|PVI|MSK|CLD|SNW|thumb|preview|quicklook|browse|angle)",
@@ -167,12 +169,20 @@ def _of_group(rest: str, members: list[tuple[str, Path]]) -> SceneSource:
     first = members[0][1]
     if len(members) == 1:
         return SceneSource(id=first.stem, path=first, files=(str(first),), acquired=acquired_in(first.name))
+    numbered = [path for band, path in members if band.startswith(_NUMBERED)]
+    if numbered:
+        # Nothing tells whose numbers they are: the reader decides, by all of them and by what the user states.
+        files = tuple(str(path) for _, path in members)
+        return SceneSource(
+            id=rest or first.parent.name or "scene", path=first.parent, files=files, acquired=acquired_in(first.name)
+        )
     usable = [(band, path) for band, path in members if band not in NOT_REFLECTIVE]
     bands = tuple(band for band, _ in usable)
     repeated = sorted({band for band in bands if bands.count(band) > 1})
     problem = None
     if repeated:
-        problem = BandError(f"{first.parent} holds several files of band {', '.join(repeated)} of one scene; keep one")
+        named = ", ".join(repeated) or "one name"
+        problem = BandError(f"{first.parent} holds several files of {named} of one scene; keep one")
     return SceneSource(
         id=rest or first.parent.name or "scene",
         path=first.parent,
@@ -188,7 +198,8 @@ def _band_in_name(path: Path) -> tuple[str | None, str]:
     stem = path.stem
     token = band_token(stem)
     if token:
-        name = TABLES[sensor_in(path.as_posix()) or "sentinel-2"].get(token)
+        sensor = sensor_in(path.as_posix())
+        name = TABLES[sensor].get(token) if sensor else f"{_NUMBERED}{token}"
         if name:
             return name, re.sub(
                 rf"[_.\-]*(?:S[RT]_)?B0?{token[1:].lstrip('0')}(?![0-9A-Za-z])", "", stem, flags=re.IGNORECASE

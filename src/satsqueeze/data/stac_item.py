@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -60,7 +61,7 @@ def read_item(path: Path) -> StacScene:
         raise BandError(
             f"{path}: no asset names a band; expected a common name such as 'red' in bands, eo:bands or the asset's key"
         )
-    chosen = [("", whole[0])] if not found else [pair for pair in found if pair[0] not in NOT_REFLECTIVE]
+    chosen = [("", whole[0])] if not found else _one_each([b for b in found if b[0] not in NOT_REFLECTIVE])
     raw = record.get("properties")
     properties = raw if isinstance(raw, Mapping) else {}
     return StacScene(
@@ -71,6 +72,21 @@ def read_item(path: Path) -> StacScene:
         nodata=_nodata([asset for _, asset in chosen]),
         acquired=_datetime(properties.get("datetime")),
     )
+
+
+def _one_each(found: Sequence[tuple[str, Mapping[str, Any]]]) -> list[tuple[str, Mapping[str, Any]]]:
+    """One asset for each band: the first that is on this disk, or else the first."""
+    chosen: dict[str, Mapping[str, Any]] = {}
+    for band, asset in found:
+        if band not in chosen or (_is_remote(chosen[band]) and not _is_remote(asset)):
+            chosen[band] = asset
+    here = [(band, asset) for band, asset in chosen.items() if not _is_remote(asset)]
+    # What is elsewhere may not be needed: the reader names the bands that it lacks.
+    return here or list(chosen.items())
+
+
+def _is_remote(asset: Mapping[str, Any]) -> bool:
+    return re.match(r"(?!file:)[a-z][a-z0-9+.-]+:", str(asset.get("href") or ""), re.IGNORECASE) is not None
 
 
 def _record(path: Path) -> dict[str, Any]:
@@ -127,12 +143,16 @@ def _local(item: Path, asset: Mapping[str, Any]) -> str:
 
 
 def _radiometry(item: Path, properties: Mapping[str, Any], assets: Sequence[Mapping[str, Any]]) -> str:
-    stated = {_scale_of(asset) for asset in assets} - {None}
-    if not stated:
-        return "auto"
+    stated = {_scale_of(asset) for asset in assets}
     if len(stated) > 1:
-        raise RadiometryError(f"{item}: the assets state different scales and offsets: {sorted(map(str, stated))}")
-    scale, offset = next(pair for pair in stated if pair)
+        raise RadiometryError(
+            f"{item}: the assets state different scales and offsets, or some state none: {sorted(map(str, stated))}; "
+            "state --radiometry"
+        )
+    (one,) = stated
+    if one is None:
+        return "auto"
+    scale, offset = one
     # The numbers of such items are shifted already; the offset stays in the metadata all the same.
     if any(properties.get(key) is True for key in _APPLIED):
         offset = 0.0

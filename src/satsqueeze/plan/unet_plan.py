@@ -127,7 +127,7 @@ class _Request:
             if not isinstance(value, Integral) or not 1 <= int(value) <= LARGEST_COUNT:
                 raise SettingsError(f"{name}: got {value}, expected at least 1, a whole number up to {LARGEST_COUNT}")
         memory: object = self.vram_gb
-        if not isinstance(memory, int | float | Real) or not (math.isfinite(memory) and memory > 0):
+        if not isinstance(memory, int | float | Real) or not (math.isfinite(memory) and float(memory) > 0):
             raise SettingsError(f"vram_gb: got {memory!r}, expected a positive number of GB")
 
 
