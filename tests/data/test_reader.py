@@ -7,7 +7,8 @@ import yaml
 from satsqueeze.core.errors import GridError, LabelError, RasterError
 from satsqueeze.data.catalogue import card_from
 from satsqueeze.data.dataset import open_dataset
-from satsqueeze.data.reader import label_table, map_labels, read_label, read_sample, read_targets
+from satsqueeze.data.label_map import label_table, map_labels
+from satsqueeze.data.reader import read_label, read_sample, read_targets
 
 FOUR = ("blue", "green", "red", "nir")
 
