@@ -100,7 +100,7 @@ class ScenePlan(_FittedPlan):
                 stop, end = min(span.last, self.height), min(span.stop, self.height)
                 yield Strip(
                     read=Window(row=read, col=left, height=stop - read, width=width),
-                    seen=Window(row=span.first, col=left, height=span.last - span.first, width=panel.last - left),
+                    seen=Window(row=span.first, col=left, height=span.seen, width=panel.last - left),
                     core=Window(row=span.start, col=panel.start, height=end - span.start, width=core_width),
                 )
                 read = stop
@@ -111,7 +111,7 @@ class ScenePlan(_FittedPlan):
         stop = up(core.stop_col, self.multiple)
         for span in spans(start=core.col, stop=stop, size=self.cols, length=self.tile_width, halo=self.halo):
             yield Tile(
-                read=Window(row=seen.row, col=span.first, height=seen.height, width=span.last - span.first),
+                read=Window(row=seen.row, col=span.first, height=seen.height, width=span.seen),
                 core=Window(
                     row=core.row,
                     col=span.start,
@@ -125,9 +125,7 @@ class ScenePlan(_FittedPlan):
         """Pixels that run through the graph, per pixel of the image."""
         down = _count(self.rows, self.tile_height, self.halo)
         across = sum(
-            _count(panel.last - panel.first, self.tile_width, self.halo)
-            * min(self.tile_width, panel.last - panel.first)
-            for panel in self.panels
+            _count(panel.seen, self.tile_width, self.halo) * min(self.tile_width, panel.seen) for panel in self.panels
         )
         return down * self.tile_height * across / (self.rows * self.cols)
 

@@ -35,6 +35,16 @@ class Span:
     stop: int
     """Before where it ends."""
 
+    @property
+    def seen(self) -> int:
+        """Pixels that are read."""
+        return self.last - self.first
+
+    @property
+    def kept(self) -> int:
+        """Pixels that are kept."""
+        return self.stop - self.start
+
 
 def spans(*, start: int, stop: int, size: int, length: int, halo: int) -> Iterator[Span]:
     """Stretches whose kept parts cover ``start`` to ``stop`` of a side once, all read at one length.
@@ -96,19 +106,18 @@ class Tiling:
             whole = Window(row=0, col=0, height=rows, width=cols)
             yield Tile(read=whole, core=whole)
             return
-        for row, tall, read_row, read_tall in self._spans(rows):
-            for col, wide, read_col, read_wide in self._spans(cols):
+        for down in self._spans(rows):
+            for across in self._spans(cols):
                 yield Tile(
-                    read=Window(row=read_row, col=read_col, height=read_tall, width=read_wide),
-                    core=Window(row=row, col=col, height=tall, width=wide),
+                    read=Window(row=down.first, col=across.first, height=down.seen, width=across.seen),
+                    core=Window(row=down.start, col=across.start, height=down.kept, width=across.kept),
                 )
 
-    def _spans(self, size: int) -> Iterator[tuple[int, int, int, int]]:
+    def _spans(self, size: int) -> Iterator[Span]:
         halo = self.padded(self.halo)
         for start in range(0, size, self.core):
             stop = min(start + self.core, size)
-            first, last = max(0, start - halo), min(size, stop + halo)
-            yield start, stop - start, first, last - first
+            yield Span(first=max(0, start - halo), last=min(size, stop + halo), start=start, stop=stop)
 
 
 @dataclass(frozen=True)
