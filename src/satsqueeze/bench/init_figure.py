@@ -101,9 +101,10 @@ def init_table(rows: Sequence[InitRow]) -> str:
 
 
 def class_table(rows: Sequence[InitRow], *, fraction: float) -> str:
-    """Jaccard of each class at a share of labels, mean over targets and seeds, as Markdown."""
+    """Jaccard of each class at a share of labels, mean over targets and seeds, of starts that all targets have."""
     alike = [row for row in rows if row.fraction == fraction]
-    starts = _distinct(alike, "start")
+    targets = set(_distinct(alike, "target"))
+    starts = [s for s in _distinct(alike, "start") if {row.target for row in alike if row.start == s} == targets]
     lines = [f"| class ({100 * fraction:g} % of labels) | {' | '.join(starts)} |", f"|{'---|' * (1 + len(starts))}"]
     for name in dict.fromkeys(name for row in alike for name in row.test_classes):
         cells = []
