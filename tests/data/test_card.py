@@ -100,6 +100,7 @@ def test_card_file(tmp_path):
         ({"card": "nope"}, "unknown card 'nope'; expected one of"),
         ({"colour": 1}, "colour: Extra inputs are not permitted.*Fields of a card"),
         ({"bands": ["red", "red"]}, "distinct, got red, red"),
+        ({"classes": ["clear", "cloud", "clear"]}, "different names, got clear more than once"),
         ({"label_map": {0: 9}}, "must name classes 0..3"),
         ({"foreground": [7]}, "must name classes 0..3"),
         ({"label_kind": "constant"}, "needs constant_label among the classes, got None"),

@@ -13,6 +13,7 @@ from satsqueeze.data.cache import pack
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.mosaic import PURE, MosaicSettings, shared_out, write_mosaics
 from satsqueeze.data.parts import named_split
+from satsqueeze.data.synth import DatasetSettings, write_dataset
 
 CLASSES = ("field", "wood", "lake")
 TILES = 5
@@ -109,6 +110,9 @@ def test_what_cannot_be(tiles, tmp_path):
     few = write_tiles(tmp_path / "few", tiles=2)
     with pytest.raises(DataError, match="the class field has 2 tiles"):
         write_mosaics(few, SETTINGS, tmp_path / "a")
+    write_dataset(DatasetSettings(seed=0, scenes=2, size=32), tmp_path / "masks")
+    with pytest.raises(DataError, match=r"none of 2 images has one class as a whole.*Name a card of classification"):
+        write_mosaics(open_dataset(tmp_path / "masks"), MosaicSettings(bands=("red",)), tmp_path / "m")
     with pytest.raises(BandError, match="Sentinel-2's bands, got lwir11"):
         write_mosaics(tiles, MosaicSettings(bands=("lwir11",), classes=CLASSES), tmp_path / "b")
     with pytest.raises(SettingsError, match="at least one scene per part"):

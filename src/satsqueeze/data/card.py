@@ -179,6 +179,9 @@ class DatasetCard(_Model):
                 f"label_map, others and foreground must name classes 0..{len(self.classes) - 1} (or 255 to ignore), "
                 f"got {self.label_map}, {self.others} and {self.foreground}"
             )
+        twice = sorted({name for name in self.classes if self.classes.count(name) > 1})
+        if twice:
+            raise ValueError(f"classes need different names, got {', '.join(twice)} more than once")
         if self.label_kind == "constant" and self.constant_label not in known:
             raise ValueError(f"label_kind constant needs constant_label among the classes, got {self.constant_label}")
         if self.separate_files and not all(band.file for band in self.bands):

@@ -107,6 +107,11 @@ def shared_out(items: Sequence[Item], settings: MosaicSettings) -> dict[str, dic
     Raises:
         DataError: a class with fewer groups than parts.
     """
+    if not any(item.class_name for item in items):
+        raise DataError(
+            f"none of {len(items)} images has one class as a whole, such as by its folder; mosaics are made of "
+            "tiles of one class each. Name a card of classification with --card"
+        )
     shares = np.array(settings.scenes) / sum(settings.scenes)
     parts: dict[str, dict[str, list[Item]]] = {part: {} for part in PARTS}
     homes: dict[tuple[str, ...], str] = {}
