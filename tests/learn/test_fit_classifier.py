@@ -26,16 +26,6 @@ from .conftest import write_tif
 
 BANDS = ("red", "green", "blue")
 CLASSES = ("field", "forest", "water")
-SINGLE = """
-name: tiles
-task: classification
-bands: [red, green, blue]
-images: '{above}{label:[a-z]+}/{name}.tif'
-label_kind: path
-classes: [field, forest, water]
-foreground: []
-scale: 0.0001
-"""
 MULTI = """
 name: tiles
 task: multi-label
@@ -61,13 +51,9 @@ def tile(generator, present, side=8):
 
 
 @pytest.fixture(scope="session")
-def tiles(tmp_path_factory) -> PackedCache:
+def tiles(tmp_path_factory, write_tiles) -> PackedCache:
     """Sixteen tiles of each of three classes."""
-    folder, generator = tmp_path_factory.mktemp("tiles"), np.random.default_rng(0)
-    (folder / "dataset.yaml").write_text(SINGLE)
-    for value, name in enumerate(CLASSES):
-        for number in range(16):
-            write_tif(folder / name / f"{name}_{number:02}.tif", tile(generator, [value]))
+    folder = write_tiles(tmp_path_factory.mktemp("tiles") / "tiles", side=8, each=16, spread=150, gain=750)
     return pack(open_dataset(folder), folder / "cache")
 
 
