@@ -15,8 +15,8 @@ from pystac.extensions.mlm import MLMExtension
 from satsqueeze.core.errors import ExportError, PackageError, ParityError, SettingsError
 from satsqueeze.core.package import Quality, verify
 from satsqueeze.export import ExportSettings, export_package
-from satsqueeze.export.openvino import has_nncf
 from satsqueeze.flight import open_package, verify_package
+from satsqueeze.flight.engine import has_openvino
 
 QUICK = {
     "calibration_windows": 3,
@@ -68,7 +68,7 @@ def test_the_manifest_says_it_all(packaged, model):
     assert manifest.parity == json.loads((folder / "parity.json").read_text())
     assert manifest.parity["int8"]["int8.onnx"]["loss"] <= 0.2
     assert manifest.files["int8.onnx"].bytes < manifest.files["fp32.onnx"].bytes
-    assert ("int8.xml" in manifest.files) == has_nncf()
+    assert ("int8.xml" in manifest.files) == has_openvino()
 
 
 def test_it_flies_as_the_model_does(packaged, model, windows):

@@ -59,7 +59,7 @@ def draft_manifest(
 
 def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
-    for package in ("satsqueeze", "torch", "onnx", "onnxruntime", "openvino", "nncf", "numpy"):
+    for package in ("satsqueeze", "torch", "onnx", "onnxruntime", "openvino", "numpy"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from onnxruntime.quantization.calibrate import TensorsData
 
-from satsqueeze.core.errors import ParityError
 from satsqueeze.core.package import Graph
 from satsqueeze.export.fallback import Builder, Found, Search, quantise_within
-from satsqueeze.export.openvino import has_nncf, write_openvino_int8
+from satsqueeze.export.openvino import write_openvino
 from satsqueeze.export.quantise import Calibration, Drift, Quantiser
 from satsqueeze.export.validation import Judge
+from satsqueeze.flight.engine import has_openvino
 
 INT8 = "int8.onnx"
 OPENVINO = "int8.xml"
@@ -75,7 +75,7 @@ def integer_graphs(bench: IntegerBench, *, methods: Sequence[Calibration], openv
     Args:
         bench: see there.
         methods: calibrations to try for onnxruntime; the one with the least drift is taken.
-        openvino: whether to try OpenVINO. Its graph is optional: where it fails the gate it is not shipped.
+        openvino: whether to convert that graph for OpenVINO. It is optional: where it fails the gate it is not shipped.
 
     Raises:
         ParityError: onnxruntime's graph loses too much; names the layers.
@@ -95,26 +95,27 @@ def integer_graphs(bench: IntegerBench, *, methods: Sequence[Calibration], openv
 
     found = {INT8: bench.find(quantiser.layers, build)}
     left_out = {}
-    if openvino and has_nncf():
-        try:
-            found[OPENVINO] = _openvino_graph(bench, quantiser.layers)
-        except ParityError as error:
-            left_out[OPENVINO] = str(error)
+    if openvino and has_openvino():
+        converted = _converted(bench, found[INT8].graph)
+        if converted.verdict.loss <= bench.allowed_loss:
+            found[OPENVINO] = converted
+        else:
+            left_out[OPENVINO] = (
+                f"loses {converted.verdict.loss:.4f} in OpenVINO, more than the {bench.allowed_loss:g} allowed"
+            )
+            _remove(bench.folder / OPENVINO)
     else:
-        left_out[OPENVINO] = "openvino or nncf is not installed" if openvino else "switched off"
+        left_out[OPENVINO] = "openvino is not installed" if openvino else "switched off"
     return IntegerGraphs(found=found, calibration=best, drifts=drifts, left_out=left_out)
 
 
-def _openvino_graph(bench: IntegerBench, layers: Sequence[str]) -> Found:
-    path = bench.folder / OPENVINO
+def _converted(bench: IntegerBench, graph: Graph) -> Found:
+    """Onnxruntime's int8 graph in OpenVINO's format, judged as OpenVINO runs it."""
+    write_openvino(bench.folder / graph.file, bench.folder / OPENVINO)
+    converted = graph.model_copy(update={"file": OPENVINO, "engine": "openvino"})
+    return Found(graph=converted, verdict=bench.validator.judge(converted, bench.folder), sensitivity={})
 
-    def build(float_layers: Sequence[str]) -> Graph:
-        write_openvino_int8(bench.folder / bench.fp32, path, bench.calibration, float_layers=float_layers)
-        return Graph(file=OPENVINO, precision="int8", engine="openvino", float_layers=tuple(float_layers))
 
-    try:
-        return bench.find(layers, build)
-    except ParityError:
-        for suffix in (".xml", ".bin"):
-            path.with_suffix(suffix).unlink(missing_ok=True)
-        raise
+def _remove(path: Path) -> None:
+    for suffix in (".xml", ".bin"):
+        path.with_suffix(suffix).unlink(missing_ok=True)

@@ -20,6 +20,7 @@ from torch.export import Dim
 from satsqueeze.core.errors import ExportError
 from satsqueeze.core.files import replacing
 from satsqueeze.export.folding import fold_batchnorm
+from satsqueeze.export.shuffle import shuffle_transposed
 from satsqueeze.export.silence import quiet
 from satsqueeze.flight.engine import INPUT, MASK, PROBABILITIES
 from satsqueeze.nets.model import SegmentationModel
@@ -114,7 +115,7 @@ class FlightGraph(DecisionGraph):
 
     def decided(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities (N, K, H, W) and mask uint8 (N, H, W)."""
-        return softmax(logits), logits.argmax(dim=1).to(torch.uint8)
+        return softmax(logits), best_class(logits)
 
     def margin(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
         """Distance (N, H, W) between the two largest probabilities."""
@@ -128,6 +129,20 @@ def softmax(logits: Tensor) -> Tensor:
     """
     powers = torch.exp(logits - logits.amax(dim=1, keepdim=True))
     return powers / powers.sum(dim=1, keepdim=True)
+
+
+def best_class(logits: Tensor) -> Tensor:
+    """Uint8 (N, H, W), the class of the largest of logits (N, K, H, W), the first of equal ones.
+
+    An arg-max class by class: that of OpenVINO takes up to a fifth of a small network's time.
+    """
+    best = logits[:, 0]
+    decided = torch.zeros_like(best, dtype=torch.uint8)
+    for value in range(1, logits.shape[1]):
+        better = logits[:, value] > best
+        decided = torch.where(better, torch.full_like(decided, value), decided)
+        best = torch.maximum(best, logits[:, value])
+    return decided
 
 
 def lead(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -146,7 +161,8 @@ def flight_graph(model: SegmentationModel, logit_bias: Sequence[float] = ()) -> 
     """The graph of a model in evaluation mode on the CPU, batch normalisation folded; the model stays as it is."""
     side = 2 * model.size_multiple
     example = torch.rand(1, len(model.card.bands), side, side, generator=torch.Generator().manual_seed(0))
-    return FlightGraph(fold_batchnorm(copy.deepcopy(model).cpu(), example), logit_bias).eval()
+    folded = shuffle_transposed(fold_batchnorm(copy.deepcopy(model).cpu(), example))
+    return FlightGraph(folded, logit_bias).eval()
 
 
 def export_fp32(graph: DecisionGraph, path: Path, *, metadata: Mapping[str, str] | None = None) -> None:

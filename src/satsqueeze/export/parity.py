@@ -239,7 +239,7 @@ def _with_logits(path: Path) -> bytes:
     decision = next(
         node
         for node in reversed(proto.graph.node)
-        if node.op_type in ("ArgMax", "Sigmoid") and not is_layer_of_network(node.name)
+        if node.op_type in ("ReduceMax", "Sigmoid") and not is_layer_of_network(node.name)
     )
     proto.graph.node.append(onnx.helper.make_node("Identity", [decision.input[0]], [LOGITS]))
     proto.graph.output.append(onnx.helper.make_tensor_value_info(LOGITS, onnx.TensorProto.FLOAT, None))

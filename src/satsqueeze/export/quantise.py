@@ -23,7 +23,7 @@ from satsqueeze.flight.engine import INPUT, open_engine
 Calibration = Literal["minmax", "percentile", "entropy"]
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Concat", "LeakyRelu")
 """Operations that round what they take and give: the layers of the search for what stays in float."""
-_CARRIERS = ("Relu", "MaxPool", "AveragePool", "Resize")
+_CARRIERS = ("Relu", "MaxPool", "AveragePool", "Resize", "DepthToSpace")
 """Operations that pass integers on where they get integers, so that engines need not go back to float."""
 _METHODS: dict[str, tuple[CalibrationMethod, dict[str, Any]]] = {
     "minmax": (CalibrationMethod.MinMax, {}),

@@ -19,6 +19,7 @@ from satsqueeze.core.files import write_json
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.export.folding import fold_batchnorm
 from satsqueeze.export.onnx import FlightGraph, GraphShape, export_fp32, lead
+from satsqueeze.export.shuffle import shuffle_transposed
 from satsqueeze.flight.engine import INPUT, MASK, PROBABILITIES
 from satsqueeze.nets.card import SERIES_FAMILY
 from satsqueeze.nets.model import SegmentationModel
@@ -110,7 +111,7 @@ def series_graph(model: SegmentationModel) -> SeriesGraph:
     """
     side = 2 * model.size_multiple
     example = torch.rand(1, len(model.card.bands), side, side, generator=torch.Generator().manual_seed(0))
-    return SeriesGraph(fold_batchnorm(copy.deepcopy(model).cpu(), example)).eval()
+    return SeriesGraph(shuffle_transposed(fold_batchnorm(copy.deepcopy(model).cpu(), example))).eval()
 
 
 def export_series(

@@ -17,7 +17,7 @@ class ExportSettings:
     int8: bool = True
     """Whether to make int8 graphs."""
     openvino: Literal["auto", "off"] = "auto"
-    """``auto``: an OpenVINO int8 graph too where OpenVINO and NNCF are installed and it passes the same gate."""
+    """``auto``: the int8 graph in OpenVINO's format too, where that is installed and passes the same gate."""
     default: Literal["int8", "fp32"] = "int8"
     """Precision of the ONNX graph that is used unless the user says otherwise."""
     sensor: Literal["sentinel-2", "landsat-8"] = "sentinel-2"
