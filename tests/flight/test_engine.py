@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
 import numpy as np
 import onnx
 import pytest
@@ -45,6 +48,29 @@ def test_resting_changes_nothing(package, scene, name):
     again = engine.run(scene(40, 24)[None], probabilities=True)
     np.testing.assert_array_equal(again.mask, first.mask)
     np.testing.assert_array_equal(again.probabilities, first.probabilities)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_calls_at_once_and_fitting_change_nothing(package, scene, name):
+    alone = open_engine(name, package / "int8.onnx", threads=1)
+    batches = [scene(40, 24, seed=i)[None] for i in range(6)] + [scene(16, 8)[None]]
+    want = [alone.run(batch, probabilities=True) for batch in batches]
+    engine = open_engine(name, package / "int8.onnx", threads=2, streams=2)
+    with ThreadPoolExecutor(2) as calls:
+        for fitted in (None, False, True):
+            if fitted is not None:
+                engine.fit((1, 4, 40, 24), probabilities=fitted)
+            for probabilities in (True, False):
+                found = calls.map(partial(engine.run, probabilities=probabilities), batches)
+                for one, other in zip(found, want, strict=True):
+                    np.testing.assert_array_equal(one.mask, other.mask)
+            engine.rest(scene(4, 4)[None])
+
+
+@pytest.mark.parametrize(("threads", "streams"), [(0, 1), (1, 0), (999, 1), (1, 999)])
+def test_counts_that_cannot_be(package, threads, streams):
+    with pytest.raises(SettingsError, match="must be 1 to"):
+        open_engine("onnx", package / "int8.onnx", threads=threads, streams=streams)
 
 
 @pytest.mark.parametrize("name", ENGINES)

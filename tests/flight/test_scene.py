@@ -17,7 +17,6 @@ from satsqueeze.flight.engine import has_openvino
 from satsqueeze.flight.memory import GraphMemory, ample_ram, resident_bytes
 from satsqueeze.flight.passage import SceneFlight
 from satsqueeze.flight.planner import plan_scene
-from satsqueeze.flight.row_buffer import RowBuffer
 from satsqueeze.flight.runtime import open_package
 from satsqueeze.flight.sample import Sample
 from satsqueeze.flight.scene import fly
@@ -60,7 +59,8 @@ def flown(
 ):  # fmt: skip
     with open_scene(path, want=model.bands, grid=GridRule(gsd_m=10), **reading) as reader:
         parts = {"strip": strip, "tile_width": tile, "panel_width": panel}
-        plan = plan_scene(reader, model.manifest, MEMORY, max_ram=max_ram, **parts)
+        memory = replace(MEMORY, streams=model.engine.streams)
+        plan = plan_scene(reader, model.manifest, memory, max_ram=max_ram, **parts)
         sink = Kept()
         flight = SceneFlight(
             reader=reader, engine=model.engine, plan=plan, classes=len(model.classes), sink=sink,
@@ -120,14 +120,18 @@ def test_odd_sizes_and_odd_plans(tmp_path_factory, height, width, strip, tile, p
     np.testing.assert_array_equal(sink.mask, whole(model, path, radiometry="scale:0.0001").mask)
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize(("threads", "streams"), [(1, 1), (2, 1), (2, 2), (3, 2), (3, 3)])
 @pytest.mark.parametrize(
     "engine", ["onnx", pytest.param("openvino", marks=pytest.mark.skipif(not has_openvino(), reason="not installed"))]
 )
-def test_threads_do_not_show(package, scene_file, engine, threads):
+def test_threads_and_streams_do_not_show(package, scene_file, engine, threads, streams):
     one = open_package(package, precision="int8", engine=engine, threads=1)
-    more = open_package(package, precision="int8", engine=engine, threads=threads)
+    more = open_package(package, precision="int8", engine=engine, threads=threads, streams=streams)
     want = flown(one, scene_file)[0].mask
+    sink, _, plan = flown(more, scene_file, strip=48, tile=80)
+    assert plan.streams == streams
+    np.testing.assert_array_equal(sink.mask, want)
+    more.engine.fit((1, 4, *plan.input_size), probabilities=False)
     np.testing.assert_array_equal(flown(more, scene_file, strip=48, tile=80)[0].mask, want)
 
 
@@ -153,7 +157,10 @@ def test_a_float_graph_differs_in_counted_pixels_only(fp32, scene_file):
 
 def test_narrow_decisions_are_counted(package, scene_file):
     class Torn:
-        name = "onnx"
+        name, streams, keeps_scratch = "onnx", 1, False
+
+        def fit(self, shape, *, probabilities):
+            pass
 
         def run(self, batch, *, probabilities):
             from satsqueeze.flight.engine import GraphOutput
@@ -329,25 +336,6 @@ def test_a_sample_does_not_depend_on_panels():
             sample.look(window, digital[:, *window.slices], whole[window.slices])
     np.testing.assert_array_equal(sample.collected()[0], digital[:, ::3, ::3])
     np.testing.assert_array_equal(sample.collected()[1], whole[::3, ::3])
-
-
-def test_a_buffer_refuses_more_than_it_holds():
-    rows = RowBuffer(channels=1, height=9, width=5, dtype="uint8", rows=4, cols=3)
-
-    def extend(row, height, *, col=0, width=3, keep_from=0):
-        window = Window(row=row, col=col, height=height, width=width)
-        shape = (height, width)
-        rows.extend(window, np.zeros((1, *shape), np.uint8), np.ones(shape, bool), keep_from=keep_from)
-
-    extend(0, 3)
-    with pytest.raises(GridError, match=r"4 x 3 px has no room for 3 \+ 2 rows of 3"):
-        extend(3, 2)
-    extend(3, 2, keep_from=1)
-    assert (rows.first, rows.stop) == (1, 5)
-    extend(0, 4, col=3, width=2)
-    assert (rows.first, rows.stop) == (0, 4)
-    with pytest.raises(GridError, match="rows of 5"):
-        extend(0, 1, width=5)
 
 
 @pytest.mark.parametrize("finer", [False, True])

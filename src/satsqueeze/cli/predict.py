@@ -19,6 +19,8 @@ from satsqueeze.flight.scene_run import SceneOutputs, ScenePilot
 
 SHIPPED = "cloud-s2l8-4band"
 """Package that is used where none is named."""
+STREAMS = 2
+"""Tiles at once where there are threads for them: one keeps the processor busy where the other waits."""
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 
 
@@ -63,7 +65,7 @@ def predict(
     folder = package or shipped_package()
     reading = Reading(bands=tuple(bands or ()), radiometry=radiometry, gsd_m=gsd)
     limit = None if max_ram is None else parse_size(max_ram)
-    model = open_package(folder, engine=engine, precision=precision, threads=threads)
+    model = open_package(folder, engine=engine, precision=precision, threads=threads, streams=min(threads, STREAMS))
     pilot = ScenePilot(model, folder, max_ram=limit or ample_ram(), probabilities=probabilities, version=__version__)
     if out.suffix.lower() in (".tif", ".tiff") and not out.is_dir():
         return _one(pilot, images, reading, out, probabilities=probabilities, preview=preview, json=json)

@@ -6,6 +6,8 @@ import importlib.util
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Lock
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -20,8 +22,6 @@ MASK = "mask"
 CLASS = "class"
 CLASSES = "classes"
 PROBABILITIES = "probabilities"
-_IN_PLACE = {"share_inputs": True, "share_outputs": True}
-"""OpenVINO reads our memory and we copy from its own: nothing is copied twice."""
 MOST_THREADS = 256
 """Of one call; more than processors have, and far more than any gains from."""
 DECISIONS = (MASK, CLASS, CLASSES)
@@ -39,12 +39,21 @@ class GraphOutput:
 
 
 class Engine(Protocol):
-    """Runs one graph; safe to call again and again, not from two threads at once."""
+    """Runs one graph; safe to call from as many threads at once as it has streams."""
 
     name: EngineName
+    streams: int
+    """Calls at once that share the threads. A layer is done when its slowest thread is: where other work takes turns
+    on the processor, two calls of one thread each lose less than one call of two threads."""
+    keeps_scratch: bool
+    """Whether every stream keeps its scratch space between calls; else calls take it and give it back."""
 
     def run(self, batch: NDArray[np.float32], *, probabilities: bool) -> GraphOutput:
         """Run float32 reflectance (N, C, H, W), finite, H and W as the package's manifest asks for."""
+        ...
+
+    def fit(self, shape: tuple[int, ...], *, probabilities: bool) -> None:
+        """Make ready for many inputs of one shape: an engine that plans for it is faster and needs less memory."""
         ...
 
     def rest(self, small: NDArray[np.float32]) -> None:
@@ -57,38 +66,41 @@ class OnnxEngine:
 
     Args:
         path: an ``.onnx`` file with the flight contract (see :class:`satsqueeze.core.package.FlightManifest`).
-        threads: of one call; None leaves it to the engine.
+        threads: of all calls at once; None leaves it to the engine.
+        streams: calls at once.
 
     Raises:
         PackageError: the file is not such a graph.
     """
 
     name: EngineName = "onnx"
+    keeps_scratch = False
 
-    def __init__(self, path: Path, *, threads: int | None = None) -> None:
+    def __init__(self, path: Path, *, threads: int | None = None, streams: int = 1) -> None:
+        self.streams = streams
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         # With it a second input of a size is laid out anew, beside what the first has left: up to twice the memory.
         options.enable_mem_pattern = False
         if threads is not None:
-            options.intra_op_num_threads = threads
+            options.intra_op_num_threads = -(-threads // streams)
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises a family of C++ errors without a common type
             raise PackageError(f"onnxruntime cannot load {path}: {error}") from error
         outputs = [output.name for output in self._session.get_outputs()]
         self._decision = _decision_of(path, [i.name for i in self._session.get_inputs()], outputs)
-        self._mask_only = onnxruntime.RunOptions()
-        self._mask_only.only_execute_path_to_fetches = True
         self._shrinking = onnxruntime.RunOptions()
-        self._shrinking.only_execute_path_to_fetches = True
         self._shrinking.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
     def run(self, batch: NDArray[np.float32], *, probabilities: bool) -> GraphOutput:
         """See :class:`Engine`."""
         wanted = [self._decision, PROBABILITIES] if probabilities else [self._decision]
-        results = self._session.run(wanted, {INPUT: batch}, None if probabilities else self._mask_only)
+        results = self._session.run(wanted, {INPUT: batch})
         return GraphOutput(mask=results[0], probabilities=results[1] if probabilities else None)
+
+    def fit(self, shape: tuple[int, ...], *, probabilities: bool) -> None:
+        """See :class:`Engine`; all shapes are alike to it."""
 
     def rest(self, small: NDArray[np.float32]) -> None:
         """See :class:`Engine`."""
@@ -100,7 +112,8 @@ class OpenVinoEngine:
 
     Args:
         path: an ``.xml`` or ``.onnx`` file with the flight contract.
-        threads: of one call; None leaves it to the engine.
+        threads: of all calls at once; None leaves it to the engine.
+        streams: calls at once.
 
     Raises:
         MissingDependencyError: openvino is not installed.
@@ -108,13 +121,15 @@ class OpenVinoEngine:
     """
 
     name: EngineName = "openvino"
+    keeps_scratch = True
 
-    def __init__(self, path: Path, *, threads: int | None = None) -> None:
+    def __init__(self, path: Path, *, threads: int | None = None, streams: int = 1) -> None:
+        self.streams = streams
         if not has_openvino():
             raise MissingDependencyError("openvino", "fast")
         import openvino
 
-        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": streams}
         if threads is not None:
             settings["INFERENCE_NUM_THREADS"] = threads
         try:
@@ -123,27 +138,70 @@ class OpenVinoEngine:
             self._decision = _decision_of(path, inputs, outputs)
             # Probabilities cost time and memory that a mask alone does not need; most flights need no more.
             mask = openvino.Model([graph.output(self._decision)], graph.get_parameters())
-            self._mask_only = openvino.compile_model(mask, "CPU", settings)
+            self._compile = partial(_Compiled, settings=settings, streams=streams)
+            self._graphs = {False: mask, True: graph}
+            self._of_any_size = {False: self._compile(mask)}
         except RuntimeError as error:
             raise PackageError(f"OpenVINO cannot load {path}: {error}") from error
-        self._compile_full = partial(openvino.compile_model, graph, "CPU", settings)
-        self._full: Any = None
+        self._fitted: dict[tuple[tuple[int, ...], bool], _Compiled] = {}
+        self._compiling = Lock()
 
     def run(self, batch: NDArray[np.float32], *, probabilities: bool) -> GraphOutput:
         """See :class:`Engine`."""
+        graph = self._fitted.get((batch.shape, probabilities)) or self._any(probabilities)
         if not probabilities:
-            return GraphOutput(mask=np.array(self._mask_only(batch, **_IN_PLACE)[self._decision]), probabilities=None)
-        if self._full is None:
-            self._full = self._compile_full()
-        results = self._full(batch, **_IN_PLACE)
-        return GraphOutput(mask=np.array(results[self._decision]), probabilities=np.array(results[PROBABILITIES]))
+            (mask,) = graph.run(batch, self._decision)
+            return GraphOutput(mask=mask, probabilities=None)
+        mask, chances = graph.run(batch, self._decision, PROBABILITIES)
+        return GraphOutput(mask=mask, probabilities=chances)
+
+    def _any(self, probabilities: bool) -> _Compiled:
+        """The graph for inputs of any size."""
+        with self._compiling:
+            if probabilities not in self._of_any_size:
+                self._of_any_size[probabilities] = self._compile(self._graphs[probabilities])
+            return self._of_any_size[probabilities]
+
+    def fit(self, shape: tuple[int, ...], *, probabilities: bool) -> None:
+        """See :class:`Engine`."""
+        if (shape, probabilities) in self._fitted:
+            return
+        self._fitted.clear()
+        graph = self._graphs[probabilities].clone()
+        graph.reshape(list(shape))
+        self._fitted[shape, probabilities] = self._compile(graph)
 
     def rest(self, small: NDArray[np.float32]) -> None:
         """See :class:`Engine`."""
-        for graph in (self._mask_only, self._full):
-            if graph is not None:
-                graph.release_memory()
+        for graph in (*self._of_any_size.values(), *self._fitted.values()):
+            graph.release_memory()
         self.run(small, probabilities=False)
+
+
+class _Compiled:
+    """A graph that OpenVINO has compiled, with a request for each call at once."""
+
+    def __init__(self, graph: Any, *, settings: dict[str, Any], streams: int) -> None:
+        import openvino
+
+        self._graph: Any = openvino.compile_model(graph, "CPU", settings)
+        self._requests: SimpleQueue[Any] = SimpleQueue()
+        for _ in range(streams):
+            self._requests.put(self._graph.create_infer_request())
+
+    def run(self, batch: NDArray[np.float32], *names: str) -> list[NDArray[Any]]:
+        """Outputs for one batch."""
+        request = self._requests.get()
+        try:
+            # It reads our memory and we copy from its own: nothing is copied twice.
+            results = request.infer([batch], share_inputs=True, share_outputs=True)
+            return [np.array(results[name]) for name in names]
+        finally:
+            self._requests.put(request)
+
+    def release_memory(self) -> None:
+        """Give back what fits the inputs of before; no call may be under way."""
+        self._graph.release_memory()
 
 
 def has_openvino() -> bool:
@@ -151,20 +209,28 @@ def has_openvino() -> bool:
     return importlib.util.find_spec("openvino") is not None
 
 
-def open_engine(name: EngineName, path: Path, *, threads: int | None = None) -> Engine:
+def open_engine(name: EngineName, path: Path, *, threads: int | None = None, streams: int = 1) -> Engine:
     """The engine called ``name`` with a graph loaded.
 
+    Args:
+        name: of the engine.
+        path: of the graph.
+        threads: of all calls at once; None leaves it to the engine.
+        streams: calls at once.
+
     Raises:
-        SettingsError: unknown engine, or a thread count below 1.
+        SettingsError: unknown engine, or a count of threads or streams that cannot be.
         MissingDependencyError: the engine is not installed.
         PackageError: the file is not a flight graph.
     """
     if threads is not None and not 1 <= threads <= MOST_THREADS:
         raise SettingsError(f"threads must be 1 to {MOST_THREADS}, got {threads}")
+    if not 1 <= streams <= MOST_THREADS:
+        raise SettingsError(f"streams must be 1 to {MOST_THREADS}, got {streams}")
     if name == "onnx":
-        return OnnxEngine(path, threads=threads)
+        return OnnxEngine(path, threads=threads, streams=streams)
     if name == "openvino":
-        return OpenVinoEngine(path, threads=threads)
+        return OpenVinoEngine(path, threads=threads, streams=streams)
     raise SettingsError(f"unknown engine {name!r}; known: onnx, openvino")
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +21,8 @@ _STATUS = Path("/proc/self/status")
 _RESET = Path("/proc/self/clear_refs")
 _GIB = 2**30
 _WARM_SIDE = 64
-_PROBE_SIDE = 384
-"""Side of the input on which a graph's memory is measured, in pixels: its fixed costs are small there."""
+_PROBE_SIDES = (64, 768)
+"""Of the inputs on which a graph's memory is measured, in pixels: what both take alike is fixed."""
 _PROBES = 3
 """Runs of it: with the second an engine may lay its memory out anew, beside what the first has left."""
 _ASSUMED_BYTES_PER_PIXEL = 400
@@ -78,9 +80,11 @@ class GraphMemory:
     """What running a graph costs."""
 
     base_bytes: int
-    """Held by the process before any pixel is read: interpreter, libraries, weights."""
+    """Held by the process whatever the input: interpreter, libraries, weights, what an engine compiles."""
     bytes_per_pixel: float
     """More for each pixel of an input: the engine's scratch space and its results, without the input."""
+    streams: int = 1
+    """Inputs at once, each with its scratch space."""
     measured: bool
     """False where the system does not tell and a high figure is assumed."""
 
@@ -93,25 +97,41 @@ def measure(engine: Engine, manifest: FlightManifest, *, probabilities: bool) ->
         manifest: of the package.
         probabilities: whether they will be asked for, which costs memory too.
     """
-    multiple, bands = manifest.size_multiple, len(manifest.bands)
-    side, small = (up(size, multiple) for size in (_PROBE_SIDE, _WARM_SIDE))
+    multiple = manifest.size_multiple
     # The first run makes what an engine keeps whatever the size.
-    engine.run(blank(bands, small), probabilities=probabilities)
-    settle(engine, manifest)
-    batch = blank(bands, side)
-    before = resident_bytes()
-    resettable = forget_peak()
-    for _ in range(_PROBES):
-        engine.run(batch, probabilities=probabilities)
-    grown = max(0, peak_bytes() - before) if resettable and before else 0
-    del batch
-    settle(engine, manifest)
+    _grown(engine, manifest, up(_WARM_SIDE, multiple), probabilities=probabilities)
+    small, large = (up(side, multiple) for side in _PROBE_SIDES)
+    less, more = (_grown(engine, manifest, side, probabilities=probabilities) for side in (small, large))
+    grown = max(0.0, (more - less) / (large**2 - small**2))
     # An engine that ran before may hold memory already: what comes out of a graph is the least it can take.
     least = 1 + 4 * len(manifest.classes) * probabilities
-    found = grown / side**2 if grown else float(_ASSUMED_BYTES_PER_PIXEL)
+    found = grown / _held(engine) or float(_ASSUMED_BYTES_PER_PIXEL)
+    fixed = max(0, int(less - grown * small**2)) if grown else 0
     return GraphMemory(
-        base_bytes=resident_bytes(), bytes_per_pixel=max(found, float(least)) * _RESERVE, measured=bool(grown)
+        base_bytes=resident_bytes() + fixed,
+        bytes_per_pixel=max(found, float(least)) * _RESERVE,
+        streams=engine.streams,
+        measured=bool(grown),
     )
+
+
+def _grown(engine: Engine, manifest: FlightManifest, side: int, *, probabilities: bool) -> int:
+    """By how much inputs of that side make the process grow; 0 where the system does not tell."""
+    batch = blank(len(manifest.bands), side)
+    before = resident_bytes()
+    resettable = forget_peak()
+    engine.fit(batch.shape, probabilities=probabilities)
+    with ThreadPoolExecutor(_held(engine)) as calls:
+        for _ in range(_PROBES):
+            list(calls.map(partial(engine.run, probabilities=probabilities), [batch] * _held(engine)))
+    grown = max(0, peak_bytes() - before) if resettable and before else 0
+    settle(engine, manifest)
+    return grown
+
+
+def _held(engine: Engine) -> int:
+    """Inputs that are measured at once: calls that give their scratch space back may miss one another's peaks."""
+    return engine.streams if engine.keeps_scratch else 1
 
 
 def settle(engine: Engine, manifest: FlightManifest) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Any, Protocol
 
 import numpy as np
@@ -100,13 +101,13 @@ class Passage:
     Args:
         flight: the scene.
         samples: that see every strip.
-        preparing: a thread that makes inputs while the engine runs.
+        computing: threads, one for each input that the graph is given at once.
     """
 
-    def __init__(self, flight: SceneFlight, samples: Sequence[Sample], preparing: ThreadPoolExecutor) -> None:
+    def __init__(self, flight: SceneFlight, samples: Sequence[Sample], computing: ThreadPoolExecutor) -> None:
         plan, reader = flight.plan, flight.reader
         self.flight = flight
-        self._samples, self._preparing = samples, preparing
+        self._samples, self._computing = samples, computing
         self._timer = flight.tally.timer
         self._rows = RowBuffer(
             channels=len(reader.bands),
@@ -116,17 +117,29 @@ class Passage:
             rows=plan.buffer_rows,
             cols=plan.buffer_cols,
         )
-        self._ahead = np.empty((len(reader.bands), plan.buffer_rows, plan.buffer_cols), reader.dtype)
-        self._inputs = [np.empty((len(reader.bands), 0, 0), np.float32) for _ in range(2)]
+        self._inputs: SimpleQueue[NDArray[np.float32]] = SimpleQueue()
+        for _ in range(plan.streams):
+            self._inputs.put(np.empty((len(reader.bands), 0, 0), np.float32))
+
+    def fit(self) -> None:
+        """Make the engine ready for the inputs to come."""
+        flight = self.flight
+        shape = (1, len(flight.reader.bands), *flight.plan.input_size)
+        flight.engine.fit(shape, probabilities=self.wants_probabilities)
+
+    @property
+    def wants_probabilities(self) -> bool:
+        """Whether the engine is asked for probabilities."""
+        return self.flight.probabilities or self.flight.count_undecided
 
     def read(self, strip: Strip) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Numbers and wholeness of the next rows; the numbers of those before are overwritten."""
+        """Numbers and wholeness of the next rows; no others may be read before these are kept."""
         with self._timer("read"):
-            return self.flight.reader.digital(strip.read, self._ahead[:, : strip.read.height, : strip.read.width])
+            return self.flight.reader.digital(strip.read, self._rows.room(strip.read, keep_from=strip.seen.row))
 
     def keep(self, strip: Strip, digital: NDArray[Any], whole: NDArray[np.bool_]) -> None:
         """Take rows in, and let go those that no core needs any more."""
-        self._rows.extend(strip.read, digital, whole, keep_from=strip.seen.row)
+        self._rows.extend(strip.read, whole, keep_from=strip.seen.row)
         for sample in self._samples:
             sample.look(strip.read, digital, whole)
 
@@ -146,21 +159,19 @@ class Passage:
         with self._timer("write"):
             self.flight.sink.take(result)
 
-    def prepare(self, window: Window) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Input (C, h, w) of the graph, and what is missing (h, w)."""
-        with self._timer("pre"):
-            # One input is made while the engine looks at the other.
-            self._inputs.append(self._inputs.pop(0))
-            batch = self._inputs[-1]
-            shape = (batch.shape[0], window.height, window.width)
-            if batch.shape != shape:
-                batch = self._inputs[-1] = np.empty(shape, np.float32)
-            return batch, self._rows.reflectance(window, self.flight.reader, out=batch)
-
-    def infer(self, batch: NDArray[np.float32], *, probabilities: bool) -> GraphOutput:
-        """What the graph says about one input (C, h, w)."""
-        with self._timer("infer"):
-            return self.flight.engine.run(batch[None], probabilities=probabilities)
+    def answer(self, window: Window) -> tuple[GraphOutput, NDArray[np.bool_]]:
+        """What the graph says about a window, and what is missing there (h, w)."""
+        batch = self._inputs.get()
+        try:
+            with self._timer("pre"):
+                shape = (batch.shape[0], window.height, window.width)
+                if batch.shape != shape:
+                    batch = np.empty(shape, np.float32)
+                missing = self._rows.reflectance(window, self.flight.reader, out=batch)
+            with self._timer("infer"):
+                return self.flight.engine.run(batch[None], probabilities=self.wants_probabilities), missing
+        finally:
+            self._inputs.put(batch)
 
 
 class TiledPassage(Passage):
@@ -168,22 +179,19 @@ class TiledPassage(Passage):
 
     def run(self, strip: Strip) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
         """See :class:`Passage`."""
-        flight = self.flight
-        core = strip.core
-        tiles = list(_tiled(flight.plan).tiles(strip))
+        flight, core = self.flight, strip.core
         mask = np.empty((core.height, core.width), np.uint8)
         shape = (flight.classes, core.height, core.width)
         chances = np.empty(shape, np.float32) if flight.probabilities else None
-        ahead = self._preparing.submit(self.prepare, tiles[0].read)
-        for tile, following in zip(tiles, [*tiles[1:], None], strict=True):
-            batch, missing = ahead.result()
-            if following is not None:
-                ahead = self._preparing.submit(self.prepare, following.read)
-            output = self.infer(batch, probabilities=flight.probabilities or flight.count_undecided)
+
+        def compute(tile: Tile) -> int:
+            found = self.answer(tile.read)
             with self._timer("post"):
                 place = slice(tile.core.col - core.col, tile.core.stop_col - core.col)
                 into = None if chances is None else chances[:, :, place]
-                self._place(tile, output, missing, mask[:, place], into)
+                return self._place(tile, *found, mask[:, place], into)
+
+        flight.tally.undecided += sum(self._computing.map(compute, _tiled(flight.plan).tiles(strip)))
         return mask, chances
 
     def _place(
@@ -193,39 +201,43 @@ class TiledPassage(Passage):
         missing: NDArray[np.bool_],
         mask: NDArray[np.uint8],
         chances: NDArray[np.float32] | None,
-    ) -> None:
+    ) -> int:
+        """Put the core of a tile where it belongs; returns how many of its pixels are decided narrowly, if counted."""
         top, left = tile.core.row - tile.read.row, tile.core.col - tile.read.col
         inner = slice(top, top + tile.core.height), slice(left, left + tile.core.width)
         absent = missing[inner]
         mask[:] = output.mask[0][inner]
         mask[absent] = IGNORE
         if output.probabilities is None:
-            return
+            return 0
         found = output.probabilities[0][:, *inner]
         if chances is not None:
             chances[:] = found
             chances[:, absent] = 0
-        if self.flight.count_undecided:
-            self.flight.tally.undecided += _undecided(found, absent)
+        return _undecided(found, absent) if self.flight.count_undecided else 0
 
 
 class BlendedPassage(Passage):
     """Probabilities averaged over overlapping windows, for networks that look at their whole input."""
 
-    def __init__(self, flight: SceneFlight, samples: Sequence[Sample], preparing: ThreadPoolExecutor) -> None:
-        super().__init__(flight, samples, preparing)
+    def __init__(self, flight: SceneFlight, samples: Sequence[Sample], computing: ThreadPoolExecutor) -> None:
+        super().__init__(flight, samples, computing)
         plan = _blended(flight.plan)
         tall = min(plan.side, plan.rows)
         self._total = np.zeros((flight.classes, tall, plan.cols), np.float32)
         self._weight = np.zeros((tall, plan.cols), np.float32)
         self._missing = np.zeros((tall, plan.cols), np.bool_)
 
+    @property
+    def wants_probabilities(self) -> bool:
+        """Always: they are what is averaged."""
+        return True
+
     def run(self, strip: Strip) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
         """See :class:`Passage`."""
         flight, core = self.flight, strip.core
         for window in _blended(flight.plan).windows(core.row):
-            batch, absent = self.prepare(window)
-            output = self.infer(batch, probabilities=True)
+            output, absent = self.answer(window)
             with self._timer("post"):
                 place = Window(row=0, col=window.col, height=window.height, width=window.width).slices
                 weight = importance(height=window.height, width=window.width)

@@ -19,9 +19,10 @@ DEFAULT_RAM = 2**30
 """Memory of the process where nothing is said, in bytes."""
 LARGEST_PIXELS = 2**34
 """An image beyond this is a damaged header: the largest scenes of any mission are well below."""
-LARGEST_TILE = 2**22
-"""Pixels; engines gain nothing from more, and networks that look far repeat less work in large tiles."""
-_STRIPS = (1024, 912, 800, 640, 512, 400, 320, 256, 192, 128, 96, 64, 32, 16, 8)
+LARGEST_TILE = 2**23
+"""Pixels of all inputs at once; engines gain nothing from more, and networks that look far repeat less work in large
+tiles."""
+_STRIPS = (2048, 1792, 1536, 1280, 1024, 912, 800, 640, 512, 400, 320, 256, 192, 128, 96, 64, 32, 16, 8)
 _WIDTHS = (4096, 2048, 1536, 1280, 1152, 1024, 896, 768, 640, 512, 448, 384, 320, 256, 224, 192, 160, 128)
 _PANELS = (8192, 4096, 3072, 2048, 1024)
 _SIDES = (1024, 768, 512, 384, 256, 192, 128, 64)
@@ -107,10 +108,11 @@ class _Costs:
             limit = LARGEST_TILE if tile_width is None and strip is None else cols * rows
             limit = max(limit, min(heights) * min(widths))
             yield from (
-                self._plan(tall - 2 * halo if tall < rows else rows, wide, panel)
+                self._plan(tall - 2 * halo if tall < rows else rows, wide, panel, streams)
                 for tall in heights
                 for wide in widths
-                if tall * wide <= limit
+                for streams in {1, self.memory.streams}
+                if tall * wide * streams <= limit
             )
 
     def _panels(self, panel_width: int | None, least: int) -> list[int]:
@@ -120,7 +122,7 @@ class _Costs:
             return [min(width, max(least, panel_width))]
         return sorted({width, *(size // block * block for size in _PANELS if least <= size // block * block < width)})
 
-    def _plan(self, strip: int, tile_width: int, panel_width: int) -> ScenePlan:
+    def _plan(self, strip: int, tile_width: int, panel_width: int, streams: int) -> ScenePlan:
         reader = self.reader
         plan = ScenePlan(
             height=reader.height,
@@ -129,6 +131,7 @@ class _Costs:
             tile_width=tile_width,
             panel_width=panel_width,
             halo=self.halo,
+            streams=streams,
             multiple=self.manifest.size_multiple,
             cache_bytes=0,
             expected_bytes=0,
@@ -140,15 +143,14 @@ class _Costs:
 
     def _bytes(self, plan: ScenePlan, cache: int) -> int:
         numbers = len(self.manifest.bands) * np.dtype(self.reader.dtype).itemsize
-        # Rows that are held, what they are read into, and where they are valid, with two comparisons.
-        held = plan.buffer_rows * plan.buffer_cols * (2 * numbers + 4)
-        moved = 2 * self.halo * plan.buffer_cols * (numbers + 1)
+        # Rows that are held and those that are read meanwhile, and where they are valid, with two comparisons.
+        held = plan.buffer_rows * plan.buffer_cols * (2 * numbers + 5)
         # One result is made while another is written.
         chances = 5 * len(self.manifest.classes) if self.probabilities else 0
         results = 2 * min(plan.height, plan.strip + self.halo) * plan.buffer_cols * (1 + chances)
-        tile = plan.tile_height * plan.tile_width * self._tile_pixel
+        tile = plan.tile_height * plan.tile_width * plan.streams * self._tile_pixel
         # An engine may keep its memory while the files are finished.
-        most = max(held + moved + results + cache, self._finishing)
+        most = max(held + results + cache, self._finishing)
         return int(self.memory.base_bytes + _SLACK_BYTES + tile + most)
 
     @property
@@ -161,7 +163,9 @@ class _Costs:
         block = self.reader.block_width
         blocks = -(-plan.width // block)
         decoded = sum(-(-min(panel.last, plan.width) // block) - panel.first // block for panel in plan.panels)
-        return plan.overhead + _READING * (decoded / blocks - 1)
+        # An engine with idle streams has idle threads.
+        computed = plan.overhead * plan.waiting * self.memory.streams / plan.streams
+        return computed + _READING * (decoded / blocks - 1)
 
     @property
     def halo(self) -> int:
@@ -202,8 +206,7 @@ class _Costs:
 
     @property
     def _tile_pixel(self) -> float:
-        # One input is made while another runs.
-        return self.memory.bytes_per_pixel + 2 * (4 * len(self.manifest.bands) + 1)
+        return self.memory.bytes_per_pixel + 4 * len(self.manifest.bands) + 2
 
 
 def _or(size: int | None, sizes: tuple[int, ...]) -> tuple[int, ...]:

@@ -14,7 +14,10 @@ from satsqueeze.flight.tiling import reflected
 
 
 class RowBuffer:
-    """Rows of numbers as stored, from ``first`` to before ``stop``, of one panel of an image.
+    """Rows of numbers as stored, from ``first`` on, of one panel of an image.
+
+    There is room for as many again: what is read next goes there, below the place of rows that stay, and nothing is
+    moved but these.
 
     Args:
         channels: of the image.
@@ -26,50 +29,58 @@ class RowBuffer:
     """
 
     def __init__(self, *, channels: int, height: int, width: int, dtype: str, rows: int, cols: int) -> None:
-        self._digital: NDArray[Any] = np.empty((channels, rows, cols), dtype)
-        self._whole = np.empty((rows, cols), np.bool_)
+        self._digital, self._next = (np.empty((channels, rows, cols), dtype) for _ in range(2))
+        self._whole, self._next_whole = (np.empty((rows, cols), np.bool_) for _ in range(2))
         self._size = height, width
         self._left = 0
-        self.first = self.stop = 0
+        self.first = 0
 
-    def extend(self, read: Window, digital: NDArray[Any], whole: NDArray[np.bool_], *, keep_from: int) -> None:
-        """Append rows below the last; rows above ``keep_from`` are let go. Row 0 begins a panel anew.
+    def room(self, read: Window, *, keep_from: int) -> NDArray[Any]:
+        """Where the numbers (C, h, w) of a window belong that follows the rows from ``keep_from`` on.
 
         Raises:
             GridError: there is no room for them.
         """
-        if read.row == 0:
-            self.first = self.stop = 0
-            self._left = read.col
-        keep = slice(max(0, keep_from - self.first), self.stop - self.first)
-        kept, new = keep.stop - keep.start, read.height
-        if kept + new > self._whole.shape[0] or read.width > self._whole.shape[1]:
+        kept, (_, rows, cols) = read.row - keep_from, self._next.shape
+        if kept + read.height > rows or read.width > cols:
             raise GridError(
-                f"a buffer of {self._whole.shape[0]} x {self._whole.shape[1]} px has no room for {kept} + {new} rows "
-                f"of {read.width}"
+                f"a buffer of {rows} x {cols} px has no room for {kept} + {read.height} rows of {read.width}"
             )
-        if keep.start > 0:
-            self._digital[:, :kept] = self._digital[:, keep].copy()
-            self._whole[:kept] = self._whole[keep].copy()
-        self._digital[:, kept : kept + new, : read.width] = digital
-        self._whole[kept : kept + new, : read.width] = whole
-        self.first, self.stop = self.stop - kept, self.stop + new
+        return self._next[:, kept : kept + read.height, : read.width]
+
+    def extend(self, read: Window, whole: NDArray[np.bool_], *, keep_from: int) -> None:
+        """Take in what was put into :meth:`room`; rows above ``keep_from`` are let go. Row 0 begins a panel anew."""
+        kept = read.row - keep_from
+        if kept:
+            held = slice(keep_from - self.first, read.row - self.first)
+            self._next[:, :kept] = self._digital[:, held]
+            self._next_whole[:kept] = self._whole[held]
+        self._next_whole[kept : kept + read.height, : read.width] = whole
+        self._digital, self._next = self._next, self._digital
+        self._whole, self._next_whole = self._next_whole, self._whole
+        self._left, self.first = read.col, keep_from
 
     def reflectance(self, window: Window, reader: StripReader, *, out: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Put reflectance (C, h, w) of a window of the image, continued by reflection, into ``out``.
 
         Returns:
             What is missing (h, w).
+
+        Raises:
+            GridError: the window is too narrow to hold what it continues.
         """
         height, width = self._size
-        if window.stop_row <= height and window.stop_col <= width:
-            top, left = window.row - self.first, window.col - self._left
-            rows, cols = slice(top, top + window.height), slice(left, left + window.width)
-            digital, whole = self._digital[:, rows, cols], self._whole[rows, cols]
-        else:
-            down = reflected(window.row, window.stop_row, height) - self.first
-            across = reflected(window.col, window.stop_col, width) - self._left
-            digital = self._digital[np.ix_(np.arange(self._digital.shape[0]), down, across)]
-            whole = self._whole[np.ix_(down, across)]
-        _, valid = reader.reflectance(digital, whole, out=out)
-        return np.logical_not(valid, out=valid)
+        down = reflected(window.row, window.stop_row, height) - window.row
+        across = reflected(window.col, window.stop_col, width) - window.col
+        if min(down.min(), across.min()) < 0:
+            raise GridError(f"{window} of an image of {height} x {width} px does not hold the pixels that continue it")
+        tall, wide = min(window.stop_row, height) - window.row, min(window.stop_col, width) - window.col
+        top, left = window.row - self.first, window.col - self._left
+        rows, cols = slice(top, top + tall), slice(left, left + wide)
+        missing = np.empty(out.shape[1:], np.bool_)
+        _, valid = reader.reflectance(self._digital[:, rows, cols], self._whole[rows, cols], out=out[:, :tall, :wide])
+        np.logical_not(valid, out=missing[:tall, :wide])
+        for values in (*out, missing):
+            values[:tall, wide:] = values[:tall, across[wide:]]
+            values[tall:] = values[down[tall:]]
+        return missing

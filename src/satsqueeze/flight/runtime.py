@@ -213,6 +213,7 @@ def open_package(
     engine: Literal["auto", "onnx", "openvino"] = "auto",
     precision: Literal["auto", "fp32", "int8"] = "auto",
     threads: int | None = None,
+    streams: int = 1,
     window: int = DEFAULT_WINDOW,
 ) -> FlightModel:
     """Verify a flight package and open it.
@@ -227,7 +228,8 @@ def open_package(
         path: folder of the package.
         engine: ``auto`` takes the one of the package's default graph where it is installed, else onnxruntime.
         precision: ``auto`` takes the package's default.
-        threads: of one prediction; None leaves it to the engine.
+        threads: of all predictions at once; None leaves it to the engine.
+        streams: tiles of a scene that are computed at once; one where a package looks at its whole input.
         window: images above this size are run in tiles of about this size, in pixels.
 
     Raises:
@@ -242,7 +244,9 @@ def open_package(
     if manifest.task == "segmentation" and not manifest.window_invariant:
         notes.append("not window-invariant: large images are blended from overlapping tiles")
     for graph, name in candidates(manifest, engine, precision):
-        opened = open_engine(name, folder / graph.file, threads=threads)
+        opened = open_engine(
+            name, folder / graph.file, threads=threads, streams=streams if manifest.window_invariant else 1
+        )
         model = flight_model(manifest, graph=graph, engine=opened, window=window, notes=notes)
         if vectors is None:
             model.try_out()

@@ -29,8 +29,8 @@ def fly(flight: SceneFlight) -> SceneTally:
     judge = Sample(height=plan.height, width=plan.width)
     kind = TiledPassage if isinstance(plan, ScenePlan) else BlendedPassage
     with rasterio.Env(GDAL_CACHEMAX=plan.cache_bytes):
-        with _thread() as reading, _thread() as preparing, _thread() as writing:
-            _pass(kind(flight, (judge, *flight.samples), preparing), reading, writing)
+        with _threads(1) as reading, _threads(plan.streams) as computing, _threads(1) as writing:
+            _pass(kind(flight, (judge, *flight.samples), computing), reading, writing)
         digital, whole = judge.collected()
         values, valid = flight.reader.reflectance(digital, whole)
         flight.reader.require_plausible(digital, values, valid)
@@ -43,9 +43,9 @@ def fly(flight: SceneFlight) -> SceneTally:
 
 
 @contextmanager
-def _thread() -> Iterator[ThreadPoolExecutor]:
-    """One thread; what it has not begun is dropped when the block ends."""
-    pool = ThreadPoolExecutor(max_workers=1)
+def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads; what they have not begun is dropped when the block ends."""
+    pool = ThreadPoolExecutor(max_workers=count)
     try:
         yield pool
     finally:
@@ -55,8 +55,8 @@ def _thread() -> Iterator[ThreadPoolExecutor]:
 def _pass(passage: Passage, reading: ThreadPoolExecutor, writing: ThreadPoolExecutor) -> None:
     plan = passage.flight.plan
     strips = list(plan.strips())
-    # No strip is read before the one before it is in the buffer: so one place beside it is enough.
     ahead = reading.submit(passage.read, strips[0])
+    passage.fit()
     written: Future[None] | None = None
     done = 0
     for strip, following in zip(strips, [*strips[1:], None], strict=True):

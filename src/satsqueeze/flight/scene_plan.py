@@ -35,6 +35,8 @@ class _FittedPlan:
     """For blocks that more than one strip needs."""
     expected_bytes: int
     """Peak memory of the process, by the model."""
+    streams: int = 1
+    """Inputs that are computed at once."""
 
     @property
     def rows(self) -> int:
@@ -64,6 +66,12 @@ class ScenePlan(_FittedPlan):
     def tile_height(self) -> int:
         """Height of the inputs of the graph, in pixels; the same for all."""
         return min(self.rows, self.strip + 2 * self.halo)
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of the inputs of the graph, in pixels; those of most, where panels differ."""
+        widths = [min(self.tile_width, panel.seen) for panel in self.panels]
+        return self.tile_height, max(widths)
 
     @property
     def buffer_rows(self) -> int:
@@ -129,6 +137,12 @@ class ScenePlan(_FittedPlan):
         )
         return down * self.tile_height * across / (self.rows * self.cols)
 
+    @property
+    def waiting(self) -> float:
+        """Time that a strip's tiles take, streams without a tile at its end counted in, per time without these."""
+        counts = [_count(panel.seen, self.tile_width, self.halo) for panel in self.panels]
+        return sum(up(count, self.streams) for count in counts) / sum(counts)
+
     def _down(self) -> Iterator[Span]:
         return spans(start=0, stop=self.rows, size=self.rows, length=self.tile_height, halo=self.halo)
 
@@ -143,6 +157,11 @@ class BlendPlan(_FittedPlan):
 
     side: int
     """Of the windows, in pixels, a multiple of ``multiple``."""
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of the inputs of the graph, in pixels."""
+        return min(self.side, self.rows), min(self.side, self.cols)
 
     @property
     def buffer_rows(self) -> int:
