@@ -21,6 +21,7 @@ from satsqueeze.core.run import RunFolder
 from satsqueeze.data.class_split import apart_from
 from satsqueeze.data.class_stage import ClassPrepareSettings
 from satsqueeze.learn.class_settings import ClassFitSettings
+from satsqueeze.nets.model import load_model
 
 CLASSES = ("field", "forest", "water")
 CARD = """
@@ -152,7 +153,8 @@ def test_by_command(recipe, tmp_path, capsys):
     }
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(record))
     words = ["zoo", "transfer", str(tmp_path / "recipe.yaml"), "--out", str(tmp_path / "run")]
-    assert main([*words, "--rows", str(tmp_path / "rows.jsonl")]) == 0
+    assert main([*words, "--rows", str(tmp_path / "rows.jsonl"), "--ship", str(tmp_path / "encoder")]) == 0
+    assert load_model(tmp_path / "encoder").card.bands == ("red", "green", "blue")
     assert "| 30 (100 %) |" in capsys.readouterr().out
     starts = [json.loads(line)["start"] for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
     assert starts == ["random", "transferred"]

@@ -4,8 +4,8 @@
 the result file beside it (JSON lines, or JSON with a list, reached by ``rows``), and the columns. ``where`` takes only
 rows with the stated values, ``by`` makes one row of those that agree in a value, or in each of a list of values, with
 all of them as its list ``rows``. ``beside: {NAME: {file, rows, by}}`` puts the first row of another file that agrees in
-the value at ``by`` into each row, as NAME. ``starts: labels`` or ``starts: classes``, in place of columns, is a table
-of a comparison of starts.
+the value at ``by`` into each row, as NAME. In place of columns, ``starts: labels`` and ``starts: classes`` are tables
+of a comparison of starts, ``starts: transfer`` is that of a transfer experiment.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import yaml
 
 from satsqueeze.bench.init_figure import class_table, init_table
 from satsqueeze.bench.init_row import read_init_rows
+from satsqueeze.bench.transfer_row import read_transfer_rows, transfer_table
 from satsqueeze.core.errors import RunError, SettingsError
 
 _BLOCK = re.compile(r"(<!-- table:([\w.-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
@@ -164,7 +165,7 @@ def make_tables(specification: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise SettingsError(
             f"{specification}: expected NAME: {{file, columns: [{{title, value, format, spread}}], rows, where, by, "
-            "beside} or NAME: {file, starts: labels or classes}, "
+            "beside} or NAME: {file, starts: labels, classes or transfer}, "
             f"got {error!r}"
         ) from error
 
@@ -180,9 +181,13 @@ def _table(folder: Path, entry: Mapping[str, Any]) -> str:
 
 
 def _table_of_starts(path: Path, of: str) -> str:
+    if of == "transfer":
+        return f"{transfer_table(read_transfer_rows(path))}\n"
     rows = read_init_rows(path)
     if not rows or of not in ("labels", "classes"):
-        raise SettingsError(f"{path}: starts: {of} with {len(rows)} rows; expected labels or classes, and some rows")
+        raise SettingsError(
+            f"{path}: starts: {of} with {len(rows)} rows; expected labels, classes or transfer, and some rows"
+        )
     table = init_table(rows) if of == "labels" else class_table(rows, fraction=min(row.fraction for row in rows))
     return f"{table}\n"
 

@@ -10,17 +10,24 @@ from satsqueeze.bench.transfer_row import transfer_table, write_transfer_rows
 from satsqueeze.cli.flags import read_settings
 from satsqueeze.cli.stage import console
 from satsqueeze.core.run import RunFolder
+from satsqueeze.nets.model import load_model, save_model
 
 
-def transfer(recipe: Path, *, out: Path = Path("runs/transfer"), rows: Path | None = None) -> int:
+def transfer(
+    recipe: Path, *, out: Path = Path("runs/transfer"), rows: Path | None = None, ship: Path | None = None
+) -> int:
     """Compare starts over label fractions and seeds, each at the learning rate that suits it; resumable.
 
     Args:
         recipe: YAML file with the source, the target, the starts, the fractions, the seeds and the learning rates.
         out: run folder; created if absent.
         rows: JSON-lines file for the result, besides the one in the run folder.
+        ship: also write the trained source to this folder, for --init of other trainings.
     """
-    found = TransferGrid(read_settings(TransferRecipe, recipe), RunFolder(out), say=console.print).execute()
+    grid = TransferGrid(read_settings(TransferRecipe, recipe), RunFolder(out), say=console.print)
+    found = grid.execute()
+    if ship is not None:
+        save_model(load_model(grid.source_run[0]), ship)
     if rows is not None:
         write_transfer_rows(rows, found)
     print(transfer_table(found))
