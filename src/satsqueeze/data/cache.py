@@ -23,7 +23,7 @@ from satsqueeze.core.errors import DataError, RunError
 from satsqueeze.core.files import replacing, write_json
 from satsqueeze.core.run import fingerprint_of
 from satsqueeze.data.dataset import Dataset
-from satsqueeze.data.filetree import local_path
+from satsqueeze.data.filetree import stamp
 from satsqueeze.data.item import Item
 from satsqueeze.data.packed import (
     CLASS_FORMAT_VERSION,
@@ -230,21 +230,13 @@ def _drawn(label: NDArray[np.uint8], entry: CacheEntry, value: int) -> NDArray[n
 
 
 def _identity(item: Item) -> list[Any]:
-    files = [local_path(path) for path in (*item.images, *([item.label] if item.label else []))]
+    files = [*item.images, *([item.label] if item.label else [])]
     # Left out where a card says nothing of it: older caches were made without.
     unset = {name for name in _LATER_FIELDS if getattr(item.card, name) in ((), "", None)}
     card = item.card.model_dump_json(exclude={"description", "licence", "how_to_get", "source"} | unset)
     places = [item.id, item.source, list(item.groups), item.stratum, item.role, list(item.images), item.label]
     dated = [item.series, item.date, item.frame] if item.series else []
-    return [zlib.crc32(card.encode()), [*places, *dated], [_stamp(path) for path in files]]
-
-
-def _stamp(path: Path) -> list[int]:
-    try:
-        status = path.stat()
-    except OSError:
-        return []
-    return [status.st_size, status.st_mtime_ns]
+    return [zlib.crc32(card.encode()), [*places, *dated], [stamp(path) for path in files]]
 
 
 def _open_at(path: Path, size: int) -> Any:
