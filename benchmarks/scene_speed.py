@@ -25,6 +25,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,17 +71,18 @@ def flown(scene: Path, out: Path, engine: str, options: argparse.Namespace) -> d
     return {**json.loads(done.stdout), "process_s": time.perf_counter() - started}
 
 
-def network_rate(engine: EngineName, shape: tuple[int, int], options: argparse.Namespace) -> float:
-    """Pixels per second of the graph alone on inputs of one shape."""
-    model = open_package(options.package, engine=engine, threads=options.threads)
+def network_rate(engine: EngineName, shape: tuple[int, int], streams: int, options: argparse.Namespace) -> float:
+    """Pixels per second of the graph alone on inputs of one shape, as many at once as in the flight."""
+    model = open_package(options.package, engine=engine, threads=options.threads, streams=streams)
     batch = np.random.default_rng(0).uniform(0, 0.6, (1, len(model.bands), *shape)).astype(np.float32)
-    rounds = max(3, int(options.network_mpixel * 1e6 / batch[0, 0].size))
-    for _ in range(WARM_UP):
-        model.engine.run(batch, probabilities=False)
-    started = time.perf_counter()
-    for _ in range(rounds):
-        model.engine.run(batch, probabilities=False)
-    return float(rounds * batch[0, 0].size / (time.perf_counter() - started))
+    rounds = streams * max(3, int(options.network_mpixel * 1e6 / batch[0, 0].size / streams))
+    model.engine.fit(batch.shape, probabilities=False)
+    run = partial(model.engine.run, probabilities=False)
+    with ThreadPoolExecutor(streams) as calls:
+        list(calls.map(run, [batch] * WARM_UP * streams))
+        started = time.perf_counter()
+        list(calls.map(run, [batch] * rounds))
+        return float(rounds * batch[0, 0].size / (time.perf_counter() - started))
 
 
 def compared(scene: Path, folder: Path, engine: EngineName, options: argparse.Namespace) -> dict[str, Any]:
@@ -89,8 +92,8 @@ def compared(scene: Path, folder: Path, engine: EngineName, options: argparse.Na
         runs.append(flown(scene, folder / f"{engine}.tif", engine, options))
         plan = runs[-1]["plan"]
         tall = min(plan["strip"] + 2 * plan["halo"], -(-plan["height"] // plan["multiple"]) * plan["multiple"])
-        tiles.append(network_rate(engine, (tall, plan["tile_width"]), options))
-        smalls.append(network_rate(engine, (512, 512), options))
+        tiles.append(network_rate(engine, (tall, plan["tile_width"]), plan["streams"], options))
+        smalls.append(network_rate(engine, (512, 512), plan["streams"], options))
     rates = [run["mpixel_per_s"] for run in runs]
     best_network = [max(a, b) / 1e6 for a, b in zip(tiles, smalls, strict=True)]
     return {

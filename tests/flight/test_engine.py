@@ -67,6 +67,13 @@ def test_calls_at_once_and_fitting_change_nothing(package, scene, name):
             engine.rest(scene(4, 4)[None])
 
 
+@pytest.mark.skipif(not has_openvino(), reason="no openvino")
+def test_a_shape_that_does_not_fit(package):
+    engine = open_engine("openvino", package / "int8.onnx", threads=1)
+    with pytest.raises(PackageError, match=r"cannot fit the graph to inputs of \(1, 3, 8, 8\)"):
+        engine.fit((1, 3, 8, 8), probabilities=False)
+
+
 @pytest.mark.parametrize(("threads", "streams"), [(0, 1), (1, 0), (999, 1), (1, 999)])
 def test_counts_that_cannot_be(package, threads, streams):
     with pytest.raises(SettingsError, match="must be 1 to"):

@@ -53,7 +53,11 @@ class Engine(Protocol):
         ...
 
     def fit(self, shape: tuple[int, ...], *, probabilities: bool) -> None:
-        """Make ready for many inputs of one shape: an engine that plans for it is faster and needs less memory."""
+        """Make ready for many inputs of one shape: an engine that plans for it is faster and needs less memory.
+
+        Raises:
+            PackageError: the graph does not take such inputs.
+        """
         ...
 
     def rest(self, small: NDArray[np.float32]) -> None:
@@ -168,8 +172,11 @@ class OpenVinoEngine:
             return
         self._fitted.clear()
         graph = self._graphs[probabilities].clone()
-        graph.reshape(list(shape))
-        self._fitted[shape, probabilities] = self._compile(graph)
+        try:
+            graph.reshape(list(shape))
+            self._fitted[shape, probabilities] = self._compile(graph)
+        except RuntimeError as error:
+            raise PackageError(f"OpenVINO cannot fit the graph to inputs of {shape}: {error}") from error
 
     def rest(self, small: NDArray[np.float32]) -> None:
         """See :class:`Engine`."""
