@@ -228,7 +228,7 @@ def test_documents_take_their_tables_from_committed_rows(tmp_path):
     assert made == {"labels": f"{init_table(rows)}\n", "classes": f"{class_table(rows, fraction=0.1)}\n"}
     for entry in ({"file": "rows.jsonl", "starts": "colours"}, {"file": "none.jsonl", "starts": "labels"}):
         (tmp_path / "tables.yaml").write_text(yaml.safe_dump({"main": entry}))
-        with pytest.raises(SettingsError, match="expected labels or classes, and some rows"):
+        with pytest.raises(SettingsError, match="expected labels, classes or transfer, and some rows"):
             make_tables(tmp_path / "tables.yaml")
 
 
