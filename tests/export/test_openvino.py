@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from satsqueeze.core.errors import MissingDependencyError
+from satsqueeze.core.errors import ExportError, MissingDependencyError
 from satsqueeze.export.openvino import write_openvino
 from satsqueeze.export.quantise import Quantiser
 from satsqueeze.flight.engine import has_openvino, open_engine
@@ -28,6 +28,13 @@ def test_rounds_where_onnxruntime_does(exported, windows, tmp_path, capsys):
         # Engines break ties of rounding in ways of their own: a step of an integer now and then.
         assert np.abs(found.probabilities - want).mean() < 0.005
         np.testing.assert_array_equal(theirs.run(window[None], probabilities=False).mask, found.mask)
+
+
+@installed
+def test_what_it_cannot_read_is_an_error(tmp_path):
+    (tmp_path / "int8.onnx").write_bytes(b"no graph")
+    with pytest.raises(ExportError, match="OpenVINO cannot convert"):
+        write_openvino(tmp_path / "int8.onnx", tmp_path / "int8.xml")
 
 
 def test_absent(exported, tmp_path, monkeypatch):

@@ -219,6 +219,16 @@ def test_windows_shrink_to_fit_and_say_when_they_cannot(global_package, tmp_path
             plan_scene(reader, model.manifest, MEMORY, max_ram=2**20)
 
 
+@pytest.mark.parametrize(("streams", "waiting"), [(1, 1.0), (2, 4 / 3), (3, 1.0), (4, 4 / 3)])
+def test_streams_without_a_tile_wait(streams, waiting):
+    plan = ScenePlan(
+        height=100, width=300, multiple=4, cache_bytes=0, expected_bytes=0, streams=streams, strip=50, tile_width=108,
+        panel_width=300, halo=4,
+    )  # fmt: skip
+    assert len(list(plan.tiles(next(plan.strips())))) == 3
+    assert plan.waiting == pytest.approx(waiting)
+
+
 class Shape:
     """A reader of no image, as far as plans are concerned."""
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnxruntime.quantization.calibrate import TensorsData
 
+from satsqueeze.core.errors import ExportError, ParityError
 from satsqueeze.core.package import Graph
 from satsqueeze.export.fallback import Builder, Found, Search, quantise_within
 from satsqueeze.export.openvino import write_openvino
@@ -96,13 +97,10 @@ def integer_graphs(bench: IntegerBench, *, methods: Sequence[Calibration], openv
     found = {INT8: bench.find(quantiser.layers, build)}
     left_out = {}
     if openvino and has_openvino():
-        converted = _converted(bench, found[INT8].graph)
-        if converted.verdict.loss <= bench.allowed_loss:
-            found[OPENVINO] = converted
-        else:
-            left_out[OPENVINO] = (
-                f"loses {converted.verdict.loss:.4f} in OpenVINO, more than the {bench.allowed_loss:g} allowed"
-            )
+        try:
+            found[OPENVINO] = _converted(bench, found[INT8].graph)
+        except ExportError as error:
+            left_out[OPENVINO] = str(error)
             _remove(bench.folder / OPENVINO)
     else:
         left_out[OPENVINO] = "openvino is not installed" if openvino else "switched off"
@@ -113,7 +111,10 @@ def _converted(bench: IntegerBench, graph: Graph) -> Found:
     """Onnxruntime's int8 graph in OpenVINO's format, judged as OpenVINO runs it."""
     write_openvino(bench.folder / graph.file, bench.folder / OPENVINO)
     converted = graph.model_copy(update={"file": OPENVINO, "engine": "openvino"})
-    return Found(graph=converted, verdict=bench.validator.judge(converted, bench.folder), sensitivity={})
+    verdict = bench.validator.judge(converted, bench.folder)
+    if not verdict.loss <= bench.allowed_loss:
+        raise ParityError(f"loses {verdict.loss:.4f} in OpenVINO, allowed is {bench.allowed_loss:g}; fly {graph.file}")
+    return Found(graph=converted, verdict=verdict, sensitivity={})
 
 
 def _remove(path: Path) -> None:

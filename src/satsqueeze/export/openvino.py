@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from satsqueeze.core.errors import MissingDependencyError
+from satsqueeze.core.errors import ExportError, MissingDependencyError
 from satsqueeze.export.silence import quiet
 from satsqueeze.flight.engine import has_openvino
 
@@ -12,8 +12,7 @@ from satsqueeze.flight.engine import has_openvino
 def write_openvino(graph: Path, path: Path) -> None:
     """Convert an ONNX graph to OpenVINO's ``.xml`` and ``.bin``.
 
-    Quantisers within it stay as they are, so OpenVINO rounds where onnxruntime does. Quantising anew by NNCF was no
-    better and slower: what it leaves in float are the layers on whole pixels, where the time goes.
+    Quantisers within it stay as they are, so OpenVINO rounds where onnxruntime does.
 
     Args:
         graph: int8 or float ONNX graph.
@@ -21,10 +20,14 @@ def write_openvino(graph: Path, path: Path) -> None:
 
     Raises:
         MissingDependencyError: openvino is not installed.
+        ExportError: OpenVINO cannot read the graph.
     """
     if not has_openvino():
         raise MissingDependencyError("openvino", "fast")
     with quiet():
         import openvino
 
-        openvino.save_model(openvino.Core().read_model(graph), path, compress_to_fp16=False)
+        try:
+            openvino.save_model(openvino.Core().read_model(graph), path, compress_to_fp16=False)
+        except RuntimeError as error:
+            raise ExportError(f"OpenVINO cannot convert {graph}: {error}") from error

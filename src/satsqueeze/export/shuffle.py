@@ -14,8 +14,7 @@ def shuffle_transposed(model: _Model) -> _Model:
     """Replace, in place, each transposed convolution whose kernel is its stride by a 1x1 convolution and a shuffle.
 
     Every output pixel comes from one input pixel there, so the values of a cell are channels first and are laid out as
-    pixels then (Shi et al. 2016, sub-pixel convolution): the same sums. onnxruntime has no int8 transposed convolution
-    and OpenVINO is faster at this one.
+    pixels then (Shi et al. 2016, sub-pixel convolution): the same sums. onnxruntime has no int8 transposed convolution.
 
     Args:
         model: any module; those with other kernels, padding or groups are left alone.

@@ -87,7 +87,7 @@ class OnnxEngine:
         # With it a second input of a size is laid out anew, beside what the first has left: up to twice the memory.
         options.enable_mem_pattern = False
         if threads is not None:
-            options.intra_op_num_threads = -(-threads // streams)
+            options.intra_op_num_threads = max(1, threads // streams)
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises a family of C++ errors without a common type

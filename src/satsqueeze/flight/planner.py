@@ -206,6 +206,7 @@ class _Costs:
 
     @property
     def _tile_pixel(self) -> float:
+        # With the input, what is valid in it and what is missing.
         return self.memory.bytes_per_pixel + 4 * len(self.manifest.bands) + 2
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import cached_property
 from typing import Any
 
 from satsqueeze.core.window import Window, cover, up
@@ -83,18 +83,19 @@ class ScenePlan(_FittedPlan):
         """Columns of the image that are held at once, at most."""
         return max(min(panel.last, self.width) - panel.first for panel in self.panels)
 
-    @property
+    @cached_property
     def panels(self) -> tuple[Span, ...]:
         """Columns of each panel, in coordinates of the continued image.
 
         A panel is read up to where the next block of the file begins, so a seam costs one block more to decode.
         """
-        return _panels(
-            width=self.width,
-            panel_width=self.panel_width,
-            tile_width=self.tile_width,
-            halo=self.halo,
-            multiple=self.multiple,
+        ends = [*(up(end, self.multiple) for end in range(self.panel_width, self.width, self.panel_width)), self.cols]
+        if len(ends) > 1 and ends[-1] - ends[-2] + 2 * self.halo < self.tile_width:
+            del ends[-2]  # too narrow for a tile of its own
+        inner = [end - self.halo for end in ends[:-1]]
+        return tuple(
+            Span(first=max(0, start - self.halo), last=last, start=start, stop=stop)
+            for last, start, stop in zip(ends, [0, *inner], [*inner, self.cols], strict=True)
         )
 
     def strips(self) -> Iterator[Strip]:
@@ -195,19 +196,6 @@ class BlendPlan(_FittedPlan):
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
         return asdict(self)
-
-
-@lru_cache(maxsize=1024)  # thousands of plans are weighed, with few widths among them
-def _panels(*, width: int, panel_width: int, tile_width: int, halo: int, multiple: int) -> tuple[Span, ...]:
-    cols = up(width, multiple)
-    ends = [*(up(end, multiple) for end in range(panel_width, width, panel_width)), cols]
-    if len(ends) > 1 and ends[-1] - ends[-2] + 2 * halo < tile_width:
-        del ends[-2]  # too narrow for a tile of its own
-    inner = [end - halo for end in ends[:-1]]
-    return tuple(
-        Span(first=max(0, start - halo), last=last, start=start, stop=stop)
-        for last, start, stop in zip(ends, [0, *inner], [*inner, cols], strict=True)
-    )
 
 
 def even(length: int, size: int, halo: int, multiple: int) -> int:
