@@ -8,9 +8,9 @@ these do not have, and is not scored there. ``generated``: Sentinel-2-like scene
 all 13 bands and exact labels, of seeds that no training set draws. Our student learnt from scenes of this generator and
 no rival did, so this set favours ours.
 
-Every program gets the whole image, and its own mask counts. Jaccard of cloud (thick or thin), intersections and unions
-summed over all pixels, per source (of generated scenes, per biome) and over each set. Writes
-``benchmarks/results/scene_quality.json``.
+Every program gets the whole image, and its own mask counts; ours with the buffer of its package, and without. Jaccard
+of cloud (thick or thin), intersections and unions summed over all pixels, per source (of generated scenes, per biome) and
+over each set. Writes ``benchmarks/results/scene_quality.json``.
 """
 
 from __future__ import annotations
@@ -71,6 +71,8 @@ class Case:
     valid: NDArray[np.bool_]
     truth: NDArray[np.uint8]
     """(H, W): 1 = cloud, 255 = does not count."""
+    gsd_m: float | None
+    """Side of a pixel in metres."""
 
     def of(self, bands: Sequence[str]) -> NDArray[np.float32]:
         """Some of the bands."""
@@ -85,7 +87,7 @@ def labelled_patches() -> Iterator[Case]:
         values, valid = sample.raster.values, sample.raster.valid
         yield Case(
             name=name, set="patches", source=item.source, bands=FOUR, reflectance=values, valid=valid,
-            truth=sample.label,
+            truth=sample.label, gsd_m=sample.gsd_m,
         )  # fmt: skip
 
 
@@ -98,6 +100,7 @@ def generated_scenes(per_biome: int, size: int) -> Iterator[Case]:
         yield Case(
             name=f"generated_{number:03d}", set="generated", source=biome, bands=THIRTEEN,
             reflectance=scene.reflectance, valid=scene.valid, truth=np.where(scene.valid, cloud, np.uint8(IGNORE)),
+            gsd_m=settings.gsd,
         )  # fmt: skip
 
 
@@ -118,13 +121,13 @@ def scores(cases: Sequence[Case], masks: Sequence[NDArray[np.bool_]]) -> dict[st
     }
 
 
-def ours(model: FlightModel, cases: Sequence[Case]) -> dict[str, Any]:
+def ours(name: str, model: FlightModel, cases: Sequence[Case]) -> dict[str, Any]:
     masks = []
     for case in cases:
-        mask = model.predict(case.of(model.bands), model.bands, valid=case.valid)
+        mask = model.predict(case.of(model.bands), model.bands, valid=case.valid, gsd_m=case.gsd_m)
         masks.append(np.isin(np.asarray(mask), model.foreground))
-    about = f"{model.manifest.name}, {model.graph.precision} on {model.engine.name}"
-    return {"program": "satsqueeze", "version": about, "bands": list(model.bands), **scores(cases, masks)}
+    about = f"{model.manifest.name}, {model.graph.precision} on {model.engine.name}, buffer {model.buffer_m:g} m"
+    return {"program": name, "version": about, "bands": list(model.bands), **scores(cases, masks)}
 
 
 def theirs(rival: Rival, bands: Sequence[str], cases: Sequence[Case], threads: int) -> dict[str, Any]:
@@ -146,7 +149,9 @@ def theirs(rival: Rival, bands: Sequence[str], cases: Sequence[Case], threads: i
 
 
 def rows(cases: Sequence[Case], options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    yield ours(open_package(options.package, threads=options.threads), cases)
+    yield ours("satsqueeze", open_package(options.package, threads=options.threads), cases)
+    bare = open_package(options.package, threads=options.threads, buffer_m=0.0)
+    yield ours("satsqueeze, without buffer", bare, cases)
     ukis = {"python": options.ukis, "script": "rival_ukis.py"}
     yield theirs(Rival(name="ukis-csmask", **ukis), FOUR, cases, options.threads)
     yield theirs(Rival(name="ukis-csmask, six bands", **ukis), SIX, cases, options.threads)

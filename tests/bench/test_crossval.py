@@ -46,7 +46,9 @@ def recipe(tmp_path_factory):
         teachers=("big",),
         seeds=(0, 1),
     )
-    export = ExportSettings(openvino="off", calibrations=("minmax",), calibration_windows=2, jaccard_loss=1.0)
+    export = ExportSettings(
+        openvino="off", calibrations=("minmax",), calibration_windows=2, jaccard_loss=1.0, buffer_m=25.0
+    )
     return Recipe(data=str(folder), folds=2, planned_shape=(64, 64), networks=(teacher, small), export=export)
 
 
@@ -62,6 +64,11 @@ def test_every_image_is_scored_once_by_a_model_that_never_saw_it(work):
     names = [(row.name, row.precision, row.seeds) for row in rows]
     assert names == [("threshold", "fp32", 1), ("big", "fp32", 1), ("small", "fp32", 2), ("small", "int8", 1)]
     assert {row.scores[0].images for row in rows} == {6}
+    for row in rows:
+        bare, widened = row.scores[: len(row.scores) // 2], row.scores[len(row.scores) // 2 :]
+        assert [score.source for score in bare] == [score.source for score in widened]
+        assert {score.protocol for score in widened} == {f"{bare[0].protocol}, masks widened by 25 m"}
+        assert widened[0].further["recall"] >= bare[0].further["recall"]
     for split in crossval.folds:
         assert not set(split.train) & set(split.validation)
 
@@ -90,6 +97,7 @@ def test_shipping_gives_a_package_with_its_cross_validated_scores(work, tmp_path
     manifest = crossval.ship("small", tmp_path / "small")
     assert {q.graph for q in manifest.quality} == {"fp32", "int8"}
     assert "by scene, pooled" in manifest.quality[0].protocol
+    assert manifest.buffer_m == 25.0
     model = open_package(tmp_path / "small")
     mask = model.predict(np.full((4, 20, 30), 0.2, np.float32), bands=["blue", "green", "red", "nir"])
     assert mask.shape == (20, 30)

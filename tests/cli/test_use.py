@@ -64,6 +64,27 @@ def test_a_package_is_scored(run_main, package, scenes, precision):
     assert (found["graph_precision"], found["quarantined"]) == (precision, [])
 
 
+def test_a_buffer_widens_masks_and_is_told(run_main, package, scenes, image, tmp_path):
+    found = {}
+    for width in (0, 40):
+        status, out, _ = run_main("evaluate", package, scenes, "--buffer", width, "--json")
+        assert status == 0
+        found[width] = json.loads(out)
+    assert found[40]["recall"] > found[0]["recall"]
+    assert "masks widened by 40 m where pixels have a size" in found[40]["protocol"]
+    assert "widened" not in found[0]["protocol"]
+    shares = {}
+    for width in (0, 40):
+        words = ("--package", package, "--out", tmp_path / "masks", "--buffer", width, "--json", *RADIOMETRY)
+        status, out, _ = run_main("predict", image, *words)
+        (row,) = json.loads(out)["scenes"]
+        assert (status, row["buffer_px"]) == (0, width / 10)
+        item = json.loads((tmp_path / "masks" / f"{row['scene']}.json").read_text())
+        assert item["properties"]["satsqueeze:buffer_m"] == width
+        shares[width] = row["shares"]["clear"]
+    assert shares[40] < shares[0]
+
+
 def test_the_scores_as_text(run_main, package, scenes):
     status, out, _ = run_main("evaluate", package, scenes)
     assert status == 0

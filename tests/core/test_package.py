@@ -131,6 +131,8 @@ def test_a_folder_without_a_manifest_is_refused(tmp_path):
         ({"default_graph": "int8.onnx"}, "not among the graphs"),
         ({"foreground": (2,)}, "does not fit 2 classes"),
         ({"size_multiple": 0}, "impossible"),
+        ({"buffer_m": -1.0}, "a buffer of -1.0 m is impossible"),
+        ({"buffer_m": 25.0, "window_invariant": False}, "0 where tiles are blended"),
         ({"surprise": 1}, "surprise"),
     ],
 )

@@ -187,6 +187,20 @@ def test_generated_data_set_brings_its_own_card(tmp_path):
         assert sample.gsd_m == 10
 
 
+@pytest.mark.parametrize(
+    ("card", "gsd_m"),
+    [
+        ({"bands": list(FOUR)}, None),
+        ({"bands": list(FOUR), "sensor": "landsat-8"}, 30.0),
+        ({"bands": [{"name": name, "gsd_m": 10} for name in FOUR]}, 10.0),
+    ],
+)
+def test_pixels_have_a_size_where_file_or_card_tell(make_folder, tmp_path, card, gsd_m):
+    make_folder(tmp_path / "one")
+    spec = write_yaml(tmp_path / "mix.yaml", {"sources": [{"path": "one", "overrides": card}]})
+    assert read_sample(open_dataset(spec).items[0], FOUR).gsd_m == gsd_m
+
+
 def test_nothing_there(tmp_path):
     with pytest.raises(RasterError, match="found nothing"):
         open_dataset(tmp_path / "none")

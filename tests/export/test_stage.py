@@ -129,6 +129,14 @@ def test_a_graph_of_another_model_leaves_nothing(make_model, exported, make_cach
     assert not list(tmp_path.iterdir())
 
 
+def test_a_network_that_looks_at_its_whole_input_has_no_buffer(make_model, make_cache, tmp_path):
+    model, cache = make_model("lite", norm="instance", activation="leaky", separable=True), make_cache(count=1, side=40)
+    settings = ExportSettings(int8=False, default="fp32", buffer_m=25.0, **QUICK)
+    with pytest.raises(ExportError, match="a buffer of 25 m was asked for, but this network looks at its whole input"):
+        export_package(model, cache, cache.ids, cache.ids, settings, tmp_path / "p", name="n", description="d")
+    assert not (tmp_path / "p").exists()
+
+
 def test_fp32_alone_of_another_kind_of_network(make_model, make_cache, windows, tmp_path):
     model = make_model("lite", norm="instance", activation="leaky", separable=True)
     cache, settings = make_cache(count=1, side=40), ExportSettings(int8=False, default="fp32", **QUICK)

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import satsqueeze
+from satsqueeze.core.buffer import Buffer
 from satsqueeze.core.errors import (
     BandError,
     GridError,
@@ -173,6 +174,41 @@ def test_validity_of_another_size_or_type_is_refused(flier, scene):
     for valid in (np.ones((8, 9), bool), np.ones((8, 8), np.uint8)):
         with pytest.raises(GridError, match="validity"):
             flier.predict(scene(8, 8), BANDS, valid=valid)
+
+
+@pytest.mark.parametrize(("gsd_m", "radius"), [(10.0, 2.5), (30.0, 25 / 30), (None, 0.0)])
+def test_foreground_is_widened_by_metres_where_the_size_of_pixels_is_known(package, scene, gsd_m, radius):
+    image = scene(70, 50)
+    image[:, 20:24, 30] = np.nan
+    plain, buffered = open_package(package), open_package(package, buffer_m=25.0)
+    bare = plain.predict(image, BANDS, probabilities=True)
+    found = buffered.predict(image, BANDS, probabilities=True, gsd_m=gsd_m)
+    np.testing.assert_array_equal(found.mask, Buffer(radius=radius, foreground=(1, 2)).widen(bare.mask))
+    np.testing.assert_array_equal(found.probabilities, bare.probabilities)
+    assert (found.mask != bare.mask).any() == (radius >= 1)
+    np.testing.assert_array_equal(plain.predict(image, BANDS, gsd_m=gsd_m), bare.mask)
+
+
+@pytest.mark.parametrize("buffer_m", [-1.0, 1e5, float("nan")])
+def test_impossible_buffers_are_refused(package, buffer_m):
+    with pytest.raises(SettingsError, match="buffer must be from 0 to 10000 m"):
+        open_package(package, buffer_m=buffer_m)
+
+
+def test_a_blended_mask_has_no_buffer(global_package):
+    with pytest.raises(SettingsError, match=r"not decide pixel by pixel, so its mask has no buffer, got 5\.0 m"):
+        open_package(global_package, buffer_m=5.0)
+
+
+@pytest.mark.parametrize("gsd_m", [0.0, -10.0, float("nan"), float("inf")])
+def test_pixels_without_a_size_are_refused(flier, scene, gsd_m):
+    with pytest.raises(GridError, match="side of a pixel must be above 0 m"):
+        flier.predict(scene(8, 8), BANDS, gsd_m=gsd_m)
+
+
+def test_a_buffer_of_too_many_pixels_is_refused(package, scene):
+    with pytest.raises(SettingsError, match="from 0 to 64 pixels wide, got 250; state a smaller one in metres"):
+        open_package(package, buffer_m=25.0).predict(scene(8, 8), BANDS, gsd_m=0.1)
 
 
 def test_the_model_says_what_it_is(flier):

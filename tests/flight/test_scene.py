@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from satsqueeze.core.buffer import Buffer
 from satsqueeze.core.errors import BudgetError, DataError, GridError, RadiometryError
 from satsqueeze.core.window import Window
 from satsqueeze.data.grid import GridRule
@@ -55,16 +56,17 @@ class Kept:
 
 
 def flown(
-    model, path, *, strip=None, tile=None, panel=None, max_ram=2**40, probabilities=False, undecided=False, **reading
+    model, path, *, strip=None, tile=None, panel=None, max_ram=2**40, probabilities=False, undecided=False, buffer=None,
+    **reading,
 ):  # fmt: skip
     with open_scene(path, want=model.bands, grid=GridRule(gsd_m=10), **reading) as reader:
         parts = {"strip": strip, "tile_width": tile, "panel_width": panel}
         memory = replace(MEMORY, streams=model.engine.streams)
-        plan = plan_scene(reader, model.manifest, memory, max_ram=max_ram, **parts)
+        plan = plan_scene(reader, model.manifest, memory, max_ram=max_ram, buffer=buffer, **parts)
         sink = Kept()
         flight = SceneFlight(
             reader=reader, engine=model.engine, plan=plan, classes=len(model.classes), sink=sink,
-            probabilities=probabilities, count_undecided=undecided,
+            probabilities=probabilities, count_undecided=undecided, buffer=buffer,
         )  # fmt: skip
         tally = fly(flight)
     return sink, tally, plan
@@ -99,6 +101,15 @@ def test_the_int8_mask_is_the_same_for_every_plan(int8, scene_file, strip, tile,
     assert set(np.unique(want)) > {0, 255}
     np.testing.assert_array_equal(sink.mask, want)
     np.testing.assert_array_equal(tally.counts, np.bincount(want.ravel(), minlength=256))
+
+
+@pytest.mark.parametrize("radius", [0.5, 2.5, 9.0])
+@pytest.mark.parametrize(("strip", "tile", "panel"), [(8, 32, None), (40, 44, 64), (100, 72, 100), (500, 1000, None)])
+def test_a_buffer_is_the_same_for_every_plan(int8, scene_file, strip, tile, panel, radius):
+    buffer = Buffer(radius=radius, foreground=(1, 2))
+    sink, _, plan = flown(int8, scene_file, strip=strip, tile=tile, panel=panel, buffer=buffer)
+    assert plan.halo >= int8.manifest.receptive_field + buffer.reach
+    np.testing.assert_array_equal(sink.mask, buffer.widen(whole(int8, scene_file).mask))
 
 
 @settings(max_examples=25, deadline=None)

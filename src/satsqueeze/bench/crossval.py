@@ -71,7 +71,7 @@ class Crossval:
     @cached_property
     def counts(self) -> FoldCounts:
         """What has been scored."""
-        return FoldCounts(self.run / "scores", self.cache, self.folds)
+        return FoldCounts(self.run / "scores", self.cache, self.folds, self.recipe.export.buffer_m)
 
     @cached_property
     def untouched(self) -> tuple[str, ...]:

@@ -71,6 +71,7 @@ def evaluate(
     precision: Literal["auto", "fp32", "int8"] = "auto",
     limit: int | None = None,
     threads: int | None = None,
+    buffer_m: float | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Score a flight package on the labelled images of a data set.
@@ -85,6 +86,7 @@ def evaluate(
         precision: which graph.
         limit: score the first ``limit`` images only.
         threads: of one prediction; None leaves it to the engine.
+        buffer_m: metres by which foreground is widened where a pixel's size is known; None for the package's.
         on_progress: called with (done, all) after each image.
 
     Returns:
@@ -99,11 +101,11 @@ def evaluate(
         PackageError: the package cannot be trusted or opened.
         LabelError: the classes cannot be compared.
         DataError: no labelled image, or none that could be scored.
-        SettingsError: a limit below 1.
+        SettingsError: a limit below 1, or an impossible buffer.
     """
     if limit is not None and limit < 1:
         raise SettingsError(f"limit must be at least 1, got {limit}")
-    model = open_package(package, precision=precision, threads=threads)
+    model = open_package(package, precision=precision, threads=threads, buffer_m=buffer_m)
     if isinstance(model, FlightClassifier):
         return evaluate_classes(model, dataset, limit=limit, on_progress=on_progress)
     items = _scored_items(dataset)[:limit]
@@ -147,7 +149,9 @@ class _Tally:
                     "no pixel has both data and a label (all are nodata, NaN, saturated or ignored); expected at least "
                     "one. Leave the image out, or correct 'nodata' in its card"
                 )
-            found = model.predict(raster.values, raster.bands, probabilities=True, valid=raster.valid)
+            found = model.predict(
+                raster.values, raster.bands, probabilities=True, valid=raster.valid, gsd_m=sample.gsd_m
+            )
             self._count(item, sample.label, found, model.foreground)
         except (DataError, OSError, MemoryError) as error:
             reason = str(error) or type(error).__name__
@@ -204,8 +208,9 @@ def _protocol(model: FlightModel, tally: _Tally, items: Sequence[Item]) -> str:
     tiles = f"whole images, tiled above {model.tiling.window} px"
     reduced = "" if scheme.is_binary else f"; {len(scheme.classes)} classes"
     left_out = f"; {len(tally.quarantined)} left out" if tally.quarantined else ""
+    widened = f"; masks widened by {model.buffer_m:g} m where pixels have a size" if model.buffer_m else ""
     return (
         f"global Jaccard of {positive} against the rest over {counted} images of {sources}{left_out}{reduced}; pixels "
         f"without label or data do not count; {model.graph.precision} graph on {model.engine.name}, {tiles}, arg-max, "
-        "no test-time augmentation"
+        f"no test-time augmentation{widened}"
     )

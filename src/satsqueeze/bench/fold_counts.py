@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from satsqueeze.bench.pooled import pool, seed_scores, write_counts
+from satsqueeze.bench.pooled import Counts, pool, seed_scores, write_counts
 from satsqueeze.bench.row import Score
-from satsqueeze.core.metrics import confusion
+from satsqueeze.core.buffer import Buffer
+from satsqueeze.core.metrics import binary_scores, confusion
 from satsqueeze.data.cache import PackedCache
 from satsqueeze.data.splits import Split
-from satsqueeze.learn.evaluate import score
+from satsqueeze.learn.evaluate import ScoreSettings, predictions
 from satsqueeze.learn.segmenter import Segmenter
 
 Answer = Callable[[int], NDArray[np.uint8]]
@@ -37,31 +38,35 @@ class FoldCounts:
         folder: of the files; created when needed.
         cache: the images and their labels.
         folds: each with the images to be scored on.
+        buffer_m: metres by which masks are also widened and counted once more; 0 for not.
     """
 
-    def __init__(self, folder: Path, cache: PackedCache, folds: Sequence[Split]) -> None:
+    def __init__(self, folder: Path, cache: PackedCache, folds: Sequence[Split], buffer_m: float = 0.0) -> None:
         self.folder, self.cache, self.folds = folder, cache, folds
+        self.widths = (0.0, buffer_m) if buffer_m else (0.0,)
 
     def missing(self, candidate: Candidate) -> tuple[int, ...]:
         """Folds that the candidate has no counts of."""
-        return tuple(fold for fold in range(len(self.folds)) if not self._path(candidate, fold).exists())
+        return tuple(
+            fold
+            for fold in range(len(self.folds))
+            if not all(self._path(candidate, fold, width).exists() for width in self.widths)
+        )
 
     def score(self, candidate: Candidate, fold: int, model: Segmenter, *, mirror: bool, window: int) -> float:
         """Count a network's predictions in windows of ``window`` px, mirrored or not; returns the global Jaccard."""
-        found = score(model, self.cache, self.folds[fold].validation, mirror=mirror, window=window)
-        write_counts(self._path(candidate, fold), found.metrics.images)
-        return found.jaccard
+        how = ScoreSettings(window=window, mirror=mirror)
+        found = predictions(model, self.cache, self.folds[fold].validation, how)
+        counts = self._record(candidate, fold, ((one.id, one.mask) for one in found))
+        return binary_scores(np.sum(list(counts.values()), axis=0), self.cache.foreground).jaccard
 
     def count(self, candidate: Candidate, fold: int, answer: Answer) -> None:
         """Count answers for whole images."""
-        counts = {}
-        for item in self.folds[fold].validation:
-            position = self.cache.position(item)
-            counts[item] = confusion(self.cache.label(position), answer(position), len(self.cache.classes))
-        write_counts(self._path(candidate, fold), counts)
+        images = self.folds[fold].validation
+        self._record(candidate, fold, ((item, answer(self.cache.position(item))) for item in images))
 
     def scores(self, seeds: Sequence[Candidate]) -> tuple[Score, ...]:
-        """Scores over all folds together, and their spread over seeds of one network.
+        """Scores over all folds together, and their spread over seeds of one network; last those with the buffer.
 
         Args:
             seeds: at least one, without a missing fold.
@@ -69,8 +74,27 @@ class FoldCounts:
         Raises:
             SplitError: an image was validated on twice.
         """
-        pooled = [pool([self._path(one, fold) for fold in range(len(self.folds))]) for one in seeds]
-        return seed_scores(pooled, self.cache.foreground, f"{len(self.folds)}-fold by scene, pooled")
+        found: list[Score] = []
+        for width in self.widths:
+            pooled = [pool([self._path(one, fold, width) for fold in range(len(self.folds))]) for one in seeds]
+            widened = f", masks widened by {width:g} m" if width else ""
+            protocol = f"{len(self.folds)}-fold by scene, pooled{widened}"
+            found += seed_scores(pooled, self.cache.foreground, protocol)
+        return tuple(found)
 
-    def _path(self, candidate: Candidate, fold: int) -> Path:
-        return self.folder / candidate.name / f"{candidate.precision}_seed_{candidate.seed}_fold_{fold}.json"
+    def _record(self, candidate: Candidate, fold: int, masks: Iterable[tuple[str, NDArray[np.uint8]]]) -> Counts:
+        """Count masks by image, with each width of the buffer; returns the counts without it."""
+        counts: dict[float, Counts] = {width: {} for width in self.widths}
+        for item, mask in masks:
+            position = self.cache.position(item)
+            truth, gsd_m = self.cache.label(position), self.cache.entries[position].gsd_m
+            for width, found in counts.items():
+                widened = Buffer.on_ground(width, gsd_m, self.cache.foreground).widen(mask)
+                found[item] = confusion(truth, widened, len(self.cache.classes))
+        for width, found in counts.items():
+            write_counts(self._path(candidate, fold, width), found)
+        return counts[0.0]
+
+    def _path(self, candidate: Candidate, fold: int, width: float) -> Path:
+        widened = f"_buffer_{width:g}m" if width else ""
+        return self.folder / candidate.name / f"{candidate.precision}_seed_{candidate.seed}_fold_{fold}{widened}.json"

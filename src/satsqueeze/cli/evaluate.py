@@ -13,8 +13,10 @@ from satsqueeze.cli.progress import progress
 def evaluate(
     package: Path,
     data: str,
+    *,
     card: str | None = None,
     precision: Literal["auto", "fp32", "int8"] = "auto",
+    buffer: float | None = None,
     json: bool = False,
 ) -> int:
     """Score a package on a data set, listing on standard error the files that had to be left out.
@@ -24,13 +26,16 @@ def evaluate(
         data: folder, zip file or YAML list of sources.
         card: name of the card, where the folder has no dataset.yaml.
         precision: which graph of the package.
+        buffer: metres by which foreground is widened, where the size of pixels is known; by default the package's.
         json: print the metrics as JSON on stdout.
     """
     from satsqueeze.bench.evaluate import evaluate as score
     from satsqueeze.data.dataset import open_dataset
 
     with progress("scoring") as advance:
-        result = score(package, open_dataset(data, card=card), precision=precision, on_progress=advance)
+        result = score(
+            package, open_dataset(data, card=card), precision=precision, buffer_m=buffer, on_progress=advance
+        )
     if json:
         print(dumps(result, indent=2))
     else:

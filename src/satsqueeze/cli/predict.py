@@ -36,6 +36,7 @@ def predict(
     bands: list[str] | None = None,
     radiometry: str = "auto",
     gsd: float | None = None,
+    buffer: float | None = None,
     probabilities: bool = False,
     preview: Path | None = None,
     json: bool = False,
@@ -58,6 +59,7 @@ def predict(
             landsat-l1:<sun elevation in degrees>, landsat-l2, or scale:<reflectance per number>[:<offset>].
         gsd: side of a pixel in metres that every scene is resampled to; by default only scenes much finer or
             coarser than the package's pixels, to one and to three times these.
+        buffer: metres by which foreground is widened, where the size of pixels is known; by default the package's.
         probabilities: also write the probability of each class.
         preview: also write a PNG with true colour, mask and legend; with a folder as --out, any name: one per scene.
         json: print JSON.
@@ -65,7 +67,9 @@ def predict(
     folder = package or shipped_package()
     reading = Reading(bands=tuple(bands or ()), radiometry=radiometry, gsd_m=gsd)
     limit = None if max_ram is None else parse_size(max_ram)
-    model = open_package(folder, engine=engine, precision=precision, threads=threads, streams=min(threads, STREAMS))
+    model = open_package(
+        folder, engine=engine, precision=precision, threads=threads, streams=min(threads, STREAMS), buffer_m=buffer
+    )
     pilot = ScenePilot(model, folder, max_ram=limit or ample_ram(), probabilities=probabilities, version=__version__)
     if out.suffix.lower() in (".tif", ".tiff") and not out.is_dir():
         return _one(pilot, images, reading, out, probabilities=probabilities, preview=preview, json=json)
@@ -135,6 +139,7 @@ def _told(row: SceneRow) -> dict[str, object]:
         "status": row.status,
         **({"reason": row.reason} if row.reason else {}),
         "radiometry": row.radiometry,
+        "buffer_px": row.buffer_px,
         "shares": dict(row.shares),
         "undecided": row.undecided,
         "seconds": dict(row.seconds),

@@ -30,6 +30,8 @@ LARGEST_FIELD = 65_536
 """Pixels that a graph may look around."""
 LARGEST_INPUT = 4096
 """Side of an input of fixed size, pixels."""
+LARGEST_BUFFER_M = 10_000.0
+"""Metres that masks may be widened by."""
 
 
 PackageTask = Literal["segmentation", "classification", "multi-label"]
@@ -125,6 +127,9 @@ class FlightManifest(_Model):
     False for networks that take statistics over their input, such as instance normalisation."""
     input_size: tuple[int, int] | None = None
     """Height and width in pixels that the graph takes; None where it takes any multiple of ``size_multiple``."""
+    buffer_m: float = 0.0
+    """Metres by which foreground is widened wherever a pixel's size is known; see
+    :class:`satsqueeze.core.buffer.Buffer`. Graphs do not hold it, and test vectors are answered without it."""
     thresholds: tuple[float, ...] = ()
     """Probability from which a multi-label image has each class; inside the graph, here for the record."""
     parameters: int
@@ -160,6 +165,11 @@ class FlightManifest(_Model):
             raise ValueError(
                 f"size multiple {self.size_multiple} or receptive field {self.receptive_field} is impossible; expected "
                 f"1..{LARGEST_MULTIPLE} and 0..{LARGEST_FIELD} pixels"
+            )
+        if not 0 <= self.buffer_m <= LARGEST_BUFFER_M or (self.buffer_m and not self.window_invariant):
+            raise ValueError(
+                f"a buffer of {self.buffer_m} m is impossible; expected 0..{LARGEST_BUFFER_M:g} m, and 0 where "
+                "tiles are blended or decisions are on whole images"
             )
         if self.input_size is not None and not all(1 <= side <= LARGEST_INPUT for side in self.input_size):
             raise ValueError(f"input size {self.input_size} is impossible; expected 1..{LARGEST_INPUT} pixels a side")

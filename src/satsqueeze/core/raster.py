@@ -85,6 +85,8 @@ class StripReader(Protocol):
     height: int
     width: int
     georeference: Georeference | None
+    gsd_m: float | None
+    """Side of a pixel in metres; None where that is not known."""
     provenance: str
     dtype: str
     """Of the numbers as stored."""

@@ -94,7 +94,9 @@ class DatasetCard(_Model):
     licence: str
     how_to_get: str
     task: Task = "segmentation"
-    sensor: str = "sentinel-2"
+    sensor: str = ""
+    """Such as ``sentinel-2``, whose numbers of bands and pixel sizes are meant; empty: numbers are Sentinel-2's, sizes
+    are not known."""
     bands: tuple[CardBand, ...] = ()
     """Channel order of a multi-band file, or one entry per file; empty where the files name their channels."""
     files: tuple[str, ...] = ()
@@ -157,7 +159,7 @@ class DatasetCard(_Model):
     @pydantic.field_validator("bands", mode="before")
     @classmethod
     def _named_bands(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
-        sensor = str(info.data.get("sensor", "sentinel-2"))
+        sensor = str(info.data.get("sensor", ""))
         if not isinstance(value, list | tuple | None):
             raise ValueError("expected a list of band names")
         return [_card_band(entry, sensor) if isinstance(entry, str) else entry for entry in value or ()]
@@ -215,6 +217,11 @@ class DatasetCard(_Model):
         return tuple(band.name for band in self.bands if band.reflective)
 
     @property
+    def gsd_m(self) -> float | None:
+        """Pixel size in metres of the finest band; None where no band states one, itself or by its sensor."""
+        return min((band.gsd_m for band in self.bands if "gsd_m" in band.model_fields_set), default=None)
+
+    @property
     def image_pattern(self) -> PathPattern:
         """The compiled image pattern."""
         return PathPattern(anywhere(self.images), tuple(band.file for band in self.bands if band.file))
@@ -226,6 +233,6 @@ class DatasetCard(_Model):
 
 
 def _card_band(text: str, sensor: str) -> dict[str, Any]:
-    numbered = TABLES.get(sensor, {}).get(text.strip().upper())
+    numbered = TABLES.get(sensor or "sentinel-2", {}).get(text.strip().upper())
     band = known_band(numbered or common_name(text) or text.strip().lower(), sensor=sensor)
-    return {"name": band.name, "wavelength_nm": band.wavelength_nm, "gsd_m": band.gsd_m}
+    return {"name": band.name, "wavelength_nm": band.wavelength_nm} | ({"gsd_m": band.gsd_m} if sensor else {})

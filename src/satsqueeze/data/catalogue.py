@@ -57,7 +57,7 @@ def override(card: DatasetCard, fields: Mapping[str, Any], *, where: str) -> Dat
         CardError: unknown or malformed fields.
     """
     try:
-        return DatasetCard.model_validate({**card.model_dump(exclude_defaults=True), **fields})
+        return DatasetCard.model_validate({**card.model_dump(exclude_unset=True), **fields})
     except (pydantic.ValidationError, DataError) as error:
         raise CardError(
             f"{where}: {_reasons(error)}. Fields of a card: {', '.join(DatasetCard.model_fields)}"

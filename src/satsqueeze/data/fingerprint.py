@@ -14,6 +14,8 @@ from satsqueeze.core.scaling import Scaling
 from satsqueeze.data.packed import INVALID, STEP, PackedCache
 
 _BINS = 1 << 16
+UNKNOWN_SPACING = 1.0
+"""Of images whose pixel size nothing tells: rules of planning look at ratios of spacings alone."""
 _SMALLEST_STD = 1e-3
 
 
@@ -38,7 +40,7 @@ class Fingerprint:
     median_shape: tuple[int, int]
     """Rows and columns."""
     spacing: tuple[float, float]
-    """Median pixel size in metres, rows and columns."""
+    """Median pixel size in metres, rows and columns; ``UNKNOWN_SPACING`` where nothing tells any."""
     channels: int
     bands: tuple[str, ...]
     classes: tuple[str, ...]
@@ -93,12 +95,13 @@ def fingerprint(cache: PackedCache, ids: Sequence[str] | None = None) -> Fingerp
     for position in positions:
         for band, stored in enumerate(cache.stored(position)):
             counts[band] += np.bincount(stored.ravel().view(np.uint16), minlength=_BINS)
+    known = [entry.gsd_m for entry in entries if entry.gsd_m is not None]
     labelled = np.sum([entry.class_pixels for entry in entries], axis=0)
     total = max(int(labelled.sum()), 1)
     return Fingerprint(
         cases=len(entries),
         median_shape=(_median([entry.height for entry in entries]), _median([entry.width for entry in entries])),
-        spacing=(float(np.median([entry.gsd_m for entry in entries])),) * 2,
+        spacing=(float(np.median(known)) if known else UNKNOWN_SPACING,) * 2,
         channels=len(cache.bands),
         bands=cache.bands,
         classes=cache.classes,

@@ -49,8 +49,8 @@ class CacheEntry:
     class_pixels: tuple[int, ...]
     """Labelled pixels of each class; where labels belong to whole images, 1 for each of the image's classes."""
     valid_pixels: int
-    gsd_m: float
-    """Pixel size in metres."""
+    gsd_m: float | None
+    """Pixel size in metres; None where neither file nor card tells."""
     provenance: str = ""
     """How reflectance was derived."""
     targets: tuple[int, ...] = ()

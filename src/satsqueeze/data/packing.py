@@ -47,7 +47,7 @@ def packed_targets(item: Item, bands: Sequence[str], classes: int) -> Packed | D
         targets = read_targets(item)
         with open_item(item, bands) as reader:
             raster = reader.read()
-            gsd_m = reader.gsd_m or min(band.gsd_m for band in reader.bands)
+            gsd_m = reader.gsd_m or item.card.gsd_m
     except DataError as error:
         return error
     if item.card.task == "classification" and len(targets) != 1:
@@ -68,7 +68,7 @@ def _nothing_valid(item: Item, raster: Raster) -> DataError | None:
     )
 
 
-def _entry(item: Item, raster: Raster, gsd_m: float, *, counts: tuple[int, ...], labelled: bool) -> CacheEntry:
+def _entry(item: Item, raster: Raster, gsd_m: float | None, *, counts: tuple[int, ...], labelled: bool) -> CacheEntry:
     height, width = raster.valid.shape
     return CacheEntry(
         id=item.id,
@@ -82,7 +82,7 @@ def _entry(item: Item, raster: Raster, gsd_m: float, *, counts: tuple[int, ...],
         labelled=labelled,
         class_pixels=counts,
         valid_pixels=int(raster.valid.sum()),
-        gsd_m=round(gsd_m, 3),
+        gsd_m=None if gsd_m is None else round(gsd_m, 3),
         provenance=raster.provenance,
         series=item.series,
         date=item.date,

@@ -37,8 +37,8 @@ class Sample:
     raster: Raster
     label: NDArray[np.uint8]
     """(H, W) classes; 255 where unlabelled or invalid."""
-    gsd_m: float
-    """Pixel size in metres: the file's where it says, else the card's."""
+    gsd_m: float | None
+    """Pixel size in metres: the file's where it says, else the card's; None where neither does."""
 
 
 def read_image(item: Item, bands: Sequence[str] | None = None) -> Raster:
@@ -105,7 +105,7 @@ def read_sample(item: Item, bands: Sequence[str]) -> Sample:
     """
     with open_item(item, bands) as reader:
         raster = reader.read()
-        gsd_m = reader.gsd_m or min(band.gsd_m for band in reader.bands)
+        gsd_m = reader.gsd_m or item.card.gsd_m
     shape = (raster.values.shape[1], raster.values.shape[2])
     if item.labelled or item.label_expected:
         return Sample(raster=raster, label=read_label(item, shape, valid=raster.valid), gsd_m=gsd_m)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.package import LARGEST_BUFFER_M
 from satsqueeze.export.deepness import DeepnessSettings
 from satsqueeze.export.quantise import Calibration
 
@@ -22,6 +23,8 @@ class ExportSettings:
     """Precision of the ONNX graph that is used unless the user says otherwise."""
     sensor: Literal["sentinel-2", "landsat-8"] = "sentinel-2"
     """Whose centre wavelengths and pixel sizes are recorded for the bands."""
+    buffer_m: float = 0.0
+    """Metres by which masks are widened around foreground, where the size of pixels is known."""
     logit_bias: tuple[float, ...] = ()
     """Added to the logits of each class before the decision; empty for none."""
     tolerance: float = 1e-4
@@ -52,6 +55,10 @@ class ExportSettings:
         for name, value in (limits | counts).items():
             if value <= 0:
                 raise SettingsError(f"export setting '{name}' must be positive, got {value}")
+        if not 0 <= self.buffer_m <= LARGEST_BUFFER_M:
+            raise SettingsError(
+                f"export setting 'buffer_m' must lie in [0, {LARGEST_BUFFER_M:g}] metres, got {self.buffer_m}"
+            )
         if not 0 <= self.float_share <= 1:
             raise SettingsError(f"export setting 'float_share' must lie in [0, 1], got {self.float_share}")
         if not self.calibrations:

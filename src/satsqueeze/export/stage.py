@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.errors import ExportError, SettingsError
 from satsqueeze.core.files import write_json
 from satsqueeze.core.package import FlightManifest, Quality, assembling, seal
 from satsqueeze.core.run import plain
@@ -69,7 +69,7 @@ def export_package(  # noqa: PLR0917 - what goes in and where to, in the order o
 
     Raises:
         ParityError: the exported graph differs from the model, or int8 loses too much; names the layers.
-        ExportError: the model cannot be exported, or there are no images.
+        ExportError: the model cannot be exported or have a buffer, or there are no images.
         PackageError: ``folder`` is something else than a package.
     """
     export = _export_of(model, cache, ids_calibration, ids_validation, settings)
@@ -131,13 +131,22 @@ class _Export:
         multiple = self.model.size_multiple
         side = -(-COST_SIDE // multiple) * multiple
         reach, invariant = self._reach()
+        if self.settings.buffer_m and not invariant:
+            raise ExportError(
+                f"a buffer of {self.settings.buffer_m:g} m was asked for, but this network looks at its whole input "
+                "and its tiles are blended; export it with buffer_m 0"
+            )
         return draft_manifest(
             self.model,
             name=name,
             description=description,
             sensor=self.settings.sensor,
             side=side,
-            fields={"receptive_field": reach, "window_invariant": invariant},
+            fields={
+                "receptive_field": reach,
+                "window_invariant": invariant,
+                "buffer_m": self.settings.buffer_m,
+            },
         )
 
     def _reach(self) -> tuple[int, bool]:

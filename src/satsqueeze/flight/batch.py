@@ -166,6 +166,7 @@ def _row(
         shares=report.tally.shares(pilot.model.classes),
         undecided=report.tally.undecided if pilot.counts_undecided else None,
         plan={**report.plan.to_dict(), "blended": not report.exact},
+        buffer_px=report.buffer.radius,
         radiometry=reader.provenance,
         graph=pilot.model.graph.file,
         engine=pilot.model.engine.name,
@@ -198,6 +199,7 @@ def key_of(pilot: ScenePilot, job: SceneJob, folder: BatchFolder) -> str:
         "graph": pilot.model.graph.file,
         "engine": pilot.model.engine.name,
         "settings": job.settings,
+        "buffer_m": pilot.model.buffer_m,
         "outputs": sorted(folder.outputs("").all),
         # Windows that are blended show in the mask, so their size counts.
         "max_ram": None if pilot.model.manifest.window_invariant else pilot.max_ram,

@@ -44,6 +44,8 @@ class SceneRow:
     undecided: int | None = None
     """Pixels that a float graph decides by less than the stated margin; None for an int8 graph."""
     plan: Mapping[str, Any] = field(default_factory=dict)
+    buffer_px: float = 0.0
+    """Pixels by which foreground was widened, 0 where their size is not known."""
     radiometry: str = ""
     graph: str = ""
     engine: str = ""

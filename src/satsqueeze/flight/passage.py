@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from satsqueeze.core.buffer import Buffer
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.raster import StripReader
 from satsqueeze.core.window import Window
@@ -88,6 +89,8 @@ class SceneFlight:
     """Each sees every strip that is read."""
     probabilities: bool = False
     """Whether the sink wants them."""
+    buffer: Buffer | None = None
+    """By which foreground is widened, of a plan of tiles whose halo it fits into; None for none."""
     count_undecided: bool = False
     """Whether to count the pixels that a float graph decides narrowly."""
     advance: Callable[[int, int], None] = _nowhere
@@ -206,8 +209,7 @@ class TiledPassage(Passage):
         top, left = tile.core.row - tile.read.row, tile.core.col - tile.read.col
         inner = slice(top, top + tile.core.height), slice(left, left + tile.core.width)
         absent = missing[inner]
-        mask[:] = output.mask[0][inner]
-        mask[absent] = IGNORE
+        mask[:] = self._decided(tile, output, missing)
         if output.probabilities is None:
             return 0
         found = output.probabilities[0][:, *inner]
@@ -215,6 +217,20 @@ class TiledPassage(Passage):
             chances[:] = found
             chances[:, absent] = 0
         return _undecided(found, absent) if self.flight.count_undecided else 0
+
+    def _decided(self, tile: Tile, output: GraphOutput, missing: NDArray[np.bool_]) -> NDArray[np.uint8]:
+        """Classes of the core of a tile, with the buffer around foreground."""
+        buffer, plan, read, core = self.flight.buffer, self.flight.plan, tile.read, tile.core
+        reach = 0 if buffer is None else buffer.reach
+        # What is beyond the image is no ground, and nothing grows from there.
+        top, left = max(core.row - reach, read.row), max(core.col - reach, read.col)
+        bottom = min(core.stop_row + reach, read.stop_row, plan.height)
+        right = min(core.stop_col + reach, read.stop_col, plan.width)
+        seen = slice(top - read.row, bottom - read.row), slice(left - read.col, right - read.col)
+        decided: NDArray[np.uint8] = np.where(missing[seen], np.uint8(IGNORE), output.mask[0][seen])
+        if buffer is not None:
+            decided = buffer.widen(decided)
+        return decided[core.row - top : core.stop_row - top, core.col - left : core.stop_col - left]
 
 
 class BlendedPassage(Passage):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from satsqueeze.core.buffer import Buffer
 from satsqueeze.core.errors import BudgetError
 from satsqueeze.core.package import FlightManifest
 from satsqueeze.core.raster import StripReader
@@ -45,6 +46,7 @@ def plan_scene(
     *,
     max_ram: int = DEFAULT_RAM,
     probabilities: bool = False,
+    buffer: Buffer | None = None,
     strip: int | None = None,
     tile_width: int | None = None,
     panel_width: int | None = None,
@@ -57,6 +59,7 @@ def plan_scene(
         memory: what its graph costs.
         max_ram: memory of the whole process, in bytes.
         probabilities: whether the graph gives probabilities too.
+        buffer: by which tiles are widened, so that they see as much more; None for none.
         strip: rows to finish at a time instead, in pixels.
         tile_width: width of the inputs instead, in pixels.
         panel_width: columns after which a new panel begins instead, in pixels.
@@ -69,7 +72,7 @@ def plan_scene(
             f"the image claims {reader.height} x {reader.width} px, more than any scene has; its header is damaged, or "
             "cut it into parts"
         )
-    costs = _Costs(reader, manifest, memory, probabilities)
+    costs = _Costs(reader, manifest, memory, probabilities, buffer)
     if not manifest.window_invariant:
         return costs.blended(max_ram)
     return costs.best(list(costs.plans(strip, tile_width, panel_width)), max_ram)
@@ -83,6 +86,7 @@ class _Costs:
     manifest: FlightManifest
     memory: GraphMemory
     probabilities: bool
+    buffer: Buffer | None
 
     def best(self, plans: list[ScenePlan], max_ram: int) -> ScenePlan:
         """Of those that fit and are nearly as fast as the fastest, the one with the least memory."""
@@ -171,7 +175,8 @@ class _Costs:
     def halo(self) -> int:
         """Pixels around a core that are read too."""
         multiple = self.manifest.size_multiple
-        return max(up(self.manifest.receptive_field, multiple), multiple if multiple > 1 else 0)
+        seen = self.manifest.receptive_field + (0 if self.buffer is None else self.buffer.reach)
+        return max(up(seen, multiple), multiple if multiple > 1 else 0)
 
     def blended(self, max_ram: int) -> BlendPlan:
         """The largest windows that fit, at most those of a small image."""
@@ -207,7 +212,8 @@ class _Costs:
     @property
     def _tile_pixel(self) -> float:
         # With the input, what is valid in it and what is missing.
-        return self.memory.bytes_per_pixel + 4 * len(self.manifest.bands) + 2
+        widened = 0 if self.buffer is None else self.buffer.bytes_per_pixel
+        return self.memory.bytes_per_pixel + 4 * len(self.manifest.bands) + 2 + widened
 
 
 def _or(size: int | None, sizes: tuple[int, ...]) -> tuple[int, ...]:

@@ -10,9 +10,10 @@ from typing import Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from satsqueeze.core.buffer import Buffer
 from satsqueeze.core.errors import GridError, MissingDependencyError, PackageError, SettingsError
 from satsqueeze.core.labels import IGNORE
-from satsqueeze.core.package import FlightManifest, Graph, verify
+from satsqueeze.core.package import LARGEST_BUFFER_M, FlightManifest, Graph, verify
 from satsqueeze.core.window import cover
 from satsqueeze.flight.engine import Engine, EngineName, has_openvino, open_engine
 from satsqueeze.flight.reflectance import check_reflectance
@@ -44,6 +45,7 @@ class FlightModel:
         engine: an engine with that graph loaded.
         window: images above this size are run in tiles of about this size, in pixels.
         notes: what a user should know about how the package was opened.
+        buffer_m: metres by which foreground is widened where a pixel's size is known; None for the package's.
     """
 
     def __init__(
@@ -54,8 +56,11 @@ class FlightModel:
         engine: Engine,
         window: int = DEFAULT_WINDOW,
         notes: Sequence[str] = (),
+        buffer_m: float | None = None,
     ) -> None:
         self.manifest = manifest
+        self.buffer_m = manifest.buffer_m if buffer_m is None else buffer_m
+        """Metres by which foreground is widened where a pixel's size is known."""
         self.graph = graph
         self.engine = engine
         self.tiling = Tiling(window=window, halo=manifest.receptive_field, multiple=manifest.size_multiple)
@@ -77,6 +82,10 @@ class FlightModel:
         """Class values that count as positive, such as the cloud classes."""
         return self.manifest.foreground
 
+    def buffer(self, gsd_m: float | None) -> Buffer:
+        """The buffer around foreground where a pixel is ``gsd_m`` metres wide; none where that is not known."""
+        return Buffer.on_ground(self.buffer_m, gsd_m, self.foreground)
+
     @overload
     def predict(
         self,
@@ -85,6 +94,7 @@ class FlightModel:
         probabilities: Literal[False] = ...,
         *,
         valid: NDArray[np.bool_] | None = ...,
+        gsd_m: float | None = ...,
     ) -> NDArray[np.uint8]: ...
 
     @overload
@@ -95,6 +105,7 @@ class FlightModel:
         probabilities: Literal[True],
         *,
         valid: NDArray[np.bool_] | None = ...,
+        gsd_m: float | None = ...,
     ) -> Prediction: ...
 
     def predict(
@@ -104,6 +115,7 @@ class FlightModel:
         probabilities: bool = False,
         *,
         valid: NDArray[np.bool_] | None = None,
+        gsd_m: float | None = None,
     ) -> NDArray[np.uint8] | Prediction:
         """Classify every pixel.
 
@@ -113,15 +125,17 @@ class FlightModel:
             bands: names of the C channels, in any order; more bands than the model needs may be there.
             probabilities: also return class probabilities, as a :class:`Prediction`.
             valid: (H, W), True = valid; pixels that are False count as missing. None: every finite pixel is valid.
+            gsd_m: side of a pixel in metres, for the package's buffer around foreground; None: there is no buffer.
 
         Returns:
             uint8 (H, W): class values, 255 where a pixel is missing. A missing pixel is 0 reflectance for its
-            neighbours.
+            neighbours. Probabilities are those of the network, without the buffer.
 
         Raises:
             BandError: a band is absent or repeated, or the names do not fit the channels.
             RadiometryError: the values are not reflectance.
-            GridError: an empty image, or a validity of another size.
+            GridError: an empty image, a validity of another size, or a pixel without a size above 0 m.
+            SettingsError: pixels so small that the buffer would reach too many of them.
             PackageError: the package decides on whole images.
         """
         if self.manifest.task != "segmentation":
@@ -136,9 +150,13 @@ class FlightModel:
                 f"validity must be boolean {image.shape[1:]} like the image, got {valid.dtype} {valid.shape}"
             )
         check_reflectance(image, channels)
+        if gsd_m is not None and not 0 < gsd_m < np.inf:
+            raise GridError(f"the side of a pixel must be above 0 m, got {gsd_m}; leave it out where it is not known")
+        buffer = self.buffer(gsd_m)
         exact = self.manifest.window_invariant or max(image.shape[1:]) <= self.tiling.window
         run = self._run_tiles if exact else self._run_blended
         mask, chances = run(Source(image, channels, valid), probabilities)
+        mask = buffer.widen(mask)
         return Prediction(mask=mask, probabilities=chances) if chances is not None else mask
 
     def _run_tiles(self, source: Source, probabilities: bool) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
@@ -215,6 +233,7 @@ def open_package(
     threads: int | None = None,
     streams: int = 1,
     window: int = DEFAULT_WINDOW,
+    buffer_m: float | None = None,
 ) -> FlightModel:
     """Verify a flight package and open it.
 
@@ -231,14 +250,17 @@ def open_package(
         threads: of all predictions at once; None leaves it to the engine.
         streams: tiles of a scene that are computed at once; one where a package looks at its whole input.
         window: images above this size are run in tiles of about this size, in pixels.
+        buffer_m: metres by which foreground is widened where a pixel's size is known; None for the package's.
 
     Raises:
         PackageError: not a package, changed, or no graph reproduces the test vectors here.
         MissingDependencyError: the engine asked for is not installed.
-        SettingsError: an unknown engine or precision.
+        SettingsError: an unknown engine or precision, or an impossible buffer.
     """
     folder = Path(path)
     manifest = verify(folder)
+    if buffer_m is not None:
+        _check_buffer(manifest, buffer_m)
     vectors = TestVectors.read(folder / manifest.vectors) if manifest.vectors else None
     notes = []
     if manifest.task == "segmentation" and not manifest.window_invariant:
@@ -247,7 +269,7 @@ def open_package(
         opened = open_engine(
             name, folder / graph.file, threads=threads, streams=streams if manifest.window_invariant else 1
         )
-        model = flight_model(manifest, graph=graph, engine=opened, window=window, notes=notes)
+        model = flight_model(manifest, graph=graph, engine=opened, window=window, notes=notes, buffer_m=buffer_m)
         if vectors is None:
             model.try_out()
             return model
@@ -268,13 +290,23 @@ def flight_model(
     engine: Engine,
     window: int = DEFAULT_WINDOW,
     notes: Sequence[str] = (),
+    buffer_m: float | None = None,
 ) -> FlightModel:
     """The model for the task of a package; arguments as for :class:`FlightModel`."""
     if manifest.task == "segmentation":
-        return FlightModel(manifest, graph=graph, engine=engine, window=window, notes=notes)
+        return FlightModel(manifest, graph=graph, engine=engine, window=window, notes=notes, buffer_m=buffer_m)
     from satsqueeze.flight.classifier import FlightClassifier
 
     return FlightClassifier(manifest, graph=graph, engine=engine, notes=notes)
+
+
+def _check_buffer(manifest: FlightManifest, buffer_m: float) -> None:
+    if not 0 <= buffer_m <= LARGEST_BUFFER_M:
+        raise SettingsError(f"a buffer must be from 0 to {LARGEST_BUFFER_M:g} m wide, got {buffer_m}")
+    if buffer_m and not manifest.window_invariant:
+        raise SettingsError(
+            f"{manifest.name} does not decide pixel by pixel, so its mask has no buffer, got {buffer_m} m; leave it out"
+        )
 
 
 def candidates(manifest: FlightManifest, engine: str, precision: str) -> list[tuple[Graph, EngineName]]:

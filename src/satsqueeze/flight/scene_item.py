@@ -38,6 +38,8 @@ class MaskRecord:
     package: Path
     """Folder of the flight package."""
     manifest: FlightManifest
+    buffer_m: float
+    """Metres by which foreground was widened."""
     graph: str
     engine: str
     georeference: Georeference | None
@@ -68,6 +70,7 @@ def mask_item(record: MaskRecord) -> pystac.Item:
                 f"{record.manifest.name} ({record.graph} on {record.engine}) on reflectance; {record.radiometry}"
             ),
             "satsqueeze:shares": dict(record.shares),
+            "satsqueeze:buffer_m": record.buffer_m,
             # An item must have a time; where the scene states none it is that of the processing.
             "satsqueeze:datetime_is": "acquisition" if record.acquired else "processing",
         },

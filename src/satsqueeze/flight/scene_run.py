@@ -14,6 +14,7 @@ from typing import Any
 
 import rasterio
 
+from satsqueeze.core.buffer import Buffer
 from satsqueeze.core.errors import PackageError
 from satsqueeze.core.files import write_json
 from satsqueeze.core.raster import StripReader
@@ -62,6 +63,8 @@ class SceneReport:
 
     tally: SceneTally
     plan: ScenePlan | BlendPlan
+    buffer: Buffer
+    """By which foreground was widened."""
     peak_bytes: int
     """The most memory of the process while the scene was flown."""
 
@@ -132,7 +135,10 @@ class ScenePilot:
         # An engine keeps memory that fits the tiles of the last scene and not those of this one.
         settle(self.model.engine, manifest)
         forget_peak()
-        plan = plan_scene(reader, manifest, memory, max_ram=self.max_ram, probabilities=self._probabilities)
+        buffer = self.model.buffer(reader.gsd_m)
+        plan = plan_scene(
+            reader, manifest, memory, max_ram=self.max_ram, probabilities=self._probabilities, buffer=buffer
+        )
         picture = Sample(height=plan.height, width=plan.width, side=LARGEST_SIDE) if outputs.preview else None
         # GDAL would keep a twentieth of the machine's memory of the files that it finishes.
         with rasterio.Env(GDAL_CACHEMAX=LEAST_CACHE), appearing(outputs) as parts, ExitStack() as stack:
@@ -145,6 +151,7 @@ class ScenePilot:
                 sink=sink,
                 samples=() if picture is None else (picture,),
                 probabilities=self._probabilities,
+                buffer=buffer,
                 count_undecided=self.counts_undecided,
                 advance=advance or (lambda done, total: None),  # noqa: ARG005 - nobody watches
                 tally=tally,
@@ -158,7 +165,7 @@ class ScenePilot:
                 if parts.item is not None:
                     write_json(parts.item, self._item(reader, origin, outputs, tally))
                 stack.close()
-        return SceneReport(tally=tally, plan=plan, peak_bytes=peak_bytes())
+        return SceneReport(tally=tally, plan=plan, buffer=buffer, peak_bytes=peak_bytes())
 
     def _files(self, reader: StripReader, parts: SceneOutputs) -> SceneFiles:
         return SceneFiles(
@@ -182,6 +189,7 @@ class ScenePilot:
             source=origin.source,
             package=self.package,
             manifest=self.model.manifest,
+            buffer_m=self.model.buffer_m if self.model.buffer(reader.gsd_m).reach else 0.0,
             graph=self.model.graph.file,
             engine=self.model.engine.name,
             georeference=reader.georeference,
