@@ -8,8 +8,9 @@ these do not have, and is not scored there. ``generated``: Sentinel-2-like scene
 all 13 bands and exact labels, of seeds that no training set draws. Our student learnt from scenes of this generator and
 no rival did, so this set favours ours.
 
-Every program gets the whole image, and its own mask counts; ours with the buffer of its package, and without. Jaccard
-of cloud (thick or thin), intersections and unions summed over all pixels, per source (of generated scenes, per biome) and
+Every program gets the whole image, and its own mask counts; ours with the buffer of its package, and without.
+Jaccard of cloud (thick or thin), intersections and unions summed over all pixels, per source (of generated scenes, per
+biome) and
 over each set. Writes ``benchmarks/results/scene_quality.json``.
 """
 

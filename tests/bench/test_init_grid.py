@@ -228,7 +228,7 @@ def test_documents_take_their_tables_from_committed_rows(tmp_path):
     assert made == {"labels": f"{init_table(rows)}\n", "classes": f"{class_table(rows, fraction=0.1)}\n"}
     for entry in ({"file": "rows.jsonl", "starts": "colours"}, {"file": "none.jsonl", "starts": "labels"}):
         (tmp_path / "tables.yaml").write_text(yaml.safe_dump({"main": entry}))
-        with pytest.raises(SettingsError, match="expected labels, classes or transfer, and some rows"):
+        with pytest.raises(SettingsError, match="expected labels, classes, transfer or ablation, and some rows"):
             make_tables(tmp_path / "tables.yaml")
 
 
@@ -245,7 +245,8 @@ def test_rows_come_back_and_others_are_refused(tmp_path):
     ("changes", "message"),
     [
         ({"seeds": ()}, "different seeds, at least one"),
-        ({"fractions": (0.0,)}, r"fractions must lie in \(0, 1\]"),
+        ({"fractions": (0.0,)}, r"fractions and unlabelled must lie in \(0, 1\]"),
+        ({"unlabelled": 0.0}, r"fractions and unlabelled must lie in \(0, 1\]"),
         ({"model": "unet-999"}, "unknown student"),
         ({"targets": ("atlantis",)}, "no region is called 'atlantis'"),
         ({"starts": ("random", "luck")}, "unknown start 'luck'"),

@@ -80,10 +80,14 @@ class InitGrid:
         recipe: what to compare.
         run: where everything is kept.
         say: told what is being done, and each score.
+        regions: folder of the regions' images, which several comparisons may share; by default in the run folder.
     """
 
-    def __init__(self, recipe: InitRecipe, run: RunFolder, say: Callable[[str], None] = print) -> None:
+    def __init__(
+        self, recipe: InitRecipe, run: RunFolder, say: Callable[[str], None] = print, *, regions: Path | None = None
+    ) -> None:
         self.recipe, self.run, self.say = recipe, run, say
+        self.regions = regions or run / "regions"
         self.land = cache(self._land)
         self.source = cache(self._source)
 
@@ -129,12 +133,15 @@ class InitGrid:
     def labelled(self, target: str, fraction: float, seed: int) -> Split:
         """A share of the target's training labels, and its validation images."""
         land = self.land(target)
+        return Split(train=self._drawn(land, fraction, seed), validation=land.split.validation)
+
+    def _drawn(self, land: Land, share: float, seed: int) -> tuple[str, ...]:
+        """A share of the training images, or places."""
         draw = share_of_places if self.recipe.series else share_of_labels
-        train = draw(land.cache, land.split.train, share=fraction, seed=seed)
-        return Split(train=train, validation=land.split.validation)
+        return draw(land.cache, land.split.train, share=share, seed=seed)
 
     def _land(self, name: str) -> Land:
-        region, place = self.recipe.region(name), self.run / f"regions/{name}"
+        region, place = self.recipe.region(name), self.regions / name
         data = region.data
         if not data:
             data = str(place / "data")
@@ -156,7 +163,9 @@ class InitGrid:
         if supervised:
             split = Split(train=land.split.train, validation=land.split.validation)
             return place, self._fitted(land, split, recipe.supervised, place)
-        ids, settings = land.split.train, recipe.pretrain
+        settings, ids = recipe.pretrain, land.split.train
+        if recipe.unlabelled < 1:
+            ids = self._drawn(land, recipe.unlabelled, settings.seed)
         model = build_model(unlabelled(card, land.cache, ids), seed=settings.seed)
         return place, pretrain(model, land.cache, ids, settings, place)
 
@@ -258,5 +267,8 @@ class InitGrid:
         return fingerprint_of([land.cache.fingerprint, source, trials, target, start, fraction, seed])
 
     def _source_settings(self, start: Start) -> dict[str, object]:
-        chosen = self.recipe.supervised if start == "supervised" else self.recipe.pretrain
-        return chosen.to_dict()
+        if start == "supervised":
+            return self.recipe.supervised.to_dict()
+        # Only where it is less, so that rows from before it was there stay valid.
+        share = {} if self.recipe.unlabelled == 1 else {"unlabelled": self.recipe.unlabelled}
+        return self.recipe.pretrain.to_dict() | share

@@ -49,6 +49,8 @@ class InitRecipe:
     series: int = 0
     """Dates of a place that a training of a network over dates reads in a step; 0: of networks of one date. Shares of
     labels then are of places, and pre-training needs ``views.series``."""
+    unlabelled: float = 1.0
+    """Share of a region's training images, or places, that pre-training sees."""
     land: LandCoverSettings = LandCoverSettings(country="alba")  # noqa: RUF009 - frozen
     """Of generated regions; the country is replaced."""
     targets: tuple[str, ...] = ()
@@ -72,9 +74,11 @@ class InitRecipe:
         ):
             if not values or len(set(values)) < len(values):
                 raise SettingsError(f"a comparison of starts needs different {label}, at least one; got {list(values)}")
-        if not all(0 < value <= 1 for value in self.fractions) or min(self.rates) <= 0:
+        shares = (*self.fractions, self.unlabelled)
+        if not all(0 < value <= 1 for value in shares) or min(self.rates) <= 0:
             raise SettingsError(
-                f"fractions must lie in (0, 1] and rates be > 0, got {list(self.fractions)} and {list(self.rates)}"
+                f"fractions and unlabelled must lie in (0, 1] and rates be > 0, got {list(self.fractions)}, "
+                f"{self.unlabelled} and {list(self.rates)}"
             )
         if self.series < 0 or bool(self.series) is not bool(self.pretrain.views.series):
             raise SettingsError(

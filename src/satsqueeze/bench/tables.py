@@ -5,7 +5,8 @@ the result file beside it (JSON lines, or JSON with a list, reached by ``rows``)
 rows with the stated values, ``by`` makes one row of those that agree in a value, or in each of a list of values, with
 all of them as its list ``rows``. ``beside: {NAME: {file, rows, by}}`` puts the first row of another file that agrees in
 the value at ``by`` into each row, as NAME. In place of columns, ``starts: labels`` and ``starts: classes`` are tables
-of a comparison of starts, ``starts: transfer`` is that of a transfer experiment.
+of a comparison of starts, ``starts: transfer`` is that of a transfer experiment and ``starts: ablation`` that of an
+ablation of pre-training.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 import yaml
 
+from satsqueeze.bench.ablation_row import ablation_table, read_ablation_rows
 from satsqueeze.bench.init_figure import class_table, init_table
 from satsqueeze.bench.init_row import read_init_rows
 from satsqueeze.bench.transfer_row import read_transfer_rows, transfer_table
@@ -165,7 +167,7 @@ def make_tables(specification: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise SettingsError(
             f"{specification}: expected NAME: {{file, columns: [{{title, value, format, spread}}], rows, where, by, "
-            "beside} or NAME: {file, starts: labels, classes or transfer}, "
+            "beside} or NAME: {file, starts: labels, classes, transfer or ablation}, "
             f"got {error!r}"
         ) from error
 
@@ -183,10 +185,12 @@ def _table(folder: Path, entry: Mapping[str, Any]) -> str:
 def _table_of_starts(path: Path, of: str) -> str:
     if of == "transfer":
         return f"{transfer_table(read_transfer_rows(path))}\n"
+    if of == "ablation":
+        return f"{ablation_table(read_ablation_rows(path))}\n"
     rows = read_init_rows(path)
     if not rows or of not in ("labels", "classes"):
         raise SettingsError(
-            f"{path}: starts: {of} with {len(rows)} rows; expected labels, classes or transfer, and some rows"
+            f"{path}: starts: {of} with {len(rows)} rows; expected labels, classes, transfer or ablation, and some rows"
         )
     table = init_table(rows) if of == "labels" else class_table(rows, fraction=min(row.fraction for row in rows))
     return f"{table}\n"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -97,11 +98,11 @@ def _help(function: Callable[..., Any], name: str) -> str:
     return next((p.description or "" for p in documented if p.arg_name == name), "")
 
 
-def read_settings(kind: type[Settings], path: Path) -> Settings:
+def read_settings(kind: type[Settings], path: Path, *changes: Mapping[str, Any]) -> Settings:
     """Read a settings dataclass from a YAML file; anchors and merges are allowed.
 
     A file may name another beside it as its ``base``, and then says only what differs: mappings are merged, anything
-    else is replaced.
+    else is replaced. So are ``changes``, one after another.
 
     Raises:
         SettingsError: a file is absent, malformed, its own base, or names what the settings do not have.
@@ -109,7 +110,8 @@ def read_settings(kind: type[Settings], path: Path) -> Settings:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--settings", type=kind)
     try:
-        found: Settings = parser.instantiate(parser.parse_object({"settings": _based(path)}))["settings"]
+        record = reduce(_merged, changes, _based(path))
+        found: Settings = parser.instantiate(parser.parse_object({"settings": record}))["settings"]
     except (OSError, yaml.YAMLError, ArgumentError) as error:
         raise SettingsError(f"{path} does not hold {kind.__name__}: {error}") from error
     return found
@@ -127,6 +129,6 @@ def _based(path: Path, seen: tuple[Path, ...] = ()) -> Any:
 
 
 def _merged(base: Any, over: Any) -> Any:
-    if not (isinstance(base, dict) and isinstance(over, dict)):
+    if not (isinstance(base, Mapping) and isinstance(over, Mapping)):
         return over
     return {**base, **{key: _merged(base.get(key), value) for key, value in over.items()}}

@@ -48,6 +48,12 @@ COMMANDS = (
     Command(("distill",), "distill", "command", "train the ladder of students from the teacher"),
     Command(("export",), "export", "command", "export, quantise and prove the students as flight packages"),
     Command(("bench", "init-grid"), "init_grid", "init_grid", "compare starts of training with few labels; resumable"),
+    Command(
+        ("bench", "init-ablation"),
+        "init_ablation",
+        "init_ablation",
+        "vary pre-training, one thing at a time; resumable",
+    ),
     Command(("bench",), "bench", "command", "measure every model of a run"),
     Command(("report",), "report", "report", "write the HTML report of a run"),
     Command(("crossval",), "crossval", "crossval", "grouped cross-validation of baselines, teacher and students"),
