@@ -226,9 +226,13 @@ def test_documents_take_their_tables_from_committed_rows(tmp_path):
     (tmp_path / "tables.yaml").write_text(yaml.safe_dump(entries))
     made = make_tables(tmp_path / "tables.yaml")
     assert made == {"labels": f"{init_table(rows)}\n", "classes": f"{class_table(rows, fraction=0.1)}\n"}
-    for entry in ({"file": "rows.jsonl", "starts": "colours"}, {"file": "none.jsonl", "starts": "labels"}):
-        (tmp_path / "tables.yaml").write_text(yaml.safe_dump({"main": entry}))
-        with pytest.raises(SettingsError, match="expected labels, classes, transfer or ablation, and some rows"):
+    for name, of, message in (
+        ("rows.jsonl", "colours", "starts: colours; expected one of labels, classes, transfer, students, ablation"),
+        ("none.jsonl", "labels", "has no row; make it again"),
+        ("none.jsonl", "ablation", "has no row; make it again"),
+    ):
+        (tmp_path / "tables.yaml").write_text(yaml.safe_dump({"main": {"file": name, "starts": of}}))
+        with pytest.raises(SettingsError, match=message):
             make_tables(tmp_path / "tables.yaml")
 
 

@@ -14,8 +14,8 @@ from satsqueeze.core.errors import DataError, MissingDependencyError
 from satsqueeze.core.files import replacing
 
 CONFIDENCE = 0.95
-_COLOURS = ("#6b7280", "#c2410c", "#0f766e", "#4338ca", "#a16207")
-_MARKERS = ("o", "s", "^", "D", "v")
+COLOURS = ("#6b7280", "#c2410c", "#0f766e", "#4338ca", "#a16207")
+MARKERS = ("o", "s", "^", "D", "v")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +71,8 @@ def draw_curves(rows: Sequence[InitRow], path: Path) -> None:
         for number, start in enumerate(starts):
             found = _curve(rows, target, start)
             shares = [100 * share for share in found]
-            colour = _COLOURS[number % len(_COLOURS)]
-            marker = _MARKERS[number % len(_MARKERS)]
+            colour = COLOURS[number % len(COLOURS)]
+            marker = MARKERS[number % len(MARKERS)]
             means = [100 * point.mean for point in found.values()]
             axes.plot(shares, means, color=colour, marker=marker, ms=4, lw=1.6, label=start)
             lows, highs = ([100 * getattr(p, end) for p in found.values()] for end in ("low", "high"))
@@ -95,7 +95,7 @@ def init_table(rows: Sequence[InitRow]) -> str:
     for target in _distinct(rows, "target"):
         for fraction in sorted({row.fraction for row in rows if row.target == target}):
             alike = [row for row in rows if (row.target, row.fraction) == (target, fraction)]
-            cells = [_cell(alike, start) for start in starts]
+            cells = [start_cell(alike, start) for start in starts]
             lines.append(f"| {target} | {alike[0].labels} ({100 * fraction:g} %) | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -126,7 +126,8 @@ def _curve(rows: Sequence[InitRow], target: str, start: str) -> dict[float, Esti
     return {share: estimate([row.test for row in mine if row.fraction == share]) for share in shares}
 
 
-def _cell(rows: Sequence[InitRow], start: str) -> str:
+def start_cell(rows: Sequence[InitRow], start: str) -> str:
+    """Of rows that differ in start and seed: test mIoU of a start, its gain over the random one and the paired p."""
     scores = {row.seed: row.test for row in rows if row.start == start}
     if not scores:
         return "-"

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from satsqueeze.bench.init_recipe import InitRecipe, Region, Start
+from satsqueeze.bench.init_recipe import DISTILLED, InitRecipe, Region, Start
 from satsqueeze.bench.init_row import InitRow, read_init_rows, write_init_rows
+from satsqueeze.bench.init_teacher import answers_of, distilling, teacher_recipe
 from satsqueeze.bench.machine import this_machine
 from satsqueeze.core.metrics import class_jaccards, mean_jaccard
 from satsqueeze.core.run import RunFolder, fingerprint_of
@@ -27,6 +28,7 @@ from satsqueeze.data.place_share import share_of_places
 from satsqueeze.data.series import series_of
 from satsqueeze.data.splits import Split, ThreeWaySplit
 from satsqueeze.data.synth.landcover_writer import write_land_cover
+from satsqueeze.distill.known import Known
 from satsqueeze.learn.evaluate import ScoreSettings, score
 from satsqueeze.learn.series_evaluate import score_series
 from satsqueeze.learn.settings import FitSettings
@@ -34,6 +36,7 @@ from satsqueeze.learn.stage import Start as Begin
 from satsqueeze.learn.stage import train_network, train_series
 from satsqueeze.learn.training import FitResult
 from satsqueeze.nets.card import ModelCard
+from satsqueeze.nets.cost import count_parameters
 from satsqueeze.nets.model import SegmentationModel, build_model, load_model
 from satsqueeze.nets.transfer_report import TransferReport
 from satsqueeze.pretrain.card import network_card, over_dates, unlabelled
@@ -81,14 +84,22 @@ class InitGrid:
         run: where everything is kept.
         say: told what is being done, and each score.
         regions: folder of the regions' images, which several comparisons may share; by default in the run folder.
+        teachers: folder of the teachers, likewise.
     """
 
     def __init__(
-        self, recipe: InitRecipe, run: RunFolder, say: Callable[[str], None] = print, *, regions: Path | None = None
+        self,
+        recipe: InitRecipe,
+        run: RunFolder,
+        say: Callable[[str], None] = print,
+        *,
+        regions: Path | None = None,
+        teachers: Path | None = None,
     ) -> None:
         self.recipe, self.run, self.say = recipe, run, say
-        self.regions = regions or run / "regions"
+        self.regions, self.teachers = regions or run / "regions", teachers or run / "teachers"
         self.land = cache(self._land)
+        self.answers = cache(self._answers)
         self.source = cache(self._source)
 
     @cached_property
@@ -202,8 +213,23 @@ class InitGrid:
             folder, _ = self.source(region.name if region else "", supervised=trial.start == "supervised")
             return start_network(folder, model)
 
-        begin = start if region else None
-        return self._fitted(land, split, settings, self.run / str(trial.place), begin)
+        begin, place = start if region else None, self.run / str(trial.place)
+        if trial.start not in DISTILLED:
+            return self._fitted(land, split, settings, place, begin)
+        known = self.answers(trial.target, trial.fraction, trial.seed)
+        everything = Split(train=land.split.train, validation=split.validation)
+        return train_network(
+            self._card(land), land.cache, everything, settings, place, start=begin, objective=distilling(), soft=known
+        )
+
+    def _answers(self, target: str, fraction: float, seed: int) -> Known:
+        """What is known of the target's training images: some labels, and what a teacher of these says of the rest."""
+        recipe, land = teacher_recipe(self.recipe), self.land(target)
+        teachers = InitGrid(recipe, RunFolder(self.teachers), self.say, regions=self.regions)
+        trial = Trial(target=target, start="same-region", fraction=fraction, seed=seed, rate=recipe.rates[0])
+        labelled = self.labelled(target, fraction, seed).train
+        taught = teachers._train(trial).folder
+        return answers_of(taught, land.cache, land.split.train, labelled, self.teachers)
 
     def _fitted(
         self, land: Land, split: Split, settings: FitSettings, folder: Path, start: Begin | None = None
@@ -222,7 +248,8 @@ class InitGrid:
         result, land, recipe = self._train(trial), self.land(trial.target), self.recipe
         settings = ScoreSettings(window=recipe.fit.window)
         ask = score_series if recipe.series else score
-        metrics = ask(load_model(result.folder), land.cache, land.split.test, settings=settings).metrics
+        model = load_model(result.folder)
+        metrics = ask(model, land.cache, land.split.test, settings=settings).metrics
         jaccards = class_jaccards(metrics.matrix).tolist()
         region = recipe.source(trial.target, trial.start)
         return InitRow(
@@ -233,6 +260,7 @@ class InitGrid:
             seed=trial.seed,
             fingerprint=key,
             model=recipe.model,
+            parameters=count_parameters(model),
             labels=self._count(land, self.labelled(trial.target, trial.fraction, trial.seed).train),
             rate=trial.rate,
             tried={f"{rate:g}": value for rate, value in tried.items()},
@@ -264,6 +292,8 @@ class InitGrid:
         if recipe.series:
             # Only where it is on, so that rows from before it was there stay valid.
             trials = [*trials, recipe.series]
+        if start in DISTILLED and recipe.teach is not None:
+            trials = [*trials, recipe.teacher, recipe.teach.to_dict(), recipe.pretrain.to_dict()]
         return fingerprint_of([land.cache.fingerprint, source, trials, target, start, fraction, seed])
 
     def _source_settings(self, start: Start) -> dict[str, object]:

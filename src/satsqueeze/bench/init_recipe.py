@@ -11,8 +11,12 @@ from satsqueeze.learn.settings import FitSettings
 from satsqueeze.nets.students import student_card
 from satsqueeze.pretrain.settings import PretrainSettings
 
-Start = Literal["random", "same-region", "other-region", "other-continent", "supervised"]
-STARTS: tuple[Start, ...] = get_args(Start)
+Start = Literal[
+    "random", "same-region", "other-region", "other-continent", "supervised", "distilled", "same-region-distilled"
+]
+STARTS: tuple[Start, ...] = get_args(Start)[:5]
+"""Those that need no teacher."""
+DISTILLED: tuple[Start, ...] = ("distilled", "same-region-distilled")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +36,9 @@ class InitRecipe:
 
     ``random`` is drawn by the seed. ``same-region`` is pre-trained on the training images of the target without labels;
     ``other-region`` on those of another region of its continent; ``other-continent`` on those of one elsewhere;
-    ``supervised`` is trained with all labels of the other region.
+    ``supervised`` is trained with all labels of the other region. ``distilled`` is drawn by the seed, and
+    ``same-region-distilled`` pre-trained, but both learn from a teacher's answers on all training images, besides the
+    same labels; the teacher has learnt from these labels alone, and was pre-trained at home.
 
     Raises:
         SettingsError: nothing to compare, values that repeat or cannot be, or a region that a start needs is lacking.
@@ -49,6 +55,10 @@ class InitRecipe:
     series: int = 0
     """Dates of a place that a training of a network over dates reads in a step; 0: of networks of one date. Shares of
     labels then are of places, and pre-training needs ``views.series``."""
+    teacher: str = ""
+    """A rung of the ladder of students, for starts that are distilled; of networks of one date."""
+    teach: FitSettings | None = None
+    """The budget of the teacher's training on the labels; its seed is replaced."""
     unlabelled: float = 1.0
     """Share of a region's training images, or places, that pre-training sees."""
     land: LandCoverSettings = LandCoverSettings(country="alba")  # noqa: RUF009 - frozen
@@ -86,6 +96,14 @@ class InitRecipe:
                 f"with pretrain.views.series; set both or none, got {self.series} and {self.pretrain.views.series}"
             )
         student_card(self.model)
+        if set(self.starts) & set(DISTILLED):
+            if self.series or not self.teacher or self.teach is None:
+                raise SettingsError(
+                    "starts that are distilled need networks of one date, 'teacher', a larger student, and 'teach', "
+                    f"its training; got series {self.series}, teacher {self.teacher!r} and "
+                    f"{'no teach' if self.teach is None else 'teach'}"
+                )
+            student_card(self.teacher)
         for target in self.targets or names:
             for start in self.starts:
                 self.source(target, start)
@@ -107,12 +125,12 @@ class InitRecipe:
         Raises:
             SettingsError: an unknown start, or no region of the kind that it needs.
         """
-        if start not in STARTS:
-            raise SettingsError(f"unknown start {start!r}; known: {', '.join(STARTS)}")
+        if start not in get_args(Start):
+            raise SettingsError(f"unknown start {start!r}; known: {', '.join(get_args(Start))}")
         own = self.region(target)
-        if start == "random":
+        if start in ("random", "distilled"):
             return None
-        if start == "same-region":
+        if start in ("same-region", "same-region-distilled"):
             return own
         elsewhere = start == "other-continent"
         for region in self.regions:

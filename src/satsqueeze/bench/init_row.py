@@ -23,6 +23,8 @@ class InitRow(Row):
     fingerprint: str
     """Hash of all that the figures depend on."""
     model: str
+    parameters: int | None = None
+    """Of the network; None in rows from before it was counted."""
     labels: int
     """Images with labels that it learnt from."""
     rate: float

@@ -4,16 +4,16 @@
 the result file beside it (JSON lines, or JSON with a list, reached by ``rows``), and the columns. ``where`` takes only
 rows with the stated values, ``by`` makes one row of those that agree in a value, or in each of a list of values, with
 all of them as its list ``rows``. ``beside: {NAME: {file, rows, by}}`` puts the first row of another file that agrees in
-the value at ``by`` into each row, as NAME. In place of columns, ``starts: labels`` and ``starts: classes`` are tables
-of a comparison of starts, ``starts: transfer`` is that of a transfer experiment and ``starts: ablation`` that of an
-ablation of pre-training.
+the value at ``by`` into each row, as NAME. In place of columns, ``starts`` names a table of
+comparisons of starts: by ``labels``, of ``classes``, of a ``transfer`` experiment, of ``students`` of many sizes, or of
+an ``ablation`` of pre-training.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ import yaml
 from satsqueeze.bench.ablation_row import ablation_table, read_ablation_rows
 from satsqueeze.bench.init_figure import class_table, init_table
 from satsqueeze.bench.init_row import read_init_rows
+from satsqueeze.bench.init_students import students_table
+from satsqueeze.bench.row_file import AnyRow
 from satsqueeze.bench.transfer_row import read_transfer_rows, transfer_table
 from satsqueeze.core.errors import RunError, SettingsError
 
@@ -167,7 +169,7 @@ def make_tables(specification: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise SettingsError(
             f"{specification}: expected NAME: {{file, columns: [{{title, value, format, spread}}], rows, where, by, "
-            "beside} or NAME: {file, starts: labels, classes, transfer or ablation}, "
+            "beside} or NAME: {file, starts: " + ", ".join(_OF_STARTS) + "}, "
             f"got {error!r}"
         ) from error
 
@@ -182,18 +184,34 @@ def _table(folder: Path, entry: Mapping[str, Any]) -> str:
     return markdown_table(chosen, [Column(**column) for column in entry["columns"]])
 
 
+def _labels(path: Path) -> str:
+    return init_table(_some(read_init_rows(path), path))
+
+
+def _classes(path: Path) -> str:
+    rows = _some(read_init_rows(path), path)
+    return class_table(rows, fraction=min(row.fraction for row in rows))
+
+
+_OF_STARTS: Mapping[str, Callable[[Path], str]] = {
+    "labels": _labels,
+    "classes": _classes,
+    "transfer": lambda path: transfer_table(_some(read_transfer_rows(path), path)),
+    "students": lambda path: students_table(_some(read_init_rows(path), path)),
+    "ablation": lambda path: ablation_table(_some(read_ablation_rows(path), path)),
+}
+
+
+def _some(rows: Sequence[AnyRow], path: Path) -> Sequence[AnyRow]:
+    if not rows:
+        raise SettingsError(f"{path} has no row; make it again with its command")
+    return rows
+
+
 def _table_of_starts(path: Path, of: str) -> str:
-    if of == "transfer":
-        return f"{transfer_table(read_transfer_rows(path))}\n"
-    if of == "ablation":
-        return f"{ablation_table(read_ablation_rows(path))}\n"
-    rows = read_init_rows(path)
-    if not rows or of not in ("labels", "classes"):
-        raise SettingsError(
-            f"{path}: starts: {of} with {len(rows)} rows; expected labels, classes, transfer or ablation, and some rows"
-        )
-    table = init_table(rows) if of == "labels" else class_table(rows, fraction=min(row.fraction for row in rows))
-    return f"{table}\n"
+    if of not in _OF_STARTS:
+        raise SettingsError(f"{path}: starts: {of}; expected one of {', '.join(_OF_STARTS)}")
+    return f"{_OF_STARTS[of](path)}\n"
 
 
 def fill_tables(text: str, tables: Mapping[str, str]) -> str:

@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from satsqueeze.data.cache import PackedCache
+from satsqueeze.data.sampler import SoftTargets
 from satsqueeze.data.splits import Split
 from satsqueeze.learn.fit import FitResult, fit
 from satsqueeze.learn.fit_series import fit_series
+from satsqueeze.learn.losses import Objective
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.model import SegmentationModel, build_model, load_model
@@ -27,15 +29,19 @@ def train_network(
     folder: Path,
     *,
     start: Start | None = None,
+    objective: Objective | None = None,
+    soft: SoftTargets | None = None,
 ) -> FitResult:
     """Train one model, drawn by the settings' seed and started from elsewhere if told; resumes.
+
+    Args as those of :func:`satsqueeze.learn.fit.fit`.
 
     Raises:
         TrainError: see :func:`satsqueeze.learn.fit.fit`.
     """
     model = build_model(card, seed=settings.seed)
     origin = None if start is None else start(model)
-    return fit(model, cache, split, settings, folder, origin=origin)
+    return fit(model, cache, split, settings, folder, origin=origin, objective=objective, soft=soft)
 
 
 def train_series(
