@@ -13,6 +13,7 @@ from satsqueeze.bench.init_grid import InitGrid
 from satsqueeze.bench.init_recipe import InitRecipe
 from satsqueeze.bench.init_row import read_init_rows
 from satsqueeze.bench.init_students import StudentsRecipe, compare_students, draw_students, students_table
+from satsqueeze.bench.init_teacher import teacher_recipe
 from satsqueeze.bench.tables import make_tables
 from satsqueeze.cli.main import main
 from satsqueeze.core.errors import DataError, SettingsError
@@ -82,6 +83,11 @@ def test_distilled_starts_need_a_teacher_and_networks_of_one_date(changes):
         }
     with pytest.raises(SettingsError, match="starts that are distilled need networks of one date, 'teacher'"):
         replace(RECIPE, **changes)
+
+
+def test_a_recipe_without_a_teacher_has_none():
+    with pytest.raises(SettingsError, match="needs 'teach', the training of its teacher"):
+        teacher_recipe(TINY)
 
 
 def test_the_teacher_is_a_known_network():

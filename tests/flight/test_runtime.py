@@ -23,9 +23,10 @@ from satsqueeze.core.errors import (
     SettingsError,
 )
 from satsqueeze.core.package import Graph, read_manifest, seal
+from satsqueeze.flight.choice import candidates
 from satsqueeze.flight.classifier import open_classifier
 from satsqueeze.flight.engine import has_openvino
-from satsqueeze.flight.runtime import Prediction, candidates, open_package
+from satsqueeze.flight.runtime import Prediction, open_package
 from satsqueeze.flight.vectors import TestVectors
 
 BANDS = ("blue", "green", "red", "nir")
@@ -253,7 +254,7 @@ def test_openvino_gives_the_same_masks(package, scene):
 
 
 def test_openvino_is_asked_for_but_absent(package, monkeypatch):
-    monkeypatch.setattr("satsqueeze.flight.runtime.has_openvino", lambda: False)
+    monkeypatch.setattr("satsqueeze.flight.choice.has_openvino", lambda: False)
     with pytest.raises(MissingDependencyError, match=r"satsqueeze\[fast\]"):
         open_package(package, engine="openvino")
 
@@ -265,7 +266,7 @@ def test_engines_and_precisions_are_ordered_by_the_default(make_manifest, monkey
         Graph(file="int8.xml", precision="int8", engine="openvino"),
     ]
     manifest = make_manifest(graphs)
-    monkeypatch.setattr("satsqueeze.flight.runtime.has_openvino", lambda: True)
+    monkeypatch.setattr("satsqueeze.flight.choice.has_openvino", lambda: True)
 
     def order(engine, precision):
         return [(graph.file, name) for graph, name in candidates(manifest, engine, precision)]
@@ -274,7 +275,7 @@ def test_engines_and_precisions_are_ordered_by_the_default(make_manifest, monkey
     assert order("onnx", "auto") == [("int8.onnx", "onnx"), ("fp32.onnx", "onnx")]
     assert order("auto", "fp32") == [("fp32.onnx", "onnx")]
     assert order("openvino", "auto")[:2] == [("int8.xml", "openvino"), ("int8.onnx", "openvino")]
-    monkeypatch.setattr("satsqueeze.flight.runtime.has_openvino", lambda: False)
+    monkeypatch.setattr("satsqueeze.flight.choice.has_openvino", lambda: False)
     assert order("auto", "auto") == [("int8.onnx", "onnx"), ("fp32.onnx", "onnx")]
     with pytest.raises(PackageError, match="no graph of precision fp32"):
         candidates(make_manifest(graphs[1:2]), "auto", "fp32")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from satsqueeze.bench.init_recipe import InitRecipe
+from satsqueeze.core.errors import SettingsError
 from satsqueeze.data.cache import PackedCache
 from satsqueeze.distill.known import Known
 from satsqueeze.distill.objective import Distillation
@@ -19,9 +20,13 @@ TEMPERATURE = 1.0
 
 
 def teacher_recipe(recipe: InitRecipe) -> InitRecipe:
-    """The comparison whose one start, pre-trained at home, makes the teachers of a recipe that has one."""
+    """The comparison whose one start, pre-trained at home, makes the teachers of a recipe that names one.
+
+    Raises:
+        SettingsError: it names none.
+    """
     if recipe.teach is None:
-        return recipe
+        raise SettingsError("a recipe needs 'teach', the training of its teacher, to have one; add it")
     return replace(
         recipe, model=recipe.teacher, fit=recipe.teach, rates=(recipe.teach.learning_rate,), starts=("same-region",)
     )
