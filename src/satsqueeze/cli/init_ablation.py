@@ -24,7 +24,7 @@ def init_ablation(
         recipe: YAML file with the recipe of a comparison of starts, and the factors with their variants.
         out: run folder; created if absent.
         rows: JSON-lines file for the result, besides the one in the run folder.
-        figure: PNG file with a panel per factor; by default init-ablation.png in the run folder.
+        figure: PNG file with a panel per factor; init-ablation.png in the run folder by default.
     """
     told = read_settings(AblationRecipe, recipe)
     grid = recipe.parent / told.grid
