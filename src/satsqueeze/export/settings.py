@@ -69,7 +69,7 @@ class ExportSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassExportSettings(ExportSettings):
-    """How a trained classifier becomes a flight package; sides and biases of masks do not apply."""
+    """How a trained classifier becomes a flight package; sides, biases and buffers of masks do not apply."""
 
     calibration_windows: int = 256
     """Training images that set the ranges of int8 activations."""
