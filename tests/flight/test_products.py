@@ -270,6 +270,30 @@ def test_parts_in_any_order_give_the_same_file(tmp_path):
     np.testing.assert_array_equal(mask_of(tmp_path / "parts.tif"), values[0])
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("bands", "colours"), [(1, ((1, 2, 3), (4, 5, 6), (7, 8, 9), (9, 9, 9))), (2, ())])
+def test_overviews_are_every_nth_pixel_whatever_the_parts(tmp_path, threads, bands, colours):
+    height, width = 1301, 1030
+    values = np.random.default_rng(0).integers(0, 4, (bands, height, width)).astype(np.uint8)
+    about = layout(height=height, width=width, descriptions=("a", "b")[:bands], colours=colours)
+    path = tmp_path / "a.tif"
+    with writing_cog(path, about, threads=threads) as writer:
+        for row in (0, 1, 2, 3, 700, 701):
+            stop = {3: 700, 701: height}.get(row, row + 1)
+            writer.write(values[:, row:stop], Window(row=row, col=0, height=stop - row, width=width))
+    with rasterio.open(path) as source:
+        assert source.overviews(1) == [2, 4]
+        assert source.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        assert source.descriptions == about.descriptions
+    for level, step in enumerate((2, 4)):
+        with rasterio.open(path, overview_level=level) as source:
+            np.testing.assert_array_equal(source.read(), values[:, ::step, ::step])
+            assert (source.nodata, source.block_shapes[0]) == (255, (512, 512))
+            if colours:
+                assert source.colormap(1)[1] == (4, 5, 6, 255)
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_file_that_holds_something_else_is_noticed(tmp_path):
     def spoil():
         with writing_cog(tmp_path / "a.tif", layout()) as writer:

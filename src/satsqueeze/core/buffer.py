@@ -62,7 +62,9 @@ class Buffer:
         """
         if not self.reach:
             return mask
-        background = ~np.isin(mask, (*self.foreground, IGNORE))
+        background = mask != IGNORE
+        for value in self.foreground:
+            background &= mask != value
         found = mask.copy()
         for value in reversed(self.foreground):
             np.copyto(found, np.uint8(value), where=self._near(mask == value) & background)

@@ -51,29 +51,34 @@ class Radiometry:
                 f"reflectance needs a positive finite scale and a finite offset, got {self.scale} and {self.offset}"
             )
 
-    def to_reflectance(self, digital: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def to_reflectance(
+        self, digital: NDArray[Any], out: NDArray[np.float32] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Reflectance and validity.
 
         Args:
             digital: (C, H, W), any numeric dtype.
+            out: float32 (C, H, W) to fill; None for a new array.
 
         Returns:
             Float32 (C, H, W), 0 where invalid, and (H, W) with True = valid. Negative reflectance is kept:
             it is legal in atmospherically corrected products.
         """
         valid = np.ones(digital.shape[1:], dtype=bool)
-        if self.nodata is not None:
-            missing = np.isnan(digital) if np.isnan(self.nodata) else digital == self.nodata
-            valid &= ~missing.any(axis=0)
-        if self.saturated is not None:
-            valid &= ~(digital >= self.saturated).any(axis=0)
+        # Band by band: what is compared is read once more from the processor's cache.
+        for numbers in digital:
+            if self.nodata is not None:
+                valid &= ~np.isnan(numbers) if np.isnan(self.nodata) else numbers != self.nodata
+            if self.saturated is not None:
+                valid &= ~(numbers >= self.saturated)
+        values = np.empty(digital.shape, np.float32) if out is None else out
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows float32 becomes inf, hence invalid
-            values = digital.astype(np.float32)
+            np.copyto(values, digital, casting="unsafe")
             values *= np.float32(self.scale)
             values += np.float32(self.offset)
         if not self._stays_finite(digital.dtype):
-            return sanitise(values, valid)
-        if not valid.all():
+            values[:], valid = sanitise(values, valid)
+        elif not valid.all():
             np.copyto(values, 0, where=~valid)
         return values, valid
 

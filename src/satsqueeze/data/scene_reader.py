@@ -191,11 +191,12 @@ class SceneReader:
         valid = np.empty(whole.shape, np.bool_)
         for row in range(0, whole.shape[0], _ROWS):
             rows = slice(row, row + _ROWS)
-            part, sound = self._reflectance(digital[:, rows])
+            part = values[:, rows]
+            sound = self._reflectance(digital[:, rows], part)
             sound &= whole[rows]
             if not sound.all():
                 np.copyto(part, 0, where=~sound)
-            values[:, rows], valid[rows] = part, sound
+            valid[rows] = sound
         return values, valid
 
     def require_plausible(self, digital: NDArray[Any], values: NDArray[np.float32], valid: NDArray[np.bool_]) -> None:
@@ -264,17 +265,17 @@ class SceneReader:
         smooth = read_channels(dataset, indexes, window=part, shape=shape, smooth=True)
         out[positions] = np.where(nearest == 0, nearest, smooth)
 
-    def _reflectance(self, digital: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def _reflectance(self, digital: NDArray[Any], out: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Put reflectance (C, h, w) into ``out``; returns validity (h, w)."""
         kinds = dict.fromkeys(channel.radiometry for channel in self._channels)
         if len(kinds) == 1:
-            return next(iter(kinds)).to_reflectance(digital)
-        values = np.empty(digital.shape, dtype=np.float32)
+            return next(iter(kinds)).to_reflectance(digital, out)[1]
         valid = np.ones(digital.shape[1:], dtype=bool)
         for radiometry in kinds:
             positions = [i for i, channel in enumerate(self._channels) if channel.radiometry == radiometry]
-            values[positions], part = radiometry.to_reflectance(digital[positions])
+            out[positions], part = radiometry.to_reflectance(digital[positions])
             valid &= part
-        return values, valid
+        return valid
 
 
 def open_scene(

@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import rasterio
+
 from satsqueeze.core.errors import SatsqueezeError
 from satsqueeze.core.raster import StripReader
 from satsqueeze.flight.ledger import Ledger, SceneRow
@@ -133,7 +135,8 @@ def fly_job(
     started = time.perf_counter()
     tally = SceneTally()
     with ExitStack() as stack:
-        with tally.timer("open"):
+        # Blocks of a strip are decoded beside one another: nothing else can be done before the first strip is there.
+        with tally.timer("open"), rasterio.Env(GDAL_NUM_THREADS=pilot.model.engine.streams):
             reader = stack.enter_context(job.open())
         report = pilot.fly(reader, job.origin, outputs, tally=tally, advance=advance)
         return _row(pilot, job, reader, report, outputs, key=key, wall=time.perf_counter() - started)

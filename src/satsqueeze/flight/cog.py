@@ -6,10 +6,11 @@ import os
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import rasterio
@@ -26,6 +27,7 @@ from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.raster import Georeference
 from satsqueeze.core.window import Window
 from satsqueeze.flight.palette import NODATA_COLOUR, Colour
+from satsqueeze.flight.sample import thinned
 
 BLOCK = 512
 """Side of a compressed block, in pixels."""
@@ -58,10 +60,15 @@ class CogLayout:
 
 
 class CogWriter:
-    """Takes an image part by part; see :func:`writing_cog`."""
+    """Takes an image part by part; see :func:`writing_cog`.
 
-    def __init__(self, target: Any, layout: CogLayout) -> None:
-        self._target, self._layout = target, layout
+    Args:
+        targets: open files of the image and of every n-th row and column of it, by n.
+        layout: of the image.
+    """
+
+    def __init__(self, targets: Mapping[int, Any], layout: CogLayout) -> None:
+        self._targets, self._layout = targets, layout
         self.rows = 0
         """Rows of the whole width written so far."""
         self.pixels = 0
@@ -89,7 +96,11 @@ class CogWriter:
                 f"values of {values.shape} do not fit {window} of a file of {len(layout.descriptions)} bands with "
                 f"{layout.height} x {layout.width} px"
             )
-        self._target.write(values, window=RasterioWindow(window.col, window.row, width, height))
+        for step, target in self._targets.items():
+            (down, across), taken = thinned(window, step)
+            place = RasterioWindow(across.start, down.start, across.stop - across.start, down.stop - down.start)
+            if place.height and place.width:
+                target.write(values[:, *taken], window=place)
         columns = range(window.col, window.stop_col)
         sums = self.checksums.setdefault(columns, np.zeros((bands, layout.height), np.uint32))
         sums[:, window.row : window.stop_row] = _checksums(values)
@@ -104,25 +115,34 @@ def _checksums(values: NDArray[np.uint8]) -> NDArray[np.uint32]:
 
 
 @contextmanager
-def writing_cog(path: Path, layout: CogLayout) -> Iterator[CogWriter]:
+def writing_cog(path: Path, layout: CogLayout, *, threads: int = 1) -> Iterator[CogWriter]:
     """Yield a writer; the file appears at ``path`` when the block ends well and all pixels were written.
 
-    They go to a lightly compressed file beside it first: GDAL's COG driver wants to see the whole image.
+    Pixels go to lightly compressed files beside it first, one for each overview: GDAL's COG driver wants to see the
+    whole image, and takes longer for overviews than for the image if it has to make them.
+
+    Args:
+        path: of the file.
+        layout: of it.
+        threads: that compress its blocks at the end.
 
     Raises:
         RunError: the disk is full, or the folder cannot be written.
         GridError: pixels are missing at the end.
     """
-    strips = path.with_name(f".{path.stem}.{os.getpid()}.strips.part.tif")
+    files = {step: path.with_name(f".{path.stem}.x{step}.{os.getpid()}.strips.part.tif") for step in _steps(layout)}
+    joined = files[1].with_suffix(".vrt")
     try:
         with replacing(path) as temporary:
             temporary.touch()  # says in plain words where a folder cannot be written
-            with _opened(strips, layout) as target:
-                writer = CogWriter(target, layout)
+            with ExitStack() as stack:
+                targets = {step: stack.enter_context(_opened(file, layout, step)) for step, file in files.items()}
+                writer = CogWriter(targets, layout)
                 yield writer
             if writer.pixels != layout.height * layout.width:
                 raise GridError(f"{path}: {writer.rows} of {layout.height} rows were written")
-            _finish(strips, temporary)
+            _join(files, joined)
+            _finish(joined, temporary, threads)
             _require_same(temporary, writer.checksums)
     except (RasterioError, CPLE_BaseError) as error:
         raise RunError(
@@ -130,18 +150,26 @@ def writing_cog(path: Path, layout: CogLayout) -> Iterator[CogWriter]:
             "some space and run the same command again"
         ) from error
     finally:
-        for left in (strips, Path(f"{strips}.aux.xml")):
+        for left in (*files.values(), joined, *(Path(f"{file}.aux.xml") for file in files.values())):
             with suppress(OSError):
                 left.unlink(missing_ok=True)
 
 
+def _steps(layout: CogLayout) -> list[int]:
+    """1 for the image, and distances of the rows and columns of its overviews, until one block holds all."""
+    steps = [1]
+    while max(layout.height, layout.width) > BLOCK * steps[-1]:
+        steps.append(2 * steps[-1])
+    return steps
+
+
 @contextmanager
-def _opened(path: Path, layout: CogLayout) -> Iterator[Any]:
+def _opened(path: Path, layout: CogLayout, step: int) -> Iterator[Any]:
     place = layout.georeference
     profile = {
         "driver": "GTiff",
-        "height": layout.height,
-        "width": layout.width,
+        "height": -(-layout.height // step),
+        "width": -(-layout.width // step),
         "count": len(layout.descriptions),
         "dtype": "uint8",
         "nodata": IGNORE,
@@ -152,27 +180,49 @@ def _opened(path: Path, layout: CogLayout) -> Iterator[Any]:
         "compress": "DEFLATE",
         "zlevel": 1,
         "bigtiff": "if_safer",
-        **({} if place is None else {"crs": place.crs, "transform": Affine(*place.transform)}),
+        **({} if place is None or step > 1 else {"crs": place.crs, "transform": Affine(*place.transform)}),
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         target = rasterio.open(path, "w", **profile)
     with target:
-        if layout.colours:
-            table = {value: (*colour, 255) for value, colour in enumerate(layout.colours)}
-            target.write_colormap(1, table | {IGNORE: (*NODATA_COLOUR, 0)})
-        target.descriptions = layout.descriptions
-        if layout.scale != 1.0:
-            target.scales = (layout.scale,) * len(layout.descriptions)
-        target.update_tags(1, **(layout.tags or {}))
+        if step == 1:
+            _describe(target, layout)
         yield target
 
 
-def _finish(strips: Path, target: Path) -> None:
-    options = {"compress": "DEFLATE", "blocksize": BLOCK, "overview_resampling": "nearest", "bigtiff": "if_safer"}
+def _describe(target: Any, layout: CogLayout) -> None:
+    if layout.colours:
+        table = {value: (*colour, 255) for value, colour in enumerate(layout.colours)}
+        target.write_colormap(1, table | {IGNORE: (*NODATA_COLOUR, 0)})
+    target.descriptions = layout.descriptions
+    if layout.scale != 1.0:
+        target.scales = (layout.scale,) * len(layout.descriptions)
+    target.update_tags(1, **(layout.tags or {}))
+
+
+def _join(files: Mapping[int, Path], target: Path) -> None:
+    """One virtual file of an image and its overviews, beside them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        rasterio.shutil.copy(str(strips), str(target), driver="COG", **options)
+        rasterio.shutil.copy(str(files[1]), str(target), driver="VRT")
+    described = ET.parse(target)  # noqa: S314 - GDAL has just written it
+    for number, band in enumerate(described.getroot().iter("VRTRasterBand"), start=1):
+        for step, file in files.items():
+            if step > 1:
+                overview = ET.SubElement(band, "Overview")
+                ET.SubElement(overview, "SourceFilename", relativeToVRT="1").text = file.name
+                ET.SubElement(overview, "SourceBand").text = str(number)
+    described.write(target)
+
+
+def _finish(source: Path, target: Path, threads: int) -> None:
+    options = {"compress": "DEFLATE", "blocksize": BLOCK, "overview_resampling": "nearest", "bigtiff": "if_safer"}
+    if threads > 1:
+        options["num_threads"] = threads
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        rasterio.shutil.copy(str(source), str(target), driver="COG", **options)
 
 
 def _require_same(path: Path, checksums: Mapping[range, NDArray[np.uint32]]) -> None:

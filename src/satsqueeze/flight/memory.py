@@ -98,8 +98,8 @@ def measure(engine: Engine, manifest: FlightManifest, *, probabilities: bool) ->
         probabilities: whether they will be asked for, which costs memory too.
     """
     multiple = manifest.size_multiple
-    # The first run makes what an engine keeps whatever the size.
-    _grown(engine, manifest, up(_WARM_SIDE, multiple), probabilities=probabilities)
+    # The first run makes what an engine keeps whatever the size; what it takes to fit a size is in both probes.
+    engine.run(blank(len(manifest.bands), up(_WARM_SIDE, multiple)), probabilities=probabilities)
     small, large = (up(side, multiple) for side in _PROBE_SIDES)
     less, more = (_grown(engine, manifest, side, probabilities=probabilities) for side in (small, large))
     grown = max(0.0, (more - less) / (large**2 - small**2))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -75,7 +76,7 @@ def plan_scene(
     costs = _Costs(reader, manifest, memory, probabilities, buffer)
     if not manifest.window_invariant:
         return costs.blended(max_ram)
-    return costs.best(list(costs.plans(strip, tile_width, panel_width)), max_ram)
+    return costs.best(costs.plans(strip, tile_width, panel_width), max_ram)
 
 
 @dataclass(frozen=True)
@@ -88,14 +89,17 @@ class _Costs:
     probabilities: bool
     buffer: Buffer | None
 
-    def best(self, plans: list[ScenePlan], max_ram: int) -> ScenePlan:
+    def best(self, plans: Iterable[ScenePlan], max_ram: int) -> ScenePlan:
         """Of those that fit and are nearly as fast as the fastest, the one with the least memory."""
-        fitting = [plan for plan in plans if plan.expected_bytes <= max_ram]
-        if not fitting:
-            raise self.too_little(max_ram, min(plan.expected_bytes for plan in plans))
-        work = [self.work(plan) for plan in fitting]
-        near = [plan for plan, cost in zip(fitting, work, strict=True) if cost <= _NEARLY * min(work)]
-        return min(near, key=lambda plan: plan.expected_bytes)
+        priced = [(plan, self._cache(plan)) for plan in plans]
+        needed = [self._bytes(plan, cache) for plan, cache in priced]
+        if min(needed) > max_ram:
+            raise self.too_little(max_ram, min(needed))
+        fitting = [(plan, cache, size) for (plan, cache), size in zip(priced, needed, strict=True) if size <= max_ram]
+        work = [self.work(plan) for plan, _, _ in fitting]
+        near = [found for found, cost in zip(fitting, work, strict=True) if cost <= _NEARLY * min(work)]
+        plan, cache, size = min(near, key=lambda found: found[2])
+        return replace(plan, cache_bytes=cache, expected_bytes=size)
 
     def plans(self, strip: int | None, tile_width: int | None, panel_width: int | None) -> Iterator[ScenePlan]:
         """Plans to choose from; parts of them may be given."""
@@ -128,7 +132,7 @@ class _Costs:
 
     def _plan(self, strip: int, tile_width: int, panel_width: int, streams: int) -> ScenePlan:
         reader = self.reader
-        plan = ScenePlan(
+        return ScenePlan(
             height=reader.height,
             width=reader.width,
             strip=strip,
@@ -140,10 +144,18 @@ class _Costs:
             cache_bytes=0,
             expected_bytes=0,
         )
+
+    def _cache(self, plan: ScenePlan) -> int:
+        """Bytes for blocks that strips share."""
+        block_width, row_bytes = self._blocks
         # Strips end within blocks, so a row of these is kept: blocks are decoded once.
-        kept = reader.block_row_bytes * min(1.0, (plan.buffer_cols + 2 * reader.block_width) / reader.width)
-        cache = LEAST_CACHE + (0 if plan.buffer_rows >= reader.height else int(kept))
-        return replace(plan, cache_bytes=cache, expected_bytes=self._bytes(plan, cache))
+        kept = row_bytes * min(1.0, (plan.buffer_cols + 2 * block_width) / self.reader.width)
+        return LEAST_CACHE + (0 if plan.buffer_rows >= self.reader.height else int(kept))
+
+    @cached_property
+    def _blocks(self) -> tuple[int, int]:
+        """Width of a block of the files, and bytes of a row of them."""
+        return self.reader.block_width, self.reader.block_row_bytes
 
     def _bytes(self, plan: ScenePlan, cache: int) -> int:
         numbers = len(self.manifest.bands) * np.dtype(self.reader.dtype).itemsize
@@ -164,7 +176,7 @@ class _Costs:
 
     def work(self, plan: ScenePlan) -> float:
         """Of the graph and of decoding, per pixel of the image; 1 is the least."""
-        block = self.reader.block_width
+        block, _ = self._blocks
         blocks = -(-plan.width // block)
         decoded = sum(-(-min(panel.last, plan.width) // block) - panel.first // block for panel in plan.panels)
         # An engine with idle streams has idle threads.

@@ -38,6 +38,8 @@ class RowBuffer:
     def room(self, read: Window, *, keep_from: int) -> NDArray[Any]:
         """Where the numbers (C, h, w) of a window belong that follows the rows from ``keep_from`` on.
 
+        These rows are copied now, while others compute from them, so that :meth:`extend` has nothing to move.
+
         Raises:
             GridError: there is no room for them.
         """
@@ -46,15 +48,15 @@ class RowBuffer:
             raise GridError(
                 f"a buffer of {rows} x {cols} px has no room for {kept} + {read.height} rows of {read.width}"
             )
+        if kept:
+            held = slice(keep_from - self.first, read.row - self.first)
+            self._next[:, :kept] = self._digital[:, held]
+            self._next_whole[:kept] = self._whole[held]
         return self._next[:, kept : kept + read.height, : read.width]
 
     def extend(self, read: Window, whole: NDArray[np.bool_], *, keep_from: int) -> None:
         """Take in what was put into :meth:`room`; rows above ``keep_from`` are let go. Row 0 begins a panel anew."""
         kept = read.row - keep_from
-        if kept:
-            held = slice(keep_from - self.first, read.row - self.first)
-            self._next[:, :kept] = self._digital[:, held]
-            self._next_whole[:kept] = self._whole[held]
         self._next_whole[kept : kept + read.height, : read.width] = whole
         self._digital, self._next = self._next, self._digital
         self._whole, self._next_whole = self._next_whole, self._whole

@@ -142,7 +142,8 @@ class ScenePilot:
         picture = Sample(height=plan.height, width=plan.width, side=LARGEST_SIDE) if outputs.preview else None
         # GDAL would keep a twentieth of the machine's memory of the files that it finishes.
         with rasterio.Env(GDAL_CACHEMAX=LEAST_CACHE), appearing(outputs) as parts, ExitStack() as stack:
-            sink = stack.enter_context(file_sink(self._files(reader, parts), step=picture.step if picture else 0))
+            step, threads = picture.step if picture else 0, self.model.engine.streams
+            sink = stack.enter_context(file_sink(self._files(reader, parts), step=step, threads=threads))
             flight = SceneFlight(
                 reader=reader,
                 engine=self.model.engine,

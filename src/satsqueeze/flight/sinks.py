@@ -115,21 +115,23 @@ def _scaled(chances: NDArray[np.float32], mask: NDArray[np.uint8]) -> NDArray[np
 
 
 @contextmanager
-def file_sink(files: SceneFiles, *, step: int = 0) -> Iterator[FileSink]:
+def file_sink(files: SceneFiles, *, step: int = 0, threads: int = 1) -> Iterator[FileSink]:
     """Yield a sink; all files appear when the block ends well, none otherwise.
 
     Args:
         files: what to write.
         step: distance of the pixels of the thinned-out mask; 0: none is kept.
+        threads: that finish the files.
 
     Raises:
         RunError: the disk is full, or a folder cannot be written.
     """
     with ExitStack() as stack:
         # Left in reverse order: the mask appears last, and with it the scene counts as done.
-        mask = stack.enter_context(writing_cog(files.mask, files.mask_layout()))
+        mask = stack.enter_context(writing_cog(files.mask, files.mask_layout(), threads=threads))
         chances = None
         if files.probabilities is not None:
-            chances = stack.enter_context(writing_cog(files.probabilities, files.probability_layout()))
+            layout = files.probability_layout()
+            chances = stack.enter_context(writing_cog(files.probabilities, layout, threads=threads))
         small = ThinMask(height=files.height, width=files.width, step=step) if step else None
         yield FileSink(mask, chances, small=small)
