@@ -115,6 +115,18 @@ def growth(small: dict[str, Any], large: dict[str, Any]) -> float | None:
     return large[key] / small[key] - 1 if key in small and key in large else None
 
 
+def table_rows(engines: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row for each memory, with what each engine did in it."""
+    rows: dict[str, dict[str, Any]] = {}
+    for engine, found in engines.items():
+        for run in found["runs"]:
+            if run["limited"]:
+                row = rows.setdefault(run["max_ram"], {"max_ram": run["max_ram"]})
+                grown = found["growth"][run["max_ram"]]
+                row[engine] = {key: run.get(key) for key in ("peak_memory_bytes", "mpixel_per_s")} | {"growth": grown}
+    return list(rows.values())
+
+
 def kept(found: dict[str, Any]) -> bool:
     """Whether every run stayed below its memory with the same mask, or was refused; one at least flew."""
     runs = [*found["runs"], *found["small"]]
@@ -144,6 +156,7 @@ def main() -> int:
                 "side": arguments.side,
                 "small_side": arguments.small,
                 "growth_allowed": GROWTH_ALLOWED,
+                "rows": table_rows(engines),
                 "engines": engines,
             }
             write_json(arguments.out, result)
