@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from satsqueeze.bench.robustness import RobustnessSettings, robustness
-from satsqueeze.bench.robustness_row import read_robustness_rows, record_robustness_rows
+from satsqueeze.bench.robustness_figure import draw_robustness
+from satsqueeze.bench.robustness_row import RobustnessRow, read_robustness_rows, record_robustness_rows
+from satsqueeze.bench.robustness_twins import twins_table
 from satsqueeze.cli.main import main
 from satsqueeze.core.errors import DataError, PackageError, RunError, SettingsError
 from satsqueeze.core.files import write_json
@@ -150,3 +152,34 @@ def test_the_command_and_its_rows(package, tiles, tmp_path, capsys):
 def test_mistakes_are_explained(package, tiles, capsys, words, message):
     assert main(["robustness", str(package), str(tiles[0]), *words]) == 2
     assert message in capsys.readouterr().err
+
+
+def twin(share, seed, severity, accuracy):
+    return RobustnessRow(
+        package="a", precision="int8", engine="onnx", corruption="blur" if severity else "clean", severity=severity,
+        accuracy=accuracy, f1_macro=None, clean_accuracy=0.9, images=10, left_out=0, cards=("tiles",), seed=0,
+        corrupted_share=share, training_seed=seed,
+    )  # fmt: skip
+
+
+def test_twins_stand_side_by_side_with_the_spread_of_their_seeds(tmp_path):
+    plain = [twin(0.0, 0, 0, 0.9), twin(0.0, 0, 1, 0.5), twin(0.0, 1, 0, 0.8), twin(0.0, 1, 1, 0.3)]
+    rows = [*plain, twin(0.5, 0, 1, 0.7)]
+    absent = "\N{EN DASH}"
+    assert twins_table(rows).splitlines()[2:] == [
+        f"| blur | 0% | 85.0 ± 7.1 % | 40.0 ± 14.1 % |{f' {absent} |' * 4}",
+        f"| blur | 50% | {absent} | 70.0 % |{f' {absent} |' * 4}",
+    ]
+    record_robustness_rows(tmp_path / "rows.jsonl", rows)
+    record_robustness_rows(tmp_path / "rows.jsonl", [twin(0.5, 0, 1, 0.6)])
+    kept = read_robustness_rows(tmp_path / "rows.jsonl")
+    assert [row.accuracy for row in kept] == [0.9, 0.5, 0.8, 0.3, 0.6]
+    draw_robustness(kept, tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").read_bytes()[:4] == b"\x89PNG"
+    with pytest.raises(DataError, match="nothing to draw"):
+        draw_robustness(kept[:1], tmp_path / "none.png")
+
+
+def test_a_figure_needs_rows(package, tiles, tmp_path, capsys):
+    assert main(["robustness", str(package), str(tiles[0]), "--figure", str(tmp_path / "a.png")]) == 2
+    assert "--rows" in capsys.readouterr().err

@@ -150,6 +150,7 @@ class _Tally:
 
     def _row(self, kind: str, severity: int, metrics: ClassMetrics, left_out: int) -> RobustnessRow:
         record, model = metrics.to_dict(), self.model
+        settings = model.manifest.training.get("settings", {})
         return RobustnessRow(
             package=model.manifest.name,
             precision=model.graph.precision,
@@ -163,6 +164,8 @@ class _Tally:
             left_out=left_out,
             cards=tuple(sorted(self._cards)),
             seed=self.settings.seed,
+            corrupted_share=settings.get("augment", {}).get("corrupt", 0.0),
+            training_seed=settings.get("seed", 0),
         )
 
     def _empty(self) -> ClassMetrics:

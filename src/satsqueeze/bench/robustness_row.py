@@ -33,6 +33,15 @@ class RobustnessRow(Row):
     cards: tuple[str, ...]
     """Of the data sets."""
     seed: int
+    """Of the draws."""
+    corrupted_share: float = 0.0
+    """Of the training images that had something wrong, as far as the package tells."""
+    training_seed: int = 0
+
+    @property
+    def maker(self) -> tuple[str, str, float, int]:
+        """What was scored: package, precision, and how it was trained."""
+        return self.package, self.precision, self.corrupted_share, self.training_seed
 
 
 def read_robustness_rows(path: Path) -> tuple[RobustnessRow, ...]:
@@ -45,7 +54,7 @@ def read_robustness_rows(path: Path) -> tuple[RobustnessRow, ...]:
 
 
 def record_robustness_rows(path: Path, rows: Sequence[RobustnessRow]) -> None:
-    """Write rows after those of the file; all that it had of the same package and precision are replaced."""
-    fresh = {(row.package, row.precision) for row in rows}
-    kept = [row for row in read_robustness_rows(path) if (row.package, row.precision) not in fresh]
+    """Write rows after those of the file; all that it had of the same package, precision and training are replaced."""
+    fresh = {row.maker for row in rows}
+    kept = [row for row in read_robustness_rows(path) if row.maker not in fresh]
     write_row_file(path, [*kept, *rows])

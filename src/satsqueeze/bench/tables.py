@@ -5,8 +5,8 @@ the result file beside it (JSON lines, or JSON with a list, reached by ``rows``)
 rows with the stated values, ``by`` makes one row of those that agree in a value, or in each of a list of values, with
 all of them as its list ``rows``. ``beside: {NAME: {file, rows, by}}`` puts the first row of another file that agrees in
 the value at ``by`` into each row, as NAME. In place of columns, ``starts`` names a table of
-comparisons of starts: by ``labels``, of ``classes``, of a ``transfer`` experiment, of ``students`` of many sizes, or of
-an ``ablation`` of pre-training.
+comparisons of starts: by ``labels``, of ``classes``, of a ``transfer`` experiment, of ``students`` of many sizes, of
+an ``ablation`` of pre-training, or of ``robust twins``.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from satsqueeze.bench.ablation_row import ablation_table, read_ablation_rows
 from satsqueeze.bench.init_figure import class_table, init_table
 from satsqueeze.bench.init_row import read_init_rows
 from satsqueeze.bench.init_students import students_table
+from satsqueeze.bench.robustness_row import read_robustness_rows
+from satsqueeze.bench.robustness_twins import twins_table
 from satsqueeze.bench.row_file import AnyRow
 from satsqueeze.bench.transfer_row import read_transfer_rows, transfer_table
 from satsqueeze.core.errors import RunError, SettingsError
@@ -199,6 +201,7 @@ _OF_STARTS: Mapping[str, Callable[[Path], str]] = {
     "transfer": lambda path: transfer_table(_some(read_transfer_rows(path), path)),
     "students": lambda path: students_table(_some(read_init_rows(path), path)),
     "ablation": lambda path: ablation_table(_some(read_ablation_rows(path), path)),
+    "robust twins": lambda path: twins_table(_some(read_robustness_rows(path), path)),
 }
 
 

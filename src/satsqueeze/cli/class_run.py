@@ -9,7 +9,7 @@ from typing import Any
 from satsqueeze.cli.progress import progress
 from satsqueeze.cli.stage import CLASSIFIER, PACKAGES, console, require, run_stage
 from satsqueeze.core.errors import SettingsError
-from satsqueeze.core.files import sha256
+from satsqueeze.core.files import read_json, sha256
 from satsqueeze.core.package import Quality
 from satsqueeze.core.run import RunFolder, fingerprint_of
 from satsqueeze.data.class_stage import ClassPrepared, ClassPrepareSettings, few_labels, load_classes, prepare_classes
@@ -18,6 +18,7 @@ from satsqueeze.export.settings import ClassExportSettings, ExportSettings
 from satsqueeze.export.stage import export_package
 from satsqueeze.learn.class_settings import ClassFitSettings
 from satsqueeze.learn.class_stage import classifier_card, score_on_test, thresholds_of, train_classifier
+from satsqueeze.learn.training import METRICS_FILE
 from satsqueeze.nets.model import WEIGHTS_FILE, load_model
 from satsqueeze.nets.model_home import model_home
 from satsqueeze.nets.transfer import TransferReport
@@ -111,7 +112,11 @@ def export_run(run: RunFolder, settings: ExportSettings, *, accuracy_loss: float
             name=name,
             description=f"{len(model.card.classes)} classes of whole images from {', '.join(model.card.bands)}",
             quality=_quality(scores.get("test"), prepared),
-            training={"scores": scores, "images": len(prepared.split.train)},
+            training={
+                "scores": scores,
+                "settings": read_json(folder / METRICS_FILE)["settings"],
+                "images": len(prepared.split.train),
+            },
         )
         return {"package": f"{PACKAGES}/{name}", "graphs": [graph.file for graph in manifest.graphs]}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from satsqueeze.cli.progress import progress
+from satsqueeze.core.errors import SettingsError
 
 if TYPE_CHECKING:
     from satsqueeze.bench.robustness_row import RobustnessRow
@@ -24,6 +25,7 @@ def robustness(  # noqa: PLR0917 - all but package and data are flags
     seed: int = 0,
     precision: Literal["auto", "fp32", "int8"] = "auto",
     rows: Path | None = None,
+    figure: Path | None = None,
     json: bool = False,
 ) -> int:
     """Score a package under noise, blur, haze, brightness and missing bands, beside the clean images of the same run.
@@ -38,16 +40,21 @@ def robustness(  # noqa: PLR0917 - all but package and data are flags
         severities: some of 1, 2, 3, 4, 5; by default all.
         seed: of all draws.
         precision: which graph of the package.
-        rows: JSON-lines file to keep the result in, in place of what it has of the same package and precision.
+        rows: JSON-lines file to keep the result in, in place of what it has of the same package, precision, share of
+            corrupted training images and seed of the training.
+        figure: PNG to draw of all in that file: accuracy by severity for every share, mean and range over seeds.
         json: print one line of JSON per corruption and severity instead of a table.
     """
     from satsqueeze.bench.robustness import RobustnessSettings
     from satsqueeze.bench.robustness import robustness as measure
-    from satsqueeze.bench.robustness_row import record_robustness_rows
+    from satsqueeze.bench.robustness_figure import draw_robustness
+    from satsqueeze.bench.robustness_row import read_robustness_rows, record_robustness_rows
     from satsqueeze.data.class_split import load_class_split
     from satsqueeze.data.corruptions import CORRUPTIONS, SEVERITIES
     from satsqueeze.data.dataset import open_dataset
 
+    if figure is not None and rows is None:
+        raise SettingsError("--figure draws what is in the file of --rows; state that as well")
     settings = RobustnessSettings(
         corruptions=tuple(corruptions or CORRUPTIONS),  # type: ignore[arg-type]  # names are checked there
         severities=tuple(severities or SEVERITIES),
@@ -66,6 +73,8 @@ def robustness(  # noqa: PLR0917 - all but package and data are flags
         )
     if rows is not None:
         record_robustness_rows(rows, found.rows)
+        if figure is not None:
+            draw_robustness(read_robustness_rows(rows), figure)
     print("\n".join(row.line() for row in found.rows) if json else _table(found.rows, settings.severities))
     for entry in found.quarantined:
         print(f"left out: {entry['file']}: {entry['reason']}", file=sys.stderr)
