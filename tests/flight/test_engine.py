@@ -102,7 +102,7 @@ def test_a_graph_with_other_names_is_refused(tmp_path, name):
 
 
 def test_an_engine_that_is_not_there(package, monkeypatch):
-    monkeypatch.setattr("satsqueeze.flight.engine.has_openvino", lambda: False)
+    monkeypatch.setattr("satsqueeze.flight.openvino_engine.has_openvino", lambda: False)
     with pytest.raises(MissingDependencyError):
         open_engine("openvino", package / "fp32.onnx")
     with pytest.raises(SettingsError, match="unknown engine"):

@@ -174,7 +174,7 @@ def test_narrow_decisions_are_counted(package, scene_file):
             pass
 
         def run(self, batch, *, probabilities):
-            from satsqueeze.flight.engine import GraphOutput
+            from satsqueeze.flight.graph_output import GraphOutput
 
             n, _, height, width = batch.shape
             chances = np.full((n, 4, height, width), 0.25, np.float32)

@@ -82,6 +82,47 @@ class Graph(_Model):
     """Layers of an int8 graph that stayed in float because quantising them hurt."""
 
 
+class CarriedRows(_Model):
+    """What one call for rows leaves for the next: (1, channels, rows, W / stride)."""
+
+    channels: int
+    rows: int
+    stride: int
+    """Columns of the image for one of it."""
+    bytes: int
+    """Of a number."""
+
+    @property
+    def bytes_per_column(self) -> float:
+        """Memory per column of the image."""
+        return self.channels * self.rows * self.bytes / self.stride
+
+
+class RowStream(_Model):
+    """Three ONNX files that make the int8 mask of an image a few rows at a time, to the last byte.
+
+    Every call takes rows of the image as ``reflectance`` (1, C, h, W), and what the call before left, as inputs
+    ``carry_0``, ``carry_1``, ...; it gives ``mask`` (1, h', W) of the rows that are decided by then, and what it leaves
+    as outputs ``carry_0_next``, ``carry_1_next``, ...
+    """
+
+    first: str
+    """File for the first rows of an image, which takes no carry."""
+    middle: str
+    last: str
+    """File for its last rows, which leaves none."""
+    delay: int
+    """Rows by which the mask is behind, until the last."""
+    least_rows: int
+    """Rows that the first call must have, at least; a multiple of ``size_multiple``, as are those of every call."""
+    carries: tuple[CarriedRows, ...]
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Files by the place of the rows that they are for."""
+        return {"first": self.first, "middle": self.middle, "last": self.last}
+
+
 class Quality(_Model):
     """A measured score with everything that makes it comparable."""
 
@@ -139,6 +180,8 @@ class FlightManifest(_Model):
     graphs: tuple[Graph, ...]
     default_graph: str
     """File of the graph to use unless the user says otherwise; one of ``graphs``."""
+    stream: RowStream | None = None
+    """The int8 graph for images that pass in rows; None where it has none."""
     vectors: str = ""
     """File of test vectors; empty where there are none."""
     quality: tuple[Quality, ...] = ()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from satsqueeze.core.errors import ExportError, SettingsError
 from satsqueeze.core.files import write_json
-from satsqueeze.core.package import FlightManifest, Quality, assembling, seal
+from satsqueeze.core.package import FlightManifest, Quality, RowStream, assembling, seal
 from satsqueeze.core.run import plain
 from satsqueeze.export.class_stage import class_export
 from satsqueeze.export.deepness import deepness_metadata
@@ -24,6 +24,7 @@ from satsqueeze.export.quantise import Drift
 from satsqueeze.export.samples import ImageCache, Samples
 from satsqueeze.export.settings import ExportSettings
 from satsqueeze.export.stac import model_item, write_item
+from satsqueeze.export.stream import UnstreamableError, write_stream
 from satsqueeze.export.validation import Validator
 from satsqueeze.export.vectors import make_vectors, smooth_image
 from satsqueeze.flight.verify import verify_package
@@ -178,7 +179,17 @@ class _Export:
         )
         default = INT8 if self.settings.default == "int8" else FP32
         every = (*draft.graphs, *(entry.graph for entry in integer.found.values()))
-        return draft.model_copy(update={"graphs": every, "default_graph": default}), report
+        fields = {"graphs": every, "default_graph": default, "stream": self._stream(folder, draft, integer)}
+        return draft.model_copy(update=fields), report
+
+    def _stream(self, folder: Path, draft: FlightManifest, integer: IntegerGraphs) -> RowStream | None:
+        """The int8 graph once more, for images that pass in rows; None where it cannot be, which costs speed alone."""
+        if INT8 not in integer.found or not draft.window_invariant:
+            return None
+        try:
+            return write_stream(folder / INT8, folder, multiple=draft.size_multiple)
+        except UnstreamableError:
+            return None
 
     def _int8(self, folder: Path, draft: FlightManifest) -> IntegerGraphs:
         """Int8 graphs, proven."""

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Lock
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from satsqueeze.core.errors import MissingDependencyError, PackageError, SettingsError
+from satsqueeze.core.errors import PackageError, SettingsError
+from satsqueeze.core.package import RowStream
+from satsqueeze.flight.graph_output import GraphOutput
+from satsqueeze.flight.row_stream import PLACES, Place, RowGraph
 
 EngineName = Literal["onnx", "openvino"]
 INPUT = "reflectance"
@@ -26,16 +27,6 @@ MOST_THREADS = 256
 """Of one call; more than processors have, and far more than any gains from."""
 DECISIONS = (MASK, CLASS, CLASSES)
 """Names of the output that decides: on pixels, on images with one class each, or with any number."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class GraphOutput:
-    """What a graph says about a batch."""
-
-    mask: NDArray[np.uint8]
-    """uint8 (N, H, W), class values; of whole images (N,), or in a multi-label package (N, K), 1 = present."""
-    probabilities: NDArray[np.float32] | None
-    """float32 (N, K, H, W), of whole images (N, K), summing to 1 over K unless multi-label; None if not asked for."""
 
 
 class Engine(Protocol):
@@ -64,6 +55,14 @@ class Engine(Protocol):
         """Run a small input and give back the memory of those before: what fits one size is lost for another."""
         ...
 
+    def rows(self, folder: Path, stream: RowStream) -> RowGraph | None:
+        """The graphs of a folder that take an image a few rows at a time; None where tiles are as good.
+
+        Raises:
+            PackageError: they are not such graphs.
+        """
+        ...
+
 
 class OnnxEngine:
     """onnxruntime on the CPU.
@@ -82,20 +81,10 @@ class OnnxEngine:
 
     def __init__(self, path: Path, *, threads: int | None = None, streams: int = 1) -> None:
         self.streams = streams
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        # With it a second input of a size is laid out anew, beside what the first has left: up to twice the memory.
-        options.enable_mem_pattern = False
-        if threads is not None:
-            options.intra_op_num_threads = max(1, threads // streams)
-        try:
-            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime raises a family of C++ errors without a common type
-            raise PackageError(f"onnxruntime cannot load {path}: {error}") from error
+        self._load = partial(_session, threads=None if threads is None else max(1, threads // streams))
+        self._session = self._load(path)
         outputs = [output.name for output in self._session.get_outputs()]
-        self._decision = _decision_of(path, [i.name for i in self._session.get_inputs()], outputs)
-        self._shrinking = onnxruntime.RunOptions()
-        self._shrinking.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        self._decision = decision_of(path, [i.name for i in self._session.get_inputs()], outputs)
 
     def run(self, batch: NDArray[np.float32], *, probabilities: bool) -> GraphOutput:
         """See :class:`Engine`."""
@@ -108,107 +97,67 @@ class OnnxEngine:
 
     def rest(self, small: NDArray[np.float32]) -> None:
         """See :class:`Engine`."""
-        self._session.run([self._decision], {INPUT: small}, self._shrinking)
+        self._session.run([self._decision], {INPUT: small}, _shrinking())
+
+    def rows(self, folder: Path, stream: RowStream) -> RowGraph | None:
+        """See :class:`Engine`."""
+        return OnnxRows({place: partial(self._load, folder / stream.places[place]) for place in PLACES})
 
 
-class OpenVinoEngine:
-    """OpenVINO on the CPU, in the precision of the graph: its own choice of bfloat16 is switched off.
+class OnnxRows:
+    """See :class:`satsqueeze.flight.row_stream.RowGraph`.
 
     Args:
-        path: an ``.xml`` or ``.onnx`` file with the flight contract.
-        threads: of all calls at once; None leaves it to the engine.
-        streams: calls at once.
-
-    Raises:
-        MissingDependencyError: openvino is not installed.
-        PackageError: the file is not such a graph.
+        loaders: of the three graphs.
     """
 
-    name: EngineName = "openvino"
-    keeps_scratch = True
+    def __init__(self, loaders: Mapping[Place, Callable[[], onnxruntime.InferenceSession]]) -> None:
+        self._loaders = loaders
+        self.rest()
 
-    def __init__(self, path: Path, *, threads: int | None = None, streams: int = 1) -> None:
-        self.streams = streams
-        if not has_openvino():
-            raise MissingDependencyError("openvino", "fast")
-        import openvino
+    def rest(self) -> None:
+        """See :class:`satsqueeze.flight.row_stream.RowGraph`; sessions keep what their largest call took."""
+        self._sessions = {place: load() for place, load in self._loaders.items()}
+        self._inputs = {place: [i.name for i in found.get_inputs()] for place, found in self._sessions.items()}
+        self._outputs = {place: [o.name for o in found.get_outputs()] for place, found in self._sessions.items()}
 
-        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": streams}
-        if threads is not None:
-            settings["INFERENCE_NUM_THREADS"] = threads
-        try:
-            graph = openvino.Core().read_model(path)
-            inputs, outputs = [i.any_name for i in graph.inputs], [o.any_name for o in graph.outputs]
-            self._decision = _decision_of(path, inputs, outputs)
-            # Probabilities cost time and memory that a mask alone does not need; most flights need no more.
-            mask = openvino.Model([graph.output(self._decision)], graph.get_parameters())
-            self._compile = partial(_Compiled, settings=settings, streams=streams)
-            self._graphs = {False: mask, True: graph}
-            self._of_any_size = {False: self._compile(mask)}
-        except RuntimeError as error:
-            raise PackageError(f"OpenVINO cannot load {path}: {error}") from error
-        self._fitted: dict[tuple[tuple[int, ...], bool], _Compiled] = {}
-        self._compiling = Lock()
+    def fit(self, rows: Sequence[int], width: int) -> None:
+        """See :class:`satsqueeze.flight.row_stream.RowGraph`; all shapes are alike to it."""
 
-    def run(self, batch: NDArray[np.float32], *, probabilities: bool) -> GraphOutput:
-        """See :class:`Engine`."""
-        graph = self._fitted.get((batch.shape, probabilities)) or self._any(probabilities)
-        if not probabilities:
-            (mask,) = graph.run(batch, self._decision)
-            return GraphOutput(mask=mask, probabilities=None)
-        mask, chances = graph.run(batch, self._decision, PROBABILITIES)
-        return GraphOutput(mask=mask, probabilities=chances)
-
-    def _any(self, probabilities: bool) -> _Compiled:
-        """The graph for inputs of any size."""
-        with self._compiling:
-            if probabilities not in self._of_any_size:
-                self._of_any_size[probabilities] = self._compile(self._graphs[probabilities])
-            return self._of_any_size[probabilities]
-
-    def fit(self, shape: tuple[int, ...], *, probabilities: bool) -> None:
-        """See :class:`Engine`."""
-        if (shape, probabilities) in self._fitted:
-            return
-        self._fitted.clear()
-        graph = self._graphs[probabilities].clone()
-        try:
-            graph.reshape(list(shape))
-            self._fitted[shape, probabilities] = self._compile(graph)
-        except RuntimeError as error:
-            raise PackageError(f"OpenVINO cannot fit the graph to inputs of {shape}: {error}") from error
-
-    def rest(self, small: NDArray[np.float32]) -> None:
-        """See :class:`Engine`."""
-        for graph in (*self._of_any_size.values(), *self._fitted.values()):
-            graph.release_memory()
-        self.run(small, probabilities=False)
+    def run(
+        self, place: Place, batch: NDArray[np.float32], carried: Sequence[NDArray[Any]]
+    ) -> tuple[NDArray[np.uint8], list[NDArray[Any]]]:
+        """See :class:`satsqueeze.flight.row_stream.RowGraph`."""
+        given = dict(zip(self._inputs[place], [batch, *carried], strict=True))
+        # Each session has scratch space of its own, and the first and the last are needed once in a column.
+        once = None if place == "middle" else _shrinking()
+        mask, *left = self._sessions[place].run(self._outputs[place], given, once)
+        return mask[0], left
 
 
-class _Compiled:
-    """A graph that OpenVINO has compiled, with a request for each call at once."""
+def _shrinking() -> onnxruntime.RunOptions:
+    """How a session is told to give its scratch space back after a run."""
+    options = onnxruntime.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return options
 
-    def __init__(self, graph: Any, *, settings: dict[str, Any], streams: int) -> None:
-        import openvino
 
-        self._graph: Any = openvino.compile_model(graph, "CPU", settings)
-        self._requests: SimpleQueue[Any] = SimpleQueue()
-        for _ in range(streams):
-            self._requests.put(self._graph.create_infer_request())
+def _session(path: Path, *, threads: int | None) -> onnxruntime.InferenceSession:
+    """A graph that onnxruntime has loaded.
 
-    def run(self, batch: NDArray[np.float32], *names: str) -> list[NDArray[Any]]:
-        """Outputs for one batch."""
-        request = self._requests.get()
-        try:
-            # It reads our memory and we copy from its own: nothing is copied twice.
-            results = request.infer([batch], share_inputs=True, share_outputs=True)
-            return [np.array(results[name]) for name in names]
-        finally:
-            self._requests.put(request)
-
-    def release_memory(self) -> None:
-        """Give back what fits the inputs of before; no call may be under way."""
-        self._graph.release_memory()
+    Raises:
+        PackageError: it cannot.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    # With it a second input of a size is laid out anew, beside what the first has left: up to twice the memory.
+    options.enable_mem_pattern = False
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises a family of C++ errors without a common type
+        raise PackageError(f"onnxruntime cannot load {path}: {error}") from error
 
 
 def has_openvino() -> bool:
@@ -237,11 +186,13 @@ def open_engine(name: EngineName, path: Path, *, threads: int | None = None, str
     if name == "onnx":
         return OnnxEngine(path, threads=threads, streams=streams)
     if name == "openvino":
+        from satsqueeze.flight.openvino_engine import OpenVinoEngine
+
         return OpenVinoEngine(path, threads=threads, streams=streams)
     raise SettingsError(f"unknown engine {name!r}; known: onnx, openvino")
 
 
-def _decision_of(path: Path, inputs: list[str], outputs: list[str]) -> str:
+def decision_of(path: Path, inputs: list[str], outputs: list[str]) -> str:
     """The output that decides."""
     found = [name for name in DECISIONS if name in outputs]
     if inputs != [INPUT] or len(found) != 1 or PROBABILITIES not in outputs:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +16,14 @@ from satsqueeze.core.buffer import Buffer
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.raster import StripReader
 from satsqueeze.core.window import Window
-from satsqueeze.flight.engine import Engine, GraphOutput
+from satsqueeze.flight.engine import Engine
+from satsqueeze.flight.graph_output import GraphOutput
 from satsqueeze.flight.row_buffer import RowBuffer
+from satsqueeze.flight.row_stream import RowFlight
 from satsqueeze.flight.sample import Sample
-from satsqueeze.flight.scene_plan import BlendPlan, ScenePlan, Strip
+from satsqueeze.flight.scene_plan import BlendPlan, ScenePlan, Step, Strip
 from satsqueeze.flight.stages import StageTimer
+from satsqueeze.flight.stream_plan import StreamPlan
 from satsqueeze.flight.tiling import Tile, importance
 
 UNDECIDED_MARGIN = 1e-4
@@ -73,6 +77,9 @@ class SceneTally:
         return {**shares, "nodata": float(missing / max(pixels, 1))}
 
 
+Plan = ScenePlan | StreamPlan | BlendPlan
+
+
 def _nowhere(done: int, total: int) -> None:
     """Progress that nobody watches."""
 
@@ -83,12 +90,14 @@ class SceneFlight:
 
     reader: StripReader
     engine: Engine
-    plan: ScenePlan | BlendPlan
+    plan: Plan
     classes: int
     """Number of classes."""
     sink: Sink
     samples: Sequence[Sample] = ()
     """Each sees every strip that is read."""
+    rows: RowFlight | None = None
+    """The graph that takes rows, for a plan of these."""
     probabilities: bool = False
     """Whether the sink wants them."""
     buffer: Buffer | None = None
@@ -100,8 +109,11 @@ class SceneFlight:
     tally: SceneTally = field(default_factory=SceneTally)
 
 
-class Passage:
-    """Reads strips, keeps their rows, computes and writes; subclasses say how rows become results.
+S = TypeVar("S", bound=Step)
+
+
+class Passage(Generic[S]):
+    """Reads steps, keeps their rows, computes and writes; subclasses say how rows become results.
 
     Args:
         flight: the scene.
@@ -129,33 +141,37 @@ class Passage:
     def fit(self) -> None:
         """Make the engine ready for the inputs to come."""
         flight = self.flight
-        shape = (1, len(flight.reader.bands), *flight.plan.input_size)
-        flight.engine.fit(shape, probabilities=self.wants_probabilities)
+        if not isinstance(flight.plan, StreamPlan):
+            shape = (1, len(flight.reader.bands), *flight.plan.input_size)
+            flight.engine.fit(shape, probabilities=self.wants_probabilities)
 
     @property
     def wants_probabilities(self) -> bool:
         """Whether the engine is asked for probabilities."""
         return self.flight.probabilities or self.flight.count_undecided
 
-    def read(self, strip: Strip) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    def steps(self) -> Iterator[S]:
+        """From top to bottom."""
+        raise NotImplementedError
+
+    def read(self, step: S) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Numbers and wholeness of the next rows; no others may be read before these are kept."""
         with self._timer("read"):
-            return self.flight.reader.digital(strip.read, self._rows.room(strip.read, keep_from=strip.seen.row))
+            return self.flight.reader.digital(step.read, self._rows.room(step.read, keep_from=step.seen.row))
 
-    def keep(self, strip: Strip, digital: NDArray[Any], whole: NDArray[np.bool_]) -> None:
+    def keep(self, step: S, digital: NDArray[Any], whole: NDArray[np.bool_]) -> None:
         """Take rows in, and let go those that no core needs any more."""
-        self._rows.extend(strip.read, whole, keep_from=strip.seen.row)
+        self._rows.extend(step.read, whole, keep_from=step.seen.row)
         for sample in self._samples:
-            sample.look(strip.read, digital, whole)
+            sample.look(step.read, digital, whole)
 
-    def compute(self, strip: Strip) -> StripResult:
-        """Results of a strip whose rows are in memory."""
-        mask, chances = self.run(strip)
-        return StripResult(window=strip.core, mask=mask, probabilities=chances if self.flight.probabilities else None)
-
-    def run(self, strip: Strip) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
-        """Mask (h, w) of the core of a strip, and probabilities (K, h, w) or None."""
+    def compute(self, step: S) -> StripResult | None:
+        """What a step finishes, once its rows are in memory; None where later ones finish it."""
         raise NotImplementedError
+
+    def result(self, core: Window, mask: NDArray[np.uint8], chances: NDArray[np.float32] | None) -> StripResult:
+        """A finished part of the image."""
+        return StripResult(window=core, mask=mask, probabilities=chances if self.flight.probabilities else None)
 
     def write(self, result: StripResult) -> None:
         """Count rows and hand them to the sink."""
@@ -166,6 +182,12 @@ class Passage:
 
     def answer(self, window: Window) -> tuple[GraphOutput, NDArray[np.bool_]]:
         """What the graph says about a window, and what is missing there (h, w)."""
+        with self.reflectance(window) as (batch, missing), self._timer("infer"):
+            return self.flight.engine.run(batch, probabilities=self.wants_probabilities), missing
+
+    @contextmanager
+    def reflectance(self, window: Window) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
+        """Yield float32 (1, C, h, w) of a window, lent for the block, and what is missing there (h, w)."""
         batch = self._inputs.get()
         try:
             with self._timer("pre"):
@@ -173,18 +195,21 @@ class Passage:
                 if batch.shape != shape:
                     batch = np.empty(shape, np.float32)
                 missing = self._rows.reflectance(window, self.flight.reader, out=batch)
-            with self._timer("infer"):
-                return self.flight.engine.run(batch[None], probabilities=self.wants_probabilities), missing
+            yield batch[None], missing
         finally:
             self._inputs.put(batch)
 
 
-class TiledPassage(Passage):
+class TiledPassage(Passage[Strip]):
     """Every pixel from one tile that holds its whole receptive field: no seam, whatever the tiles."""
 
-    def run(self, strip: Strip) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
+    def steps(self) -> Iterator[Strip]:
         """See :class:`Passage`."""
-        flight, core = self.flight, strip.core
+        return _tiled(self.flight.plan).strips()
+
+    def compute(self, step: Strip) -> StripResult:
+        """See :class:`Passage`."""
+        flight, core = self.flight, step.core
         mask = np.empty((core.height, core.width), np.uint8)
         shape = (flight.classes, core.height, core.width)
         chances = np.empty(shape, np.float32) if flight.probabilities else None
@@ -196,8 +221,8 @@ class TiledPassage(Passage):
                 into = None if chances is None else chances[:, :, place]
                 return self._place(tile, *found, mask[:, place], into)
 
-        flight.tally.undecided += sum(self._computing.map(compute, _tiled(flight.plan).tiles(strip)))
-        return mask, chances
+        flight.tally.undecided += sum(self._computing.map(compute, _tiled(flight.plan).tiles(step)))
+        return self.result(core, mask, chances)
 
     def _place(
         self,
@@ -235,7 +260,7 @@ class TiledPassage(Passage):
         return decided[core.row - top : core.stop_row - top, core.col - left : core.stop_col - left]
 
 
-class BlendedPassage(Passage):
+class BlendedPassage(Passage[Strip]):
     """Probabilities averaged over overlapping windows, for networks that look at their whole input."""
 
     def __init__(self, flight: SceneFlight, samples: Sequence[Sample], computing: ThreadPoolExecutor) -> None:
@@ -251,9 +276,13 @@ class BlendedPassage(Passage):
         """Always: they are what is averaged."""
         return True
 
-    def run(self, strip: Strip) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
+    def steps(self) -> Iterator[Strip]:
         """See :class:`Passage`."""
-        flight, core = self.flight, strip.core
+        return _blended(self.flight.plan).strips()
+
+    def compute(self, step: Strip) -> StripResult:
+        """See :class:`Passage`."""
+        flight, core = self.flight, step.core
         for window in _blended(flight.plan).windows(core.row):
             output, absent = self.answer(window)
             with self._timer("post"):
@@ -272,7 +301,7 @@ class BlendedPassage(Passage):
                 flight.tally.undecided += _undecided(chances, missing)
             for sums in (self._total, self._weight[None], self._missing[None]):
                 _shift(sums, core.height)
-        return mask, chances
+        return self.result(core, mask, chances)
 
 
 def _shift(sums: NDArray[Any], rows: int) -> None:
@@ -283,13 +312,13 @@ def _shift(sums: NDArray[Any], rows: int) -> None:
     sums[:, kept:] = 0
 
 
-def _tiled(plan: ScenePlan | BlendPlan) -> ScenePlan:
+def _tiled(plan: Plan) -> ScenePlan:
     if not isinstance(plan, ScenePlan):
         raise TypeError("a tiled passage needs a plan of tiles")
     return plan
 
 
-def _blended(plan: ScenePlan | BlendPlan) -> BlendPlan:
+def _blended(plan: Plan) -> BlendPlan:
     if not isinstance(plan, BlendPlan):
         raise TypeError("a blended passage needs a plan of windows")
     return plan

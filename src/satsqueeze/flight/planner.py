@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 
@@ -15,7 +16,9 @@ from satsqueeze.core.raster import StripReader
 from satsqueeze.core.window import up
 from satsqueeze.flight.cog import BLOCK
 from satsqueeze.flight.memory import GraphMemory
+from satsqueeze.flight.row_stream import RowFlight
 from satsqueeze.flight.scene_plan import BlendPlan, ScenePlan, even
+from satsqueeze.flight.stream_plan import StreamPlan
 
 DEFAULT_RAM = 2**30
 """Memory of the process where nothing is said, in bytes."""
@@ -27,6 +30,18 @@ tiles."""
 _STRIPS = (2048, 1792, 1536, 1280, 1024, 912, 800, 640, 512, 400, 320, 256, 192, 128, 96, 64, 32, 16, 8)
 _WIDTHS = (4096, 3072, 2560, 2304, 2048, 1792, 1536, 1280, 1024, 896, 768, 640, 512, 448, 384, 320, 256, 192, 128)
 _PANELS = (8192, 4096, 3072, 2048, 1024)
+_STEPS = (0, 128, 192, 256)
+_COLUMNS = (1, 2, 4, 6, 8, 12, 16)
+"""Side by side in a panel, where rows are streamed."""
+_ROW_TIME, _ROW_SCRATCH = 1.1, 1.5
+"""Time per pixel of a graph that takes rows, and memory more, in that of the graph for tiles: rows are put together.
+Measured in ONNX Runtime on the package that ships."""
+_ROW_SLACK_BYTES = 40 * 2**20
+"""That three graphs with scratch space of their own take besides; measured."""
+_CALL_PIXELS = 6000
+"""That a call for rows is worth, whatever its size; measured."""
+_LATE = 1.08
+"""Time that rows take where they end within the blocks of a file; measured."""
 _SIDES = (1024, 768, 512, 384, 256, 192, 128, 64)
 _NEARLY = 1.05
 """Plans that cost at most so many times the work of the best are as good: the one with the least memory is taken."""
@@ -48,11 +63,14 @@ def plan_scene(
     max_ram: int = DEFAULT_RAM,
     probabilities: bool = False,
     buffer: Buffer | None = None,
+    rows: RowFlight | None = None,
     strip: int | None = None,
     tile_width: int | None = None,
     panel_width: int | None = None,
-) -> ScenePlan | BlendPlan:
+) -> ScenePlan | StreamPlan | BlendPlan:
     """The panels, strips and tiles with little repeated work that fit; windows if a package is not window-invariant.
+
+    Where a graph takes rows, those, if that is less work.
 
     Args:
         reader: of the image.
@@ -61,6 +79,7 @@ def plan_scene(
         max_ram: memory of the whole process, in bytes.
         probabilities: whether the graph gives probabilities too.
         buffer: by which tiles are widened, so that they see as much more; None for none.
+        rows: a graph that takes rows; None where there is none.
         strip: rows to finish at a time instead, in pixels.
         tile_width: width of the inputs instead, in pixels.
         panel_width: columns after which a new panel begins instead, in pixels.
@@ -73,10 +92,10 @@ def plan_scene(
             f"the image claims {reader.height} x {reader.width} px, more than any scene has; its header is damaged, or "
             "cut it into parts"
         )
-    costs = _Costs(reader, manifest, memory, probabilities, buffer)
+    costs = _Costs(reader, manifest, memory, probabilities, buffer, rows)
     if not manifest.window_invariant:
         return costs.blended(max_ram)
-    return costs.best(costs.plans(strip, tile_width, panel_width), max_ram)
+    return costs.best([*costs.plans(strip, tile_width, panel_width), *costs.streamed()], max_ram)
 
 
 @dataclass(frozen=True)
@@ -88,8 +107,9 @@ class _Costs:
     memory: GraphMemory
     probabilities: bool
     buffer: Buffer | None
+    rows: RowFlight | None
 
-    def best(self, plans: Iterable[ScenePlan], max_ram: int) -> ScenePlan:
+    def best(self, plans: Iterable[ScenePlan | StreamPlan], max_ram: int) -> ScenePlan | StreamPlan:
         """Of those that fit and are nearly as fast as the fastest, the one with the least memory."""
         priced = [(plan, self._cache(plan)) for plan in plans]
         needed = [self._bytes(plan, cache) for plan, cache in priced]
@@ -100,6 +120,26 @@ class _Costs:
         near = [found for found, cost in zip(fitting, work, strict=True) if cost <= _NEARLY * min(work)]
         plan, cache, size = min(near, key=lambda found: found[2])
         return replace(plan, cache_bytes=cache, expected_bytes=size)
+
+    def streamed(self) -> Iterator[StreamPlan]:
+        """Plans of rows to choose from; none for a graph that takes none, or an image of a few rows."""
+        if self.rows is None:
+            return
+        multiple, halo, stream = self.manifest.size_multiple, self.halo, self.rows.stream
+        tall = up(self.reader.height, multiple)
+        steps = {up(max(size, stream.least_rows), multiple) for size in _STEPS}
+        for panel, step, count in product(self._panels(None, 2 * halo + multiple), steps, _COLUMNS):
+            room = up(panel, multiple)
+            wide = min(room, up(-(-max(1, room - 2 * halo) // count) + 2 * halo, multiple))
+            strips = {step * max(1, size // step) for size in (0, self.reader.block_height)}
+            for strip in strips if tall >= 2 * (step + multiple) else ():
+                yield StreamPlan(
+                    **self._common(panel, wide, self.memory.streams),
+                    strip=strip,
+                    step=step,
+                    delay=stream.delay,
+                    reach=self._reach,
+                )
 
     def plans(self, strip: int | None, tile_width: int | None, panel_width: int | None) -> Iterator[ScenePlan]:
         """Plans to choose from; parts of them may be given."""
@@ -131,64 +171,89 @@ class _Costs:
         return sorted({width, *(size // block * block for size in _PANELS if least <= size // block * block < width)})
 
     def _plan(self, strip: int, tile_width: int, panel_width: int, streams: int) -> ScenePlan:
-        reader = self.reader
-        return ScenePlan(
-            height=reader.height,
-            width=reader.width,
-            strip=strip,
-            tile_width=tile_width,
-            panel_width=panel_width,
-            halo=self.halo,
-            streams=streams,
-            multiple=self.manifest.size_multiple,
-            cache_bytes=0,
-            expected_bytes=0,
-        )
+        return ScenePlan(**self._common(panel_width, tile_width, streams), strip=strip)
 
-    def _cache(self, plan: ScenePlan) -> int:
+    def _common(self, panel_width: int, tile_width: int, streams: int) -> dict[str, int]:
+        return {
+            "height": self.reader.height,
+            "width": self.reader.width,
+            "panel_width": panel_width,
+            "tile_width": tile_width,
+            "halo": self.halo,
+            "streams": streams,
+            "multiple": self.manifest.size_multiple,
+            "cache_bytes": 0,
+            "expected_bytes": 0,
+        }
+
+    def _cache(self, plan: ScenePlan | StreamPlan) -> int:
         """Bytes for blocks that strips share."""
         block_width, row_bytes = self._blocks
+        whole = isinstance(plan, StreamPlan) and plan.strip % self.reader.block_height == 0
+        if whole or plan.buffer_rows >= self.reader.height:
+            return LEAST_CACHE
         # Strips end within blocks, so a row of these is kept: blocks are decoded once.
-        kept = row_bytes * min(1.0, (plan.buffer_cols + 2 * block_width) / self.reader.width)
-        return LEAST_CACHE + (0 if plan.buffer_rows >= self.reader.height else int(kept))
+        return LEAST_CACHE + int(row_bytes * min(1.0, (plan.buffer_cols + 2 * block_width) / self.reader.width))
 
     @cached_property
     def _blocks(self) -> tuple[int, int]:
         """Width of a block of the files, and bytes of a row of them."""
         return self.reader.block_width, self.reader.block_row_bytes
 
-    def _bytes(self, plan: ScenePlan, cache: int) -> int:
+    def _bytes(self, plan: ScenePlan | StreamPlan, cache: int) -> int:
         numbers = len(self.manifest.bands) * np.dtype(self.reader.dtype).itemsize
         # Rows that are held and those that are read meanwhile, and where they are valid, with two comparisons.
         held = plan.buffer_rows * plan.buffer_cols * (2 * numbers + 5)
         # One result is made while another is written.
         chances = 5 * len(self.manifest.classes) if self.probabilities else 0
         results = 2 * min(plan.height, plan.strip + self.halo) * plan.buffer_cols * (1 + chances)
-        tile = plan.tile_height * plan.tile_width * plan.streams * self._tile_pixel
+        graph = self._row_bytes(plan) if isinstance(plan, StreamPlan) else self._tile_bytes(plan)
         # An engine may keep its memory while the files are finished.
         most = max(held + results + cache, self._finishing)
-        return int(self.memory.base_bytes + _SLACK_BYTES + tile + most)
+        opened = 0 if self.rows is None else self.rows.bytes
+        return int(self.memory.base_bytes + opened + _SLACK_BYTES + graph + most)
+
+    def _tile_bytes(self, plan: ScenePlan) -> float:
+        return plan.tile_height * plan.tile_width * plan.streams * self._tile_pixel
+
+    def _row_bytes(self, plan: StreamPlan) -> float:
+        """Of calls, and of what they leave."""
+        if self.rows is None:
+            return 0.0
+        pixels = max(call.rows for call in plan.calls) * plan.widest * plan.streams
+        scratch = self._tile_pixel + _ROW_SCRATCH * self.memory.bytes_per_pixel
+        # Every column keeps what was left for it, and a call makes the next beside it, in another place.
+        columns = 2 * sum(span.seen for span in plan.columns(0)) + 2 * plan.streams * plan.widest
+        carried = columns * sum(carry.bytes_per_column for carry in self.rows.stream.carries)
+        return _ROW_SLACK_BYTES + pixels * scratch + carried
 
     @property
     def _finishing(self) -> int:
         bands = len(self.manifest.classes) if self.probabilities else 1
         return 2 * LEAST_CACHE + _FINISHED_ROWS * self.reader.width * bands
 
-    def work(self, plan: ScenePlan) -> float:
+    def work(self, plan: ScenePlan | StreamPlan) -> float:
         """Of the graph and of decoding, per pixel of the image; 1 is the least."""
         block, _ = self._blocks
         blocks = -(-plan.width // block)
         decoded = sum(-(-min(panel.last, plan.width) // block) - panel.first // block for panel in plan.panels)
         # An engine with idle streams has idle threads.
         computed = plan.overhead * plan.waiting * self.memory.streams / plan.streams
+        if self.rows is not None and isinstance(plan, StreamPlan):
+            # Reading comes in whole blocks, and what waits for one is late.
+            late = 1.0 if plan.strip % self.reader.block_height == 0 else _LATE
+            computed *= _ROW_TIME * late * (1 + _CALL_PIXELS / (plan.step * plan.widest))
         return computed + _READING * (decoded / blocks - 1)
 
     @property
     def halo(self) -> int:
         """Pixels around a core that are read too."""
         multiple = self.manifest.size_multiple
-        seen = self.manifest.receptive_field + (0 if self.buffer is None else self.buffer.reach)
-        return max(up(seen, multiple), multiple if multiple > 1 else 0)
+        return max(up(self.manifest.receptive_field + self._reach, multiple), multiple if multiple > 1 else 0)
+
+    @property
+    def _reach(self) -> int:
+        return 0 if self.buffer is None else self.buffer.reach
 
     def blended(self, max_ram: int) -> BlendPlan:
         """The largest windows that fit, at most those of a small image."""

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import rasterio
 
 from satsqueeze.core.errors import DataError
 from satsqueeze.core.labels import IGNORE
-from satsqueeze.flight.passage import BlendedPassage, Passage, SceneFlight, SceneTally, TiledPassage
+from satsqueeze.flight.passage import BlendedPassage, Passage, S, SceneFlight, SceneTally, TiledPassage
 from satsqueeze.flight.sample import Sample
 from satsqueeze.flight.scene_plan import ScenePlan
+from satsqueeze.flight.stream_passage import StreamPassage
+from satsqueeze.flight.stream_plan import StreamPlan
 
 
 def fly(flight: SceneFlight) -> SceneTally:
     """Run a scene: while one strip is computed the next is read and the one before is written.
 
     With a plan of tiles the mask does not depend on the plan: cores meet at multiples of the graph's pooling, every
-    core sees its whole receptive field, and the border of the image is met where the image ends and nowhere else.
+    core sees its whole receptive field, and the border of the image is met where the image ends and nowhere else. A
+    plan of rows gives the same mask.
 
     Raises:
         DataError: no pixel is valid, or the numbers cannot be reflectance (RadiometryError) or cannot be decoded
@@ -27,10 +31,9 @@ def fly(flight: SceneFlight) -> SceneTally:
     """
     plan = flight.plan
     judge = Sample(height=plan.height, width=plan.width)
-    kind = TiledPassage if isinstance(plan, ScenePlan) else BlendedPassage
     with rasterio.Env(GDAL_CACHEMAX=plan.cache_bytes):
         with _threads(1) as reading, _threads(plan.streams) as computing, _threads(1) as writing:
-            _pass(kind(flight, (judge, *flight.samples), computing), reading, writing)
+            _pass(_passage(flight, (judge, *flight.samples), computing), reading, writing)
         digital, whole = judge.collected()
         values, valid = flight.reader.reflectance(digital, whole)
         flight.reader.require_plausible(digital, values, valid)
@@ -52,22 +55,32 @@ def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _pass(passage: Passage, reading: ThreadPoolExecutor, writing: ThreadPoolExecutor) -> None:
+def _passage(flight: SceneFlight, samples: Sequence[Sample], computing: ThreadPoolExecutor) -> Passage[Any]:
+    """The way through the graph that the plan is made for."""
+    if isinstance(flight.plan, StreamPlan):
+        return StreamPassage(flight, samples, computing)
+    kind = TiledPassage if isinstance(flight.plan, ScenePlan) else BlendedPassage
+    return kind(flight, samples, computing)
+
+
+def _pass(passage: Passage[S], reading: ThreadPoolExecutor, writing: ThreadPoolExecutor) -> None:
     plan = passage.flight.plan
-    strips = list(plan.strips())
-    ahead = reading.submit(passage.read, strips[0])
+    steps = list(passage.steps())
+    ahead = reading.submit(passage.read, steps[0])
     passage.fit()
     written: Future[None] | None = None
     done = 0
-    for strip, following in zip(strips, [*strips[1:], None], strict=True):
-        passage.keep(strip, *ahead.result())
+    for step, following in zip(steps, [*steps[1:], None], strict=True):
+        passage.keep(step, *ahead.result())
         if following is not None:
             ahead = reading.submit(passage.read, following)
-        result = passage.compute(strip)
+        result = passage.compute(step)
+        if result is None:
+            continue
         if written is not None:
             written.result()
         written = writing.submit(passage.write, result)
-        done += strip.core.height * strip.core.width
+        done += result.window.height * result.window.width
         passage.flight.advance(done, plan.height * plan.width)
     if written is not None:
         written.result()

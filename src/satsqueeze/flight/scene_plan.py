@@ -12,19 +12,25 @@ from satsqueeze.flight.tiling import Span, Tile, spans
 
 
 @dataclass(frozen=True, kw_only=True)
-class Strip:
+class Step:
     """One step down an image, or down a panel of it."""
 
     read: Window
     """What is read for it; the rows of a panel follow one another, and a panel begins at row 0."""
     seen: Window
-    """What its results are computed from, in coordinates of the continued image; it is read by then."""
+    """What it is computed from, in coordinates of the continued image; it is read by then."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strip(Step):
+    """A step that finishes something."""
+
     core: Window
     """What is finished with it, in coordinates of the image."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class _FittedPlan:
+class FittedPlan:
     """Of an image in a memory, whatever the way through it."""
 
     height: int
@@ -50,11 +56,9 @@ class _FittedPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScenePlan(_FittedPlan):
-    """Panels of an image from left to right, strips down each panel, and tiles across each strip."""
+class PanelPlan(FittedPlan):
+    """Panels of an image from left to right."""
 
-    strip: int
-    """Rows that are finished at a time, in pixels."""
     tile_width: int
     """Width of the inputs of the graph, in pixels."""
     panel_width: int
@@ -63,20 +67,9 @@ class ScenePlan(_FittedPlan):
     """Pixels around a core that its result may depend on, a multiple of ``multiple``."""
 
     @property
-    def tile_height(self) -> int:
-        """Height of the inputs of the graph, in pixels; the same for all."""
-        return min(self.rows, self.strip + 2 * self.halo)
-
-    @property
-    def input_size(self) -> tuple[int, int]:
-        """Height and width of the inputs of the graph, in pixels; those of most, where panels differ."""
-        widths = [min(self.tile_width, panel.seen) for panel in self.panels]
-        return self.tile_height, max(widths)
-
-    @property
-    def buffer_rows(self) -> int:
-        """Rows of the image that are held at once, at most."""
-        return min(self.height, self.tile_height)
+    def widest(self) -> int:
+        """Width of the inputs of the graph, in pixels; that of most, where panels differ."""
+        return max(min(self.tile_width, panel.seen) for panel in self.panels)
 
     @property
     def buffer_cols(self) -> int:
@@ -97,6 +90,43 @@ class ScenePlan(_FittedPlan):
             Span(first=max(0, start - self.halo), last=last, start=start, stop=stop)
             for last, start, stop in zip(ends, [0, *inner], [*inner, self.cols], strict=True)
         )
+
+    @property
+    def across(self) -> float:
+        """Columns that run through the graph, per column of the image."""
+        seen = sum(
+            _count(panel.seen, self.tile_width, self.halo) * min(self.tile_width, panel.seen) for panel in self.panels
+        )
+        return seen / self.cols
+
+    @property
+    def waiting(self) -> float:
+        """Time that the tiles across a panel take, streams without one at their end counted in, per time without."""
+        counts = [_count(panel.seen, self.tile_width, self.halo) for panel in self.panels]
+        return sum(up(count, self.streams) for count in counts) / sum(counts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScenePlan(PanelPlan):
+    """Panels of an image from left to right, strips down each panel, and tiles across each strip."""
+
+    strip: int
+    """Rows that are finished at a time, in pixels."""
+
+    @property
+    def tile_height(self) -> int:
+        """Height of the inputs of the graph, in pixels; the same for all."""
+        return min(self.rows, self.strip + 2 * self.halo)
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of the inputs of the graph, in pixels; those of most, where panels differ."""
+        return self.tile_height, self.widest
+
+    @property
+    def buffer_rows(self) -> int:
+        """Rows of the image that are held at once, at most."""
+        return min(self.height, self.tile_height)
 
     def strips(self) -> Iterator[Strip]:
         """From top to bottom of each panel; cores neither overlap nor leave gaps."""
@@ -131,17 +161,7 @@ class ScenePlan(_FittedPlan):
     @property
     def overhead(self) -> float:
         """Pixels that run through the graph, per pixel of the image."""
-        down = _count(self.rows, self.tile_height, self.halo)
-        across = sum(
-            _count(panel.seen, self.tile_width, self.halo) * min(self.tile_width, panel.seen) for panel in self.panels
-        )
-        return down * self.tile_height * across / (self.rows * self.cols)
-
-    @property
-    def waiting(self) -> float:
-        """Time that a strip's tiles take, streams without a tile at its end counted in, per time without these."""
-        counts = [_count(panel.seen, self.tile_width, self.halo) for panel in self.panels]
-        return sum(up(count, self.streams) for count in counts) / sum(counts)
+        return _count(self.rows, self.tile_height, self.halo) * self.tile_height * self.across / self.rows
 
     def _down(self) -> Iterator[Span]:
         return spans(start=0, stop=self.rows, size=self.rows, length=self.tile_height, halo=self.halo)
@@ -152,7 +172,7 @@ class ScenePlan(_FittedPlan):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BlendPlan(_FittedPlan):
+class BlendPlan(FittedPlan):
     """Overlapping windows of one image whose results are averaged; the mask depends on their side."""
 
     side: int

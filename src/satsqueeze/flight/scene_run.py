@@ -8,27 +8,31 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import rasterio
 
 from satsqueeze.core.buffer import Buffer
-from satsqueeze.core.errors import PackageError
+from satsqueeze.core.errors import BudgetError, PackageError
 from satsqueeze.core.files import write_json
 from satsqueeze.core.raster import StripReader
-from satsqueeze.flight.memory import GraphMemory, forget_peak, measure, peak_bytes, settle
-from satsqueeze.flight.passage import SceneFlight, SceneTally
+from satsqueeze.flight.memory import GraphMemory, forget_peak, measure, peak_bytes, resident_bytes, settle
+from satsqueeze.flight.passage import Plan, SceneFlight, SceneTally
 from satsqueeze.flight.planner import DEFAULT_RAM, LEAST_CACHE, plan_scene
 from satsqueeze.flight.quicklook import LARGEST_SIDE, quicklook
+from satsqueeze.flight.row_stream import RowFlight, open_rows
 from satsqueeze.flight.runtime import FlightModel
 from satsqueeze.flight.sample import Sample
 from satsqueeze.flight.scene import fly
 from satsqueeze.flight.scene_item import MaskRecord, mask_item
 from satsqueeze.flight.scene_plan import BlendPlan, ScenePlan
 from satsqueeze.flight.sinks import FileSink, SceneFiles, file_sink
+from satsqueeze.flight.stream_plan import StreamPlan
 
+_LITTLE = 1.25
+"""Pixels through the graph per pixel of the image, up to which opening another graph takes longer than it saves."""
 _STALE = re.compile(r"^\..*\.(\d+)\.(?:strips\.)?part(?:\.\w+)?$")
 
 
@@ -62,7 +66,7 @@ class SceneReport:
     """How a scene went."""
 
     tally: SceneTally
-    plan: ScenePlan | BlendPlan
+    plan: Plan
     buffer: Buffer
     """By which foreground was widened."""
     peak_bytes: int
@@ -71,7 +75,7 @@ class SceneReport:
     @property
     def exact(self) -> bool:
         """Whether the mask is the same for any memory; else it was blended."""
-        return isinstance(self.plan, ScenePlan)
+        return not isinstance(self.plan, BlendPlan)
 
 
 class ScenePilot:
@@ -114,6 +118,28 @@ class ScenePilot:
         """What the graph costs, measured once: when the first scene is open, with all libraries loaded."""
         return measure(self.model.engine, self.model.manifest, probabilities=self._wanted)
 
+    @cached_property
+    def rows(self) -> RowFlight | None:
+        """The graph that takes rows, opened once; None where masks alone are not what is wanted, or it differs here."""
+        if self._wanted:
+            return None
+        model = self.model
+        return open_rows(model.engine, self.package, model.manifest, model.graph, resident_bytes)
+
+    def _plan(self, reader: StripReader, buffer: Buffer) -> Plan:
+        """Tiles where they repeat little, else the better of tiles and rows."""
+        manifest = self.model.manifest
+        plan = partial(plan_scene, reader, manifest, self.memory, probabilities=self._probabilities, buffer=buffer)
+        tiled = plan(max_ram=self.max_ram)
+        if not isinstance(tiled, ScenePlan) or tiled.overhead <= _LITTLE or self.rows is None:
+            return tiled
+        try:
+            return plan(max_ram=self.max_ram, rows=self.rows)
+        except BudgetError:
+            # There is room for one of the graphs.
+            self.__dict__["rows"] = None
+            return tiled
+
     def fly(
         self,
         reader: StripReader,
@@ -131,14 +157,12 @@ class ScenePilot:
             RunError: the disk is full, or a folder cannot be written.
         """
         tally = tally or SceneTally()
-        manifest, memory = self.model.manifest, self.memory
+        manifest, buffer = self.model.manifest, self.model.buffer(reader.gsd_m)
+        # What a graph costs is measured on the way, and is no part of the flight.
+        plan = self._plan(reader, buffer)
         # An engine keeps memory that fits the tiles of the last scene and not those of this one.
         settle(self.model.engine, manifest)
         forget_peak()
-        buffer = self.model.buffer(reader.gsd_m)
-        plan = plan_scene(
-            reader, manifest, memory, max_ram=self.max_ram, probabilities=self._probabilities, buffer=buffer
-        )
         picture = Sample(height=plan.height, width=plan.width, side=LARGEST_SIDE) if outputs.preview else None
         # GDAL would keep a twentieth of the machine's memory of the files that it finishes.
         with rasterio.Env(GDAL_CACHEMAX=LEAST_CACHE), appearing(outputs) as parts, ExitStack() as stack:
@@ -153,6 +177,7 @@ class ScenePilot:
                 samples=() if picture is None else (picture,),
                 probabilities=self._probabilities,
                 buffer=buffer,
+                rows=self.rows if isinstance(plan, StreamPlan) else None,
                 count_undecided=self.counts_undecided,
                 advance=advance or (lambda done, total: None),  # noqa: ARG005 - nobody watches
                 tally=tally,
@@ -160,6 +185,8 @@ class ScenePilot:
             fly(flight)
             del flight
             settle(self.model.engine, manifest)
+            if isinstance(plan, StreamPlan) and self.rows is not None:
+                self.rows.graph.rest()
             with tally.timer("write"):
                 if picture is not None and parts.preview is not None:
                     self._draw(reader, picture, sink, parts.preview)

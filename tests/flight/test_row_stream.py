@@ -1,0 +1,155 @@
+"""Images that pass in rows: the mask of the whole to the last byte, for any rows, columns, panels and buffer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import onnx
+import pytest
+
+from satsqueeze.core.buffer import Buffer
+from satsqueeze.core.package import seal, verify
+from satsqueeze.data.scene_reader import open_scene
+from satsqueeze.export.stream import UnstreamableError, write_stream
+from satsqueeze.flight.engine import OnnxEngine
+from satsqueeze.flight.memory import resident_bytes
+from satsqueeze.flight.passage import SceneFlight
+from satsqueeze.flight.planner import plan_scene
+from satsqueeze.flight.row_stream import RowFlight, open_rows, same_mask
+from satsqueeze.flight.runtime import open_package
+from satsqueeze.flight.scene import fly
+from satsqueeze.flight.scene_plan import ScenePlan
+from satsqueeze.flight.stream_plan import StreamPlan
+
+from .conftest import MULTIPLE, hand_made_graph, write_package
+from .scene_files import write_scene
+from .test_scene import MEMORY, Kept, whole
+
+
+@pytest.fixture(scope="module")
+def streamed(tmp_path_factory):
+    """A package with graphs for rows."""
+    folder = write_package(tmp_path_factory.mktemp("rows") / "package")
+    manifest = verify(folder)
+    stream = write_stream(folder / "int8.onnx", folder, multiple=MULTIPLE)
+    for name in ("flight.json", "flight.sha256"):
+        (folder / name).unlink()
+    seal(folder, manifest.model_copy(update={"stream": stream}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(streamed):
+    return open_package(streamed, precision="int8", engine="onnx", threads=2, streams=2)
+
+
+@pytest.fixture(scope="module")
+def rows(model, streamed):
+    found = open_rows(model.engine, streamed, model.manifest, model.graph, resident_bytes)
+    assert isinstance(found, RowFlight)
+    return found
+
+
+@pytest.fixture(scope="module")
+def scene_file(tmp_path_factory):
+    return write_scene(tmp_path_factory.mktemp("scene") / "scene.tif", 211, 173)
+
+
+def streamed_plan(rows, *, step, strip, tile, panel, reach=0, height=211, width=173, streams=2):
+    return StreamPlan(
+        height=height, width=width, multiple=MULTIPLE, cache_bytes=2**20, expected_bytes=0, streams=streams,
+        tile_width=tile, panel_width=panel, halo=12 + (4 if reach else 0), strip=strip, step=step,
+        delay=rows.stream.delay, reach=reach,
+    )  # fmt: skip
+
+
+def flown(model, rows, path, plan, buffer=None):
+    with open_scene(path, want=model.bands) as reader:
+        sink = Kept()
+        fly(SceneFlight(reader=reader, engine=model.engine, plan=plan, classes=4, sink=sink, rows=rows, buffer=buffer))
+    return sink.mask
+
+
+@pytest.mark.parametrize("panel", [64, 100, 173])
+@pytest.mark.parametrize(("step", "strip", "tile"), [(12, 12, 40), (12, 48, 176), (40, 40, 60), (32, 96, 44)])
+def test_the_mask_is_that_of_the_whole(model, rows, scene_file, step, strip, tile, panel):
+    plan = streamed_plan(rows, step=step, strip=strip, tile=tile, panel=panel)
+    assert plan.overhead >= 1
+    np.testing.assert_array_equal(flown(model, rows, scene_file, plan), whole(model, scene_file).mask)
+
+
+@pytest.mark.parametrize("radius", [1.0, 3.5])
+def test_a_buffer_sees_across_calls_and_columns(model, rows, scene_file, radius):
+    buffer = Buffer(radius=radius, foreground=(1, 2))
+    want = buffer.widen(whole(model, scene_file).mask)
+    for step, strip, tile, panel in ((12, 12, 48, 173), (16, 64, 64, 100)):
+        plan = streamed_plan(rows, step=step, strip=strip, tile=tile, panel=panel, reach=buffer.reach)
+        np.testing.assert_array_equal(flown(model, rows, scene_file, plan, buffer), want)
+
+
+@pytest.mark.parametrize("height", [32, 33, 47, 64, 90])
+def test_any_height_is_covered_once(model, rows, tmp_path, height):
+    path = write_scene(tmp_path / "a.tif", height, 50)
+    plan = streamed_plan(rows, step=12, strip=24, tile=52, panel=50, height=height, width=50)
+    assert sum(call.rows for call in plan.calls) == plan.rows
+    assert plan.calls[-1].rows >= 2 * MULTIPLE
+    np.testing.assert_array_equal(flown(model, rows, path, plan), whole(model, path).mask)
+
+
+def test_rows_are_planned_where_tiles_repeat_and_fit_the_memory(model, rows, scene_file):
+    memory = replace(MEMORY, streams=2)
+    with open_scene(scene_file, want=model.bands) as reader:
+        ample = plan_scene(reader, model.manifest, memory, rows=rows)
+        assert isinstance(ample, ScenePlan), "one tile repeats nothing"
+
+    class Large:
+        bands, dtype, width, height, block_width, block_height, gsd_m = (
+            model.bands,
+            "uint16",
+            9000,
+            9000,
+            512,
+            512,
+            10.0,
+        )
+        block_row_bytes = 9000 * 512 * 8
+
+    far = model.manifest.model_copy(update={"receptive_field": 160})
+    tiled = plan_scene(Large(), far, memory, max_ram=400 * 2**20)
+    plan = plan_scene(Large(), far, memory, max_ram=400 * 2**20, rows=rows)
+    assert isinstance(plan, StreamPlan)
+    assert plan.overhead < tiled.overhead
+    assert plan.expected_bytes <= 400 * 2**20
+    steps = list(plan.steps())
+    assert steps[0].calls[0].place == "first"
+    assert [call.place for call in plan.calls[1:-1]] == ["middle"] * (len(plan.calls) - 2)
+    assert sum(step.core.height * step.core.width for step in steps if step.core) == 9000**2
+    assert plan.to_dict()["step"] == plan.step
+
+
+def test_a_graph_for_rows_that_differs_is_not_flown(model, rows, streamed, tmp_path):
+    other = tmp_path / "other.onnx"
+    onnx.save(hand_made_graph(seed=5), other)
+    engine = OnnxEngine(other)
+    assert not same_mask(rows.graph, partial(engine.run, probabilities=False), bands=4, rows=12, width=32)
+    assert open_rows(engine, streamed, model.manifest, model.graph, resident_bytes) is None
+    fp32 = open_package(streamed, precision="fp32", engine="onnx")
+    assert open_rows(fp32.engine, streamed, fp32.manifest, fp32.graph, resident_bytes) is None
+
+
+def test_what_looks_at_the_whole_cannot_be_streamed(tmp_path):
+    onnx.save(hand_made_graph(reach_further=True), tmp_path / "g.onnx")
+    with pytest.raises(UnstreamableError, match="ReduceMean"):
+        write_stream(tmp_path / "g.onnx", tmp_path, multiple=MULTIPLE)
+
+
+def test_a_float_graph_streams_to_the_same_classes(tmp_path):
+    onnx.save(hand_made_graph(), tmp_path / "g.onnx")
+    stream = write_stream(tmp_path / "g.onnx", tmp_path, multiple=MULTIPLE)
+    engine = OnnxEngine(tmp_path / "g.onnx")
+    assert stream.least_rows % MULTIPLE == 0
+    assert same_mask(
+        engine.rows(tmp_path, stream), partial(engine.run, probabilities=False), bands=4, rows=24, width=32
+    )
