@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import partial
 
@@ -9,8 +10,10 @@ import numpy as np
 import onnx
 import pytest
 
+from satsqueeze.cli.main import main
 from satsqueeze.core.buffer import Buffer
-from satsqueeze.core.package import seal, verify
+from satsqueeze.core.errors import PackageError
+from satsqueeze.core.package import read_manifest, seal, verify
 from satsqueeze.data.scene_reader import open_scene
 from satsqueeze.export.stream import UnstreamableError, write_stream
 from satsqueeze.flight.engine import OnnxEngine
@@ -153,3 +156,40 @@ def test_a_float_graph_streams_to_the_same_classes(tmp_path):
     assert same_mask(
         engine.rows(tmp_path, stream), partial(engine.run, probabilities=False), bands=4, rows=24, width=32
     )
+
+
+def test_rows_are_added_to_a_package(tmp_path):
+    folder = write_package(tmp_path / "package")
+    before = verify(folder)
+    assert main(["package", "rows", str(folder)]) == 0
+    after = verify(folder)
+    assert set(after.files) - set(before.files) == {f"int8.{place}.onnx" for place in ("first", "middle", "last")}
+    assert after.stream.delay > 0
+    assert main(["package", "rows", str(folder)]) == 0
+    assert verify(folder) == after
+    far = write_package(tmp_path / "far", reach_further=True)
+    assert main(["package", "rows", str(far)]) == 2
+    assert verify(far).stream is None
+
+
+def test_rows_that_differ_are_not_added(tmp_path, monkeypatch, capsys):
+    folder = write_package(tmp_path / "package")
+    monkeypatch.setattr("satsqueeze.export.rows.same_mask", lambda *_, **__: False)
+    assert main(["package", "rows", str(folder)]) == 2
+    assert "another mask" in capsys.readouterr().err
+    assert verify(folder).stream is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"delay": -1}, {"least_rows": 7}, {"least_rows": 10**6}, {"last": "gone.onnx"}, {"carries": [{"rows": 0}]}],
+)
+def test_rows_that_cannot_be_are_refused(streamed, tmp_path, wrong):
+    record = json.loads((streamed / "flight.json").read_text())
+    if "carries" in wrong:
+        record["stream"]["carries"][0] |= wrong["carries"][0]
+    else:
+        record["stream"] |= wrong
+    (tmp_path / "flight.json").write_text(json.dumps(record))
+    with pytest.raises(PackageError, match="impossible"):
+        read_manifest(tmp_path)

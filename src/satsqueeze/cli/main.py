@@ -33,6 +33,7 @@ COMMANDS = (
     Command(("evaluate",), "evaluate", "evaluate", "score a flight package on a labelled data set"),
     Command(("robustness",), "robustness", "robustness", "score a flight package on images with something wrong"),
     Command(("package", "verify"), "package", "verify", "refuse a package with any changed byte"),
+    Command(("package", "rows"), "package", "rows", "let a package take images in rows: less time and memory"),
     Command(("package", "show"), "package", "show", "what a package is, takes and has been measured at"),
     Command(("data", "list"), "data", "list_cards", "the data sets this version can read"),
     Command(("data", "describe"), "data", "describe", "one data set: bands, classes, licence, how to get it"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -122,6 +122,17 @@ class RowStream(_Model):
         """Files by the place of the rows that they are for."""
         return {"first": self.first, "middle": self.middle, "last": self.last}
 
+    def require_possible(self, files: Collection[str], multiple: int) -> None:
+        """Raise ValueError for files that a package does not have, and for numbers that no graph has."""
+        absent = [file for file in self.places.values() if files and file not in files]
+        sizes = [number for carry in self.carries for number in carry.model_dump().values()]
+        if absent or not 0 <= self.delay <= LARGEST_FIELD or not all(1 <= number <= LARGEST_INPUT for number in sizes):
+            raise ValueError(
+                f"rows with a delay of {self.delay}, carries {self.carries} and files {absent} are impossible"
+            )
+        if not 1 <= self.least_rows <= LARGEST_INPUT or self.least_rows % multiple:
+            raise ValueError(f"calls of {self.least_rows} rows are impossible where inputs are multiples of {multiple}")
+
 
 class Quality(_Model):
     """A measured score with everything that makes it comparable."""
@@ -214,6 +225,8 @@ class FlightManifest(_Model):
                 f"a buffer of {self.buffer_m} m is impossible; expected 0..{LARGEST_BUFFER_M:g} m, and 0 where "
                 "tiles are blended or decisions are on whole images"
             )
+        if self.stream is not None:
+            self.stream.require_possible(self.files, self.size_multiple)
         if self.input_size is not None and not all(1 <= side <= LARGEST_INPUT for side in self.input_size):
             raise ValueError(f"input size {self.input_size} is impossible; expected 1..{LARGEST_INPUT} pixels a side")
         if not self.bands or not 1 <= len(self.classes) <= IGNORE:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from satsqueeze.core.errors import ExportError, SettingsError
+from satsqueeze.core.errors import ExportError, ParityError, SettingsError
 from satsqueeze.core.files import write_json
 from satsqueeze.core.package import FlightManifest, Quality, RowStream, assembling, seal
 from satsqueeze.core.run import plain
@@ -21,10 +21,11 @@ from satsqueeze.export.integer import INT8, IntegerBench, IntegerGraphs, integer
 from satsqueeze.export.onnx import export_fp32, flight_graph
 from satsqueeze.export.parity import ParityReport, check_float, check_sizes
 from satsqueeze.export.quantise import Drift
+from satsqueeze.export.rows import proven_rows
 from satsqueeze.export.samples import ImageCache, Samples
 from satsqueeze.export.settings import ExportSettings
 from satsqueeze.export.stac import model_item, write_item
-from satsqueeze.export.stream import UnstreamableError, write_stream
+from satsqueeze.export.stream import UnstreamableError
 from satsqueeze.export.validation import Validator
 from satsqueeze.export.vectors import make_vectors, smooth_image
 from satsqueeze.flight.verify import verify_package
@@ -167,6 +168,7 @@ class _Export:
         fp32 = check_float(graph, folder / FP32, images, tolerance=self.settings.tolerance)
         sizes = check_sizes(graph, draft, folder / FP32, generated[0], tolerance=self.settings.tolerance)
         integer = self._int8(folder, draft) if self.settings.int8 else IntegerGraphs()
+        stream, reason = self._rows(folder, draft) if INT8 in integer.found else (None, {})
         report = ParityReport(
             fp32=fp32,
             sizes=sizes,
@@ -175,21 +177,21 @@ class _Export:
             sensitivity={file: entry.sensitivity for file, entry in integer.found.items()},
             calibration=integer.calibration,
             drifts=integer.drifts,
-            left_out=integer.left_out,
+            left_out={**integer.left_out, **reason},
         )
         default = INT8 if self.settings.default == "int8" else FP32
         every = (*draft.graphs, *(entry.graph for entry in integer.found.values()))
-        fields = {"graphs": every, "default_graph": default, "stream": self._stream(folder, draft, integer)}
+        fields = {"graphs": every, "default_graph": default, "stream": stream}
         return draft.model_copy(update=fields), report
 
-    def _stream(self, folder: Path, draft: FlightManifest, integer: IntegerGraphs) -> RowStream | None:
-        """The int8 graph once more, for images that pass in rows; None where it cannot be, which costs speed alone."""
-        if INT8 not in integer.found or not draft.window_invariant:
-            return None
+    def _rows(self, folder: Path, draft: FlightManifest) -> tuple[RowStream | None, dict[str, str]]:
+        """The int8 graph once more, for rows; or why not, which costs speed and memory alone."""
+        if not draft.window_invariant:
+            return None, {}
         try:
-            return write_stream(folder / INT8, folder, multiple=draft.size_multiple)
-        except UnstreamableError:
-            return None
+            return proven_rows(folder, INT8, draft), {}
+        except (UnstreamableError, ParityError) as error:
+            return None, {"rows": str(error)}
 
     def _int8(self, folder: Path, draft: FlightManifest) -> IntegerGraphs:
         """Int8 graphs, proven."""

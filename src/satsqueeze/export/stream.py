@@ -20,6 +20,7 @@ import numpy as np
 import onnx
 from onnx import NodeProto, helper, numpy_helper
 
+from satsqueeze.core.errors import ExportError
 from satsqueeze.core.package import CarriedRows, RowStream
 from satsqueeze.flight.engine import INPUT, MASK
 
@@ -33,7 +34,7 @@ _POINTWISE = (
 )  # fmt: skip
 
 
-class UnstreamableError(Exception):
+class UnstreamableError(ExportError):
     """A graph has an operator for which there is no rule."""
 
 
