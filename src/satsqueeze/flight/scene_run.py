@@ -133,12 +133,13 @@ class ScenePilot:
         tiled = plan(max_ram=self.max_ram)
         if not isinstance(tiled, ScenePlan) or tiled.overhead <= _LITTLE or self.rows is None:
             return tiled
-        try:
-            return plan(max_ram=self.max_ram, rows=self.rows)
-        except BudgetError:
-            # There is room for one of the graphs.
-            self.__dict__["rows"] = None
-            return tiled
+        with suppress(BudgetError):
+            found = plan(max_ram=self.max_ram, rows=self.rows)
+            if isinstance(found, StreamPlan):
+                return found
+        # What was opened would take the memory of tiles.
+        self.__dict__["rows"] = None
+        return tiled
 
     def fly(
         self,
