@@ -8,7 +8,8 @@ import pytest
 from satsqueeze.core.errors import ExportError, MissingDependencyError
 from satsqueeze.export.openvino import write_openvino
 from satsqueeze.export.quantise import Quantiser
-from satsqueeze.flight.engine import has_openvino, open_engine
+from satsqueeze.flight.engine import has_openvino
+from satsqueeze.flight.engines import open_engine
 
 installed = pytest.mark.skipif(not has_openvino(), reason="openvino is not installed")
 

@@ -11,7 +11,7 @@ from satsqueeze.core.metrics import SegmentationMetrics
 from satsqueeze.core.package import FlightManifest, Graph, PackageBand, PackageScaling
 from satsqueeze.export.samples import Samples
 from satsqueeze.export.validation import Validator
-from satsqueeze.flight.engine import OnnxEngine
+from satsqueeze.flight.onnx_engine import OnnxEngine
 
 BANDS = ("blue", "green", "red", "nir")
 FP32 = Graph(file="fp32.onnx", precision="fp32", engine="onnx")

@@ -10,7 +10,7 @@ from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.calibrate import CalibrationDataReader
 
 from satsqueeze.core.package import FlightManifest, Graph, PackageBand, PackageScaling, seal
-from satsqueeze.flight.engine import OnnxEngine
+from satsqueeze.flight.onnx_engine import OnnxEngine
 from satsqueeze.flight.runtime import FlightModel
 from satsqueeze.flight.vectors import TestVectors
 

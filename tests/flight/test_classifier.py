@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from satsqueeze.core.errors import BandError, GridError, PackageError, RadiometryError, SettingsError
 from satsqueeze.core.package import FlightManifest, Graph, PackageBand, PackageScaling, seal
 from satsqueeze.flight import FlightClassifier, open_classifier, open_package, verify_package
-from satsqueeze.flight.engine import OnnxEngine
+from satsqueeze.flight.onnx_engine import OnnxEngine
 from satsqueeze.flight.vectors import TestVectors
 
 BANDS = ("red", "green", "blue")

@@ -11,7 +11,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from satsqueeze.core.errors import MissingDependencyError, PackageError, SettingsError
-from satsqueeze.flight.engine import has_openvino, open_engine
+from satsqueeze.flight.engine import has_openvino
+from satsqueeze.flight.engines import open_engine
 
 ENGINES = ["onnx", pytest.param("openvino", marks=pytest.mark.skipif(not has_openvino(), reason="no openvino"))]
 

@@ -8,7 +8,8 @@ from functools import partial
 
 import pytest
 
-from satsqueeze.flight.engine import has_openvino, open_engine
+from satsqueeze.flight.engine import has_openvino
+from satsqueeze.flight.engines import open_engine
 from satsqueeze.flight.memory import blank, forget_peak, measure, peak_bytes, resident_bytes, settle
 from satsqueeze.flight.runtime import open_package
 

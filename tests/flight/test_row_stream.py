@@ -16,11 +16,11 @@ from satsqueeze.core.errors import PackageError
 from satsqueeze.core.package import read_manifest, seal, verify
 from satsqueeze.data.scene_reader import open_scene
 from satsqueeze.export.stream import UnstreamableError, write_stream
-from satsqueeze.flight.engine import OnnxEngine
 from satsqueeze.flight.memory import resident_bytes
+from satsqueeze.flight.onnx_engine import OnnxEngine
 from satsqueeze.flight.passage import SceneFlight
 from satsqueeze.flight.planner import plan_scene
-from satsqueeze.flight.row_stream import RowFlight, open_rows, same_mask
+from satsqueeze.flight.row_flight import RowFlight, open_rows, same_mask
 from satsqueeze.flight.runtime import open_package
 from satsqueeze.flight.scene import fly
 from satsqueeze.flight.scene_plan import ScenePlan

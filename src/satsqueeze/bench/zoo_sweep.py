@@ -22,7 +22,7 @@ from satsqueeze.data.class_stage import ClassPrepared
 from satsqueeze.export.class_graph import class_graph
 from satsqueeze.export.draft import FP32
 from satsqueeze.export.onnx import export_fp32
-from satsqueeze.flight.engine import open_engine
+from satsqueeze.flight.engines import open_engine
 from satsqueeze.learn.class_settings import DECK, ClassFitSettings
 from satsqueeze.learn.class_stage import classifier_card, score_on_test, train_classifier
 from satsqueeze.learn.training import FitResult

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from satsqueeze.core.class_metrics import ClassMetrics, one_hot
 from satsqueeze.core.package import FlightManifest, Graph
 from satsqueeze.flight.classifier import ClassPrediction, FlightClassifier
-from satsqueeze.flight.engine import open_engine
+from satsqueeze.flight.engines import open_engine
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,8 @@ from satsqueeze.core.package import FlightManifest, Graph
 from satsqueeze.core.run import plain
 from satsqueeze.export.onnx import DecisionGraph, FlightGraph, is_layer_of_network, lead
 from satsqueeze.export.validation import Judgement
-from satsqueeze.flight.engine import INPUT, open_engine
+from satsqueeze.flight.engine import INPUT
+from satsqueeze.flight.engines import open_engine
 from satsqueeze.flight.runtime import FlightModel
 
 LOGITS = "logits"

@@ -18,7 +18,8 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from satsqueeze.core.files import replacing
 from satsqueeze.export.onnx import is_layer_of_network
 from satsqueeze.export.silence import quiet
-from satsqueeze.flight.engine import INPUT, open_engine
+from satsqueeze.flight.engine import INPUT
+from satsqueeze.flight.engines import open_engine
 
 Calibration = Literal["minmax", "percentile", "entropy"]
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Concat", "LeakyRelu")

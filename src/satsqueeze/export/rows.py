@@ -9,8 +9,8 @@ from pathlib import Path
 from satsqueeze.core.errors import ExportError, ParityError
 from satsqueeze.core.package import MANIFEST, SEAL, FlightManifest, RowStream, assembling, seal, verify
 from satsqueeze.export.stream import write_stream
-from satsqueeze.flight.engine import open_engine
-from satsqueeze.flight.row_stream import same_mask
+from satsqueeze.flight.engines import open_engine
+from satsqueeze.flight.row_flight import same_mask
 from satsqueeze.flight.verify import verify_package
 
 

@@ -13,7 +13,7 @@ from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.metrics import SegmentationMetrics
 from satsqueeze.core.package import FlightManifest, Graph
 from satsqueeze.export.samples import Samples
-from satsqueeze.flight.engine import open_engine
+from satsqueeze.flight.engines import open_engine
 from satsqueeze.flight.runtime import DEFAULT_WINDOW, FlightModel
 
 

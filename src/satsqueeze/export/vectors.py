@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from satsqueeze.core.package import FlightManifest
 from satsqueeze.flight.classifier import FlightClassifier
-from satsqueeze.flight.engine import open_engine
+from satsqueeze.flight.engines import open_engine
 from satsqueeze.flight.runtime import FlightModel, flight_model
 from satsqueeze.flight.vectors import Result, TestVectors
 

@@ -19,7 +19,7 @@ from satsqueeze.core.window import Window
 from satsqueeze.flight.engine import Engine
 from satsqueeze.flight.graph_output import GraphOutput
 from satsqueeze.flight.row_buffer import RowBuffer
-from satsqueeze.flight.row_stream import RowFlight
+from satsqueeze.flight.row_flight import RowFlight
 from satsqueeze.flight.sample import Sample
 from satsqueeze.flight.scene_plan import BlendPlan, ScenePlan, Step, Strip
 from satsqueeze.flight.stages import StageTimer

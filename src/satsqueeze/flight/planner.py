@@ -16,7 +16,7 @@ from satsqueeze.core.raster import StripReader
 from satsqueeze.core.window import up
 from satsqueeze.flight.cog import BLOCK
 from satsqueeze.flight.memory import GraphMemory
-from satsqueeze.flight.row_stream import RowFlight
+from satsqueeze.flight.row_flight import RowFlight
 from satsqueeze.flight.scene_plan import BlendPlan, ScenePlan, even
 from satsqueeze.flight.stream_plan import StreamPlan
 

@@ -16,7 +16,8 @@ from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.package import FlightManifest, Graph, verify
 from satsqueeze.core.window import cover
 from satsqueeze.flight.choice import candidates, require_buffer
-from satsqueeze.flight.engine import Engine, open_engine
+from satsqueeze.flight.engine import Engine
+from satsqueeze.flight.engines import open_engine
 from satsqueeze.flight.reflectance import check_reflectance
 from satsqueeze.flight.source import Source, arrays_of, channels_of
 from satsqueeze.flight.tiling import Tiling, importance

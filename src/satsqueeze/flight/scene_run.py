@@ -22,7 +22,7 @@ from satsqueeze.flight.memory import GraphMemory, forget_peak, measure, peak_byt
 from satsqueeze.flight.passage import Plan, SceneFlight, SceneTally
 from satsqueeze.flight.planner import DEFAULT_RAM, LEAST_CACHE, plan_scene
 from satsqueeze.flight.quicklook import LARGEST_SIDE, quicklook
-from satsqueeze.flight.row_stream import RowFlight, open_rows
+from satsqueeze.flight.row_flight import RowFlight, open_rows
 from satsqueeze.flight.runtime import FlightModel
 from satsqueeze.flight.sample import Sample
 from satsqueeze.flight.scene import fly

@@ -1,0 +1,35 @@
+"""Engines by name: onnxruntime always, OpenVINO where it is installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from satsqueeze.core.errors import SettingsError
+from satsqueeze.flight.engine import MOST_THREADS, Engine, EngineName
+from satsqueeze.flight.onnx_engine import OnnxEngine
+from satsqueeze.flight.openvino_engine import OpenVinoEngine
+
+
+def open_engine(name: EngineName, path: Path, *, threads: int | None = None, streams: int = 1) -> Engine:
+    """The engine called ``name`` with a graph loaded.
+
+    Args:
+        name: of the engine.
+        path: of the graph.
+        threads: of all calls at once; None leaves it to the engine.
+        streams: calls at once.
+
+    Raises:
+        SettingsError: unknown engine, or a count of threads or streams that cannot be.
+        MissingDependencyError: the engine is not installed.
+        PackageError: the file is not a flight graph.
+    """
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise SettingsError(f"threads must be 1 to {MOST_THREADS}, got {threads}")
+    if not 1 <= streams <= MOST_THREADS:
+        raise SettingsError(f"streams must be 1 to {MOST_THREADS}, got {streams}")
+    if name == "onnx":
+        return OnnxEngine(path, threads=threads, streams=streams)
+    if name == "openvino":
+        return OpenVinoEngine(path, threads=threads, streams=streams)
+    raise SettingsError(f"unknown engine {name!r}; known: onnx, openvino")
