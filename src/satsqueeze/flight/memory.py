@@ -27,8 +27,8 @@ _PROBES = 3
 """Runs of it: with the second an engine may lay its memory out anew, beside what the first has left."""
 _ASSUMED_BYTES_PER_PIXEL = 400
 """Of a graph, where the system does not tell: above what any package of this project has needed."""
-_RESERVE = 1.08
-"""Allocators round up."""
+_RESERVE = 1.2
+"""Allocators round up, and calls at once take more than as many calls in turn."""
 
 
 def resident_bytes() -> int:
