@@ -167,8 +167,8 @@ def test_twins_stand_side_by_side_with_the_spread_of_their_seeds(tmp_path):
     rows = [*plain, twin(0.5, 0, 1, 0.7)]
     absent = "\N{EN DASH}"
     assert twins_table(rows).splitlines()[2:] == [
-        f"| blur | 0% | 85.0 ± 7.1 % | 40.0 ± 14.1 % |{f' {absent} |' * 4}",
-        f"| blur | 50% | {absent} | 70.0 % |{f' {absent} |' * 4}",
+        f"| blur | a | 0% | 85.0 ± 7.1 % | 40.0 ± 14.1 % |{f' {absent} |' * 4}",
+        f"| blur | a | 50% | {absent} | 70.0 % |{f' {absent} |' * 4}",
     ]
     record_robustness_rows(tmp_path / "rows.jsonl", rows)
     record_robustness_rows(tmp_path / "rows.jsonl", [twin(0.5, 0, 1, 0.6)])

@@ -16,13 +16,12 @@ from satsqueeze.core.errors import PackageError
 from satsqueeze.core.package import read_manifest, seal, verify
 from satsqueeze.data.scene_reader import open_scene
 from satsqueeze.export.stream import UnstreamableError, write_stream
-from satsqueeze.flight.memory import resident_bytes
 from satsqueeze.flight.onnx_engine import OnnxEngine
-from satsqueeze.flight.passage import SceneFlight
 from satsqueeze.flight.planner import plan_scene
 from satsqueeze.flight.row_flight import RowFlight, open_rows, same_mask
 from satsqueeze.flight.runtime import open_package
 from satsqueeze.flight.scene import fly
+from satsqueeze.flight.scene_flight import SceneFlight
 from satsqueeze.flight.scene_plan import ScenePlan
 from satsqueeze.flight.stream_plan import StreamPlan
 
@@ -50,7 +49,7 @@ def model(streamed):
 
 @pytest.fixture(scope="module")
 def rows(model, streamed):
-    found = open_rows(model.engine, streamed, model.manifest, model.graph, resident_bytes)
+    found = open_rows(model.engine, streamed, model.manifest, model.graph)
     assert isinstance(found, RowFlight)
     return found
 
@@ -137,9 +136,18 @@ def test_a_graph_for_rows_that_differs_is_not_flown(model, rows, streamed, tmp_p
     onnx.save(hand_made_graph(seed=5), other)
     engine = OnnxEngine(other)
     assert not same_mask(rows.graph, partial(engine.run, probabilities=False), bands=4, rows=12, width=32)
-    assert open_rows(engine, streamed, model.manifest, model.graph, resident_bytes) is None
+    assert open_rows(engine, streamed, model.manifest, model.graph) is None
     fp32 = open_package(streamed, precision="fp32", engine="onnx")
-    assert open_rows(fp32.engine, streamed, fp32.manifest, fp32.graph, resident_bytes) is None
+    assert open_rows(fp32.engine, streamed, fp32.manifest, fp32.graph) is None
+
+
+def test_a_graph_for_rows_that_does_not_run_costs_no_scene(model, streamed, tmp_path):
+    onnx.save(hand_made_graph(), tmp_path / "int8.middle.onnx")
+    for name in ("int8.first.onnx", "int8.last.onnx"):
+        (tmp_path / name).write_bytes((streamed / name).read_bytes())
+    assert open_rows(model.engine, tmp_path, model.manifest, model.graph) is None
+    (tmp_path / "int8.last.onnx").write_bytes(b"no graph")
+    assert open_rows(model.engine, tmp_path, model.manifest, model.graph) is None
 
 
 def test_what_looks_at_the_whole_cannot_be_streamed(tmp_path):
@@ -191,5 +199,5 @@ def test_rows_that_cannot_be_are_refused(streamed, tmp_path, wrong):
     else:
         record["stream"] |= wrong
     (tmp_path / "flight.json").write_text(json.dumps(record))
-    with pytest.raises(PackageError, match="impossible"):
+    with pytest.raises(PackageError, match="not a valid manifest"):
         read_manifest(tmp_path)

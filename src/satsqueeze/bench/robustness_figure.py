@@ -33,11 +33,18 @@ def draw_robustness(rows: Sequence[RobustnessRow], path: Path) -> None:
     figure = Figure(figsize=(2.7 * len(kinds), 2.9), layout="constrained")
     panels = figure.subplots(1, len(kinds), squeeze=False, sharey=True)[0]
     for axes, kind in zip(panels, kinds, strict=True):
-        for colour, (share, cells) in zip(_COLOURS, sorted(twins(rows).items()), strict=False):
+        for colour, ((package, share), cells) in zip(_COLOURS, sorted(twins(rows).items()), strict=False):
             steps = [(CLEAN, 0), *((kind, severity) for severity in SEVERITIES)]
             scores = [(step[1], [100 * score for score in cells[step]]) for step in steps if step in cells]
             at = [severity for severity, _ in scores]
-            axes.plot(at, [mean(found) for _, found in scores], color=colour, marker="o", ms=3, label=f"{share:.0%}")
+            axes.plot(
+                at,
+                [mean(found) for _, found in scores],
+                color=colour,
+                marker="o",
+                ms=3,
+                label=f"{package}, {share:.0%}",
+            )
             low, high = [min(found) for _, found in scores], [max(found) for _, found in scores]
             axes.fill_between(at, low, high, color=colour, alpha=0.2, lw=0)
         axes.set_title(kind, loc="left", fontsize=10, fontweight="bold")

@@ -47,8 +47,6 @@ def robustness(  # noqa: PLR0917 - all but package and data are flags
     """
     from satsqueeze.bench.robustness import RobustnessSettings
     from satsqueeze.bench.robustness import robustness as measure
-    from satsqueeze.bench.robustness_figure import draw_robustness
-    from satsqueeze.bench.robustness_row import read_robustness_rows, record_robustness_rows
     from satsqueeze.data.class_split import load_class_split
     from satsqueeze.data.corruptions import CORRUPTIONS, SEVERITIES
     from satsqueeze.data.dataset import open_dataset
@@ -72,13 +70,20 @@ def robustness(  # noqa: PLR0917 - all but package and data are flags
             on_progress=advance,
         )
     if rows is not None:
-        record_robustness_rows(rows, found.rows)
-        if figure is not None:
-            draw_robustness(read_robustness_rows(rows), figure)
+        _keep(found.rows, rows, figure)
     print("\n".join(row.line() for row in found.rows) if json else _table(found.rows, settings.severities))
     for entry in found.quarantined:
         print(f"left out: {entry['file']}: {entry['reason']}", file=sys.stderr)
     return 0
+
+
+def _keep(rows: Sequence[RobustnessRow], path: Path, figure: Path | None) -> None:
+    from satsqueeze.bench.robustness_figure import draw_robustness
+    from satsqueeze.bench.robustness_row import read_robustness_rows, record_robustness_rows
+
+    record_robustness_rows(path, rows)
+    if figure is not None:
+        draw_robustness(read_robustness_rows(path), figure)
 
 
 def _table(rows: Sequence[RobustnessRow], severities: Sequence[int]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -19,6 +19,7 @@ import pydantic
 from satsqueeze.core.errors import PackageError, SettingsError
 from satsqueeze.core.files import sha256, write_text
 from satsqueeze.core.labels import IGNORE
+from satsqueeze.core.rows import RowStream
 from satsqueeze.core.scaling import Scaling
 
 FORMAT_VERSION = 1
@@ -80,58 +81,6 @@ class Graph(_Model):
     engine: Literal["onnx", "openvino"]
     float_layers: tuple[str, ...] = ()
     """Layers of an int8 graph that stayed in float because quantising them hurt."""
-
-
-class CarriedRows(_Model):
-    """What one call for rows leaves for the next: (1, channels, rows, W / stride)."""
-
-    channels: int
-    rows: int
-    stride: int
-    """Columns of the image for one of it."""
-    bytes: int
-    """Of a number."""
-
-    @property
-    def bytes_per_column(self) -> float:
-        """Memory per column of the image."""
-        return self.channels * self.rows * self.bytes / self.stride
-
-
-class RowStream(_Model):
-    """Three ONNX files that make the int8 mask of an image a few rows at a time, to the last byte.
-
-    Every call takes rows of the image as ``reflectance`` (1, C, h, W), and what the call before left, as inputs
-    ``carry_0``, ``carry_1``, ...; it gives ``mask`` (1, h', W) of the rows that are decided by then, and what it leaves
-    as outputs ``carry_0_next``, ``carry_1_next``, ...
-    """
-
-    first: str
-    """File for the first rows of an image, which takes no carry."""
-    middle: str
-    last: str
-    """File for its last rows, which leaves none."""
-    delay: int
-    """Rows by which the mask is behind, until the last."""
-    least_rows: int
-    """Rows that the first call must have, at least; a multiple of ``size_multiple``, as are those of every call."""
-    carries: tuple[CarriedRows, ...]
-
-    @property
-    def places(self) -> dict[str, str]:
-        """Files by the place of the rows that they are for."""
-        return {"first": self.first, "middle": self.middle, "last": self.last}
-
-    def require_possible(self, files: Collection[str], multiple: int) -> None:
-        """Raise ValueError for files that a package does not have, and for numbers that no graph has."""
-        absent = [file for file in self.places.values() if files and file not in files]
-        sizes = [number for carry in self.carries for number in carry.model_dump().values()]
-        if absent or not 0 <= self.delay <= LARGEST_FIELD or not all(1 <= number <= LARGEST_INPUT for number in sizes):
-            raise ValueError(
-                f"rows with a delay of {self.delay}, carries {self.carries} and files {absent} are impossible"
-            )
-        if not 1 <= self.least_rows <= LARGEST_INPUT or self.least_rows % multiple:
-            raise ValueError(f"calls of {self.least_rows} rows are impossible where inputs are multiples of {multiple}")
 
 
 class Quality(_Model):
@@ -226,7 +175,7 @@ class FlightManifest(_Model):
                 "tiles are blended or decisions are on whole images"
             )
         if self.stream is not None:
-            self.stream.require_possible(self.files, self.size_multiple)
+            self.stream.require_part_of(self.files, self.size_multiple)
         if self.input_size is not None and not all(1 <= side <= LARGEST_INPUT for side in self.input_size):
             raise ValueError(f"input size {self.input_size} is impossible; expected 1..{LARGEST_INPUT} pixels a side")
         if not self.bands or not 1 <= len(self.classes) <= IGNORE:

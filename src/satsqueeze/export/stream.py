@@ -21,7 +21,7 @@ import onnx
 from onnx import NodeProto, helper, numpy_helper
 
 from satsqueeze.core.errors import ExportError
-from satsqueeze.core.package import CarriedRows, RowStream
+from satsqueeze.core.rows import CarriedRows, RowStream
 from satsqueeze.flight.engine import INPUT, MASK
 
 Place = Literal["first", "middle", "last"]

@@ -15,7 +15,7 @@ import rasterio
 from satsqueeze.core.errors import SatsqueezeError
 from satsqueeze.core.raster import StripReader
 from satsqueeze.flight.ledger import Ledger, SceneRow
-from satsqueeze.flight.passage import SceneTally
+from satsqueeze.flight.scene_flight import SceneTally
 from satsqueeze.flight.scene_run import SceneOrigin, SceneOutputs, ScenePilot, SceneReport, clear_stale
 
 OUTDATED = ".outdated"

@@ -119,7 +119,7 @@ def writing_cog(path: Path, layout: CogLayout, *, threads: int = 1) -> Iterator[
     """Yield a writer; the file appears at ``path`` when the block ends well and all pixels were written.
 
     Pixels go to lightly compressed files beside it first, one for each overview: GDAL's COG driver wants to see the
-    whole image, and takes longer for overviews than for the image if it has to make them.
+    whole image, and would make its overviews from that only then.
 
     Args:
         path: of the file.

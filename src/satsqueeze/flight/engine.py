@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from satsqueeze.core.errors import PackageError
-from satsqueeze.core.package import RowStream
+from satsqueeze.core.rows import RowStream
 from satsqueeze.flight.graph_output import GraphOutput
 from satsqueeze.flight.row_stream import RowGraph
 

@@ -12,7 +12,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from satsqueeze.core.errors import PackageError
-from satsqueeze.core.package import RowStream
+from satsqueeze.core.rows import RowStream
 from satsqueeze.flight.engine import INPUT, PROBABILITIES, EngineName, decision_of
 from satsqueeze.flight.graph_output import GraphOutput
 from satsqueeze.flight.row_stream import PLACES, Place, RowGraph
@@ -74,9 +74,6 @@ class OnnxRows:
         self._sessions = {place: load() for place, load in self._loaders.items()}
         self._inputs = {place: [i.name for i in found.get_inputs()] for place, found in self._sessions.items()}
         self._outputs = {place: [o.name for o in found.get_outputs()] for place, found in self._sessions.items()}
-
-    def fit(self, rows: Sequence[int], width: int) -> None:
-        """See :class:`satsqueeze.flight.row_stream.RowGraph`; all shapes are alike to it."""
 
     def run(
         self, place: Place, batch: NDArray[np.float32], carried: Sequence[NDArray[Any]]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from satsqueeze.core.errors import MissingDependencyError, PackageError
-from satsqueeze.core.package import RowStream
+from satsqueeze.core.rows import RowStream
 from satsqueeze.flight.engine import PROBABILITIES, EngineName, decision_of, has_openvino
 from satsqueeze.flight.graph_output import GraphOutput
 from satsqueeze.flight.row_stream import RowGraph
@@ -96,7 +96,7 @@ class OpenVinoEngine:
         self.run(small, probabilities=False)
 
     def rows(self, folder: Path, stream: RowStream) -> RowGraph | None:
-        """See :class:`Engine`; putting rows together costs it as much time as tiles that repeat, and more memory."""
+        """See :class:`Engine`; it flies tiles."""
 
 
 class _Compiled:

@@ -11,10 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from satsqueeze.core.package import FlightManifest, Graph, RowStream
+from satsqueeze.core.errors import PackageError
+from satsqueeze.core.package import FlightManifest, Graph
+from satsqueeze.core.rows import RowStream
 from satsqueeze.flight.engine import Engine
 from satsqueeze.flight.graph_output import GraphOutput
+from satsqueeze.flight.memory import resident_bytes
 from satsqueeze.flight.row_stream import PLACES, RowGraph
+from satsqueeze.flight.vectors import fitting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,33 +31,31 @@ class RowFlight:
     """Held by the process since it was opened, made ready for small calls."""
 
 
-def open_rows(
-    engine: Engine, folder: Path, manifest: FlightManifest, graph: Graph, resident: Callable[[], int]
-) -> RowFlight | None:
-    """The graph of a package that takes rows, where it gives the same masks as the one that is flown; else None.
+def open_rows(engine: Engine, folder: Path, manifest: FlightManifest, graph: Graph) -> RowFlight | None:
+    """The graph of a package that takes rows, where it runs and gives the masks of the one that is flown; else None.
 
     Args:
         engine: that flies.
         folder: of the package.
         manifest: of it.
         graph: that is flown.
-        resident: tells the memory of the process, in bytes.
-
-    Raises:
-        PackageError: the package says that there is such a graph, and it cannot be loaded.
     """
-    stream, before = manifest.stream, resident()
+    stream, before = manifest.stream, resident_bytes()
     if stream is None or graph.precision != "int8":
         return None
-    rows = engine.rows(folder, stream)
-    if rows is None:
-        return None
     run = partial(engine.run, probabilities=False)
-    width = 2 * manifest.size_multiple
-    same = same_mask(rows, run, bands=len(manifest.bands), rows=stream.least_rows, width=width)
-    found = RowFlight(graph=rows, stream=stream, bytes=max(0, resident() - before))
+    shape = {"bands": len(manifest.bands), "rows": stream.least_rows, "width": 2 * manifest.size_multiple}
+    try:
+        with fitting(stream.middle):
+            rows = engine.rows(folder, stream)
+            if rows is None or not same_mask(rows, run, **shape):
+                return None
+    except PackageError:
+        # Tiles give the same mask.
+        return None
+    found = RowFlight(graph=rows, stream=stream, bytes=max(0, resident_bytes() - before))
     rows.rest()
-    return found if same else None
+    return found
 
 
 def same_mask(
@@ -75,7 +77,6 @@ def same_mask(
     slow = generator.uniform(0, 0.6, (1, bands, -(-3 * rows // 8), -(-width // 8))).repeat(8, axis=2).repeat(8, axis=3)
     image = (slow + generator.uniform(0, 0.2, slow.shape)).astype(np.float32)[:, :, : 3 * rows, :width]
     wanted = run(np.ascontiguousarray(image)).mask[0]
-    graph.fit([rows] * 3, width)
     carried: list[NDArray[Any]] = []
     found = []
     for number, place in enumerate(PLACES):

@@ -15,12 +15,8 @@ PLACES: tuple[Place, ...] = ("first", "middle", "last")
 class RowGraph(Protocol):
     """Three graphs that share the work of one; safe to call from as many threads at once as the engine has streams.
 
-    See :class:`satsqueeze.core.package.RowStream`.
+    See :class:`satsqueeze.core.rows.RowStream`.
     """
-
-    def fit(self, rows: Sequence[int], width: int) -> None:
-        """Make ready for calls of these rows, from the first to the last, and of this width, in pixels."""
-        ...
 
     def run(
         self, place: Place, batch: NDArray[np.float32], carried: Sequence[NDArray[Any]]

@@ -11,8 +11,9 @@ import rasterio
 
 from satsqueeze.core.errors import DataError
 from satsqueeze.core.labels import IGNORE
-from satsqueeze.flight.passage import BlendedPassage, Passage, S, SceneFlight, SceneTally, TiledPassage
+from satsqueeze.flight.passage import BlendedPassage, Passage, S, TiledPassage
 from satsqueeze.flight.sample import Sample
+from satsqueeze.flight.scene_flight import SceneFlight, SceneTally
 from satsqueeze.flight.scene_plan import ScenePlan
 from satsqueeze.flight.stream_passage import StreamPassage
 from satsqueeze.flight.stream_plan import StreamPlan

@@ -54,6 +54,10 @@ class FittedPlan:
         """Width continued to a multiple, in pixels."""
         return up(self.width, self.multiple)
 
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return asdict(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class PanelPlan(FittedPlan):
@@ -166,10 +170,6 @@ class ScenePlan(PanelPlan):
     def _down(self) -> Iterator[Span]:
         return spans(start=0, stop=self.rows, size=self.rows, length=self.tile_height, halo=self.halo)
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, kw_only=True)
 class BlendPlan(FittedPlan):
@@ -212,10 +212,6 @@ class BlendPlan(FittedPlan):
 
     def _cover(self) -> list[Window]:
         return cover(height=self.rows, width=self.cols, window=self.side)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form."""
-        return asdict(self)
 
 
 def even(length: int, size: int, halo: int, multiple: int) -> int:

@@ -18,14 +18,14 @@ from satsqueeze.core.buffer import Buffer
 from satsqueeze.core.errors import BudgetError, PackageError
 from satsqueeze.core.files import write_json
 from satsqueeze.core.raster import StripReader
-from satsqueeze.flight.memory import GraphMemory, forget_peak, measure, peak_bytes, resident_bytes, settle
-from satsqueeze.flight.passage import Plan, SceneFlight, SceneTally
+from satsqueeze.flight.memory import GraphMemory, forget_peak, measure, peak_bytes, settle
 from satsqueeze.flight.planner import DEFAULT_RAM, LEAST_CACHE, plan_scene
 from satsqueeze.flight.quicklook import LARGEST_SIDE, quicklook
 from satsqueeze.flight.row_flight import RowFlight, open_rows
 from satsqueeze.flight.runtime import FlightModel
 from satsqueeze.flight.sample import Sample
 from satsqueeze.flight.scene import fly
+from satsqueeze.flight.scene_flight import Plan, SceneFlight, SceneTally
 from satsqueeze.flight.scene_item import MaskRecord, mask_item
 from satsqueeze.flight.scene_plan import BlendPlan, ScenePlan
 from satsqueeze.flight.sinks import FileSink, SceneFiles, file_sink
@@ -110,8 +110,7 @@ class ScenePilot:
         self._probabilities, self._version = probabilities, version
         # A float graph rounds its sums in another order in other tiles: narrow decisions are counted.
         self.counts_undecided = model.graph.precision == "fp32"
-        wanted = probabilities or self.counts_undecided or not model.manifest.window_invariant
-        self._wanted = wanted
+        self._wanted = probabilities or self.counts_undecided or not model.manifest.window_invariant
 
     @cached_property
     def memory(self) -> GraphMemory:
@@ -120,11 +119,11 @@ class ScenePilot:
 
     @cached_property
     def rows(self) -> RowFlight | None:
-        """The graph that takes rows, opened once; None where masks alone are not what is wanted, or it differs here."""
+        """The graph that takes rows; None where masks alone are not what is wanted, or it differs here."""
         if self._wanted:
             return None
         model = self.model
-        return open_rows(model.engine, self.package, model.manifest, model.graph, resident_bytes)
+        return open_rows(model.engine, self.package, model.manifest, model.graph)
 
     def _plan(self, reader: StripReader, buffer: Buffer) -> Plan:
         """Tiles where they repeat little, else the better of tiles and rows."""
@@ -137,8 +136,7 @@ class ScenePilot:
             found = plan(max_ram=self.max_ram, rows=self.rows)
             if isinstance(found, StreamPlan):
                 return found
-        # What was opened would take the memory of tiles.
-        self.__dict__["rows"] = None
+        del self.rows  # it would take the memory of tiles
         return tiled
 
     def fly(

@@ -15,8 +15,8 @@ from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.raster import Georeference
 from satsqueeze.flight.cog import CogLayout, CogWriter, class_tags, writing_cog
 from satsqueeze.flight.palette import class_colours
-from satsqueeze.flight.passage import StripResult
 from satsqueeze.flight.sample import thinned
+from satsqueeze.flight.scene_flight import StripResult
 
 PROBABILITY_STEPS = 250
 """A probability of 1 in files of probabilities; 255 is nodata."""

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from satsqueeze.core.buffer import Buffer
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.window import Window
-from satsqueeze.flight.passage import Passage, SceneFlight, StripResult
+from satsqueeze.flight.passage import Passage
 from satsqueeze.flight.sample import Sample
+from satsqueeze.flight.scene_flight import SceneFlight, StripResult
 from satsqueeze.flight.stream_plan import StreamPlan, StreamStep
 from satsqueeze.flight.tiling import Span
 
@@ -35,8 +36,7 @@ class StreamPassage(Passage[StreamStep]):
         self._columns: list[_Column] = []
 
     def fit(self) -> None:
-        """See :class:`Passage`."""
-        self._graph.fit([call.rows for call in self._plan.calls], self._plan.widest)
+        """See :class:`Passage`; a graph that takes rows takes any."""
 
     def steps(self) -> Iterator[StreamStep]:
         """See :class:`Passage`."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from satsqueeze.core.window import Window, up
 from satsqueeze.flight.row_stream import Place
@@ -100,7 +99,3 @@ class StreamPlan(PanelPlan):
     def overhead(self) -> float:
         """Pixels that run through the graph, per pixel of the image."""
         return self.across
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form."""
-        return asdict(self)
