@@ -3,29 +3,31 @@
     python benchmarks/scene_quality.py [--scenes-per-biome 3] [--size 512] [--threads 2] [--out FILE]
         [--ukis .venv-ukis/bin/python] [--s2cloudless .venv-s2cloudless/bin/python]
 
-Two sets. ``patches``: the labelled real patches of labelled_patches.yaml, in four bands; s2cloudless wants bands that
-these do not have, and is not scored there. ``generated``: Sentinel-2-like scenes of the project's own generator with
-all 13 bands and exact labels, of seeds that no training set draws. Our student learnt from scenes of this generator and
-no rival did, so this set favours ours.
+Three sets. ``patches``: the labelled real patches of labelled_patches.yaml, in four bands; s2cloudless wants bands that
+these do not have, and is not scored there. ``saturated``: the same as sensors of older Landsats would have cut them off
+(saturation.py), at three elevations of the sun; no images of those sensors are at hand. ``generated``:
+Sentinel-2-like scenes of the project's own generator with all 13 bands and exact labels, of seeds that no training set
+draws. Our student learnt from scenes of this generator and no rival did, so this set favours ours.
 
 Every program gets the whole image, and its own mask counts; ours with the buffer of its package, and without.
 Jaccard of cloud (thick or thin), intersections and unions summed over all pixels, per source (of generated scenes, per
-biome) and
-over each set. Writes ``benchmarks/results/scene_quality.json``.
+biome; of saturated patches, per sensor and sun) and over each set. Writes ``benchmarks/results/scene_quality.json``.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rival_process import HERE, Rival, write_image
+from saturation import SATURATIONS
 
 from satsqueeze.bench.machine import this_machine
 from satsqueeze.cli.predict import shipped_package
@@ -48,6 +50,9 @@ THIRTEEN = tuple(SENTINEL2)
 S2CLOUDLESS = ("coastal", "blue", "red", "rededge071", "nir", "nir08", "nir09", "cirrus", "swir16", "swir22")
 FIRST_SEED = 2**31
 """Training sets draw the seeds of their scenes below it."""
+SETS = ("patches", "saturated", "generated")
+SUN_ELEVATIONS = (30, 45, 60)
+"""Degrees."""
 KEPT = ("jaccard", "precision", "recall", "accuracy", "pixels", "images", "jaccard_per_image_mean")
 NOTES = (
     "generated scenes favour satsqueeze: its student learnt from scenes of this generator (other seeds), no rival did",
@@ -64,7 +69,7 @@ class Case:
 
     name: str
     set: str
-    """``patches`` or ``generated``."""
+    """One of :data:`SETS`."""
     source: str
     bands: tuple[str, ...]
     reflectance: NDArray[np.float32]
@@ -90,6 +95,14 @@ def labelled_patches() -> Iterator[Case]:
             name=name, set="patches", source=item.source, bands=FOUR, reflectance=values, valid=valid,
             truth=sample.label, gsd_m=sample.gsd_m,
         )  # fmt: skip
+
+
+def saturated(patches: Iterable[Case]) -> Iterator[Case]:
+    for case in patches:
+        for number, (sensor, sun) in enumerate(itertools.product(SATURATIONS, SUN_ELEVATIONS)):
+            cut = np.minimum(case.reflectance, sensor.limits(case.bands, sun))
+            source = f"{sensor.name}, sun at {sun} degrees"
+            yield replace(case, name=f"{case.name}_{number}", set="saturated", source=source, reflectance=cut)
 
 
 def generated_scenes(per_biome: int, size: int) -> Iterator[Case]:
@@ -174,11 +187,12 @@ def main() -> None:
     options = parser.parse_args()
     if not DATA.is_dir():
         parser.error(f"the labelled patches are expected at {DATA.resolve()}; see {PATCHES.name}")
-    cases = [*labelled_patches(), *generated_scenes(options.scenes_per_biome, options.size)]
+    patches = list(labelled_patches())
+    cases = [*patches, *saturated(patches), *generated_scenes(options.scenes_per_biome, options.size)]
     found = []
     for row in rows(cases, options):
         found.append(row)
-        told = ", ".join(f"{kind} {row[kind]['jaccard']:.3f}" for kind in ("patches", "generated") if kind in row)
+        told = ", ".join(f"{kind} {row[kind]['jaccard']:.3f}" for kind in SETS if kind in row)
         print(f"{row['program']}: {told or row['not_measured']}", flush=True)
     record = {
         "machine": this_machine().to_dict(), "notes": list(NOTES), "rows": found,

@@ -61,7 +61,7 @@ def test_geometry_keeps_image_labels_and_targets_together(step):
 
 
 @pytest.mark.parametrize(
-    "name", ["noise", "blur", "brightness", "contrast", "low_resolution", "gamma", "gamma_inverted"]
+    "name", ["noise", "blur", "brightness", "contrast", "low_resolution", "gamma", "gamma_inverted", "saturation"]
 )
 def test_intensity_steps_change_images_only_and_keep_invalid_pixels(name):
     settings = AugmentSettings(**{**vars(AugmentSettings.none()), name: 1.0})
@@ -82,6 +82,23 @@ def test_brightness_is_one_factor_per_band_within_its_range():
     factors = ratio[:, :, 0, 0]
     assert 0.9 <= factors.min() < 1 < factors.max() <= 1.2
     assert len(factors.unique()) > 6
+
+
+def test_saturation_clips_every_band_at_its_own_level_and_leaves_the_rest():
+    settings = AugmentSettings(**{**vars(AugmentSettings.none()), "saturation": 1.0, "saturation_range": (0.3, 0.7)})
+    before, after = make_batch(), augmented(settings)
+    levels = after.images.amax(dim=(2, 3), keepdim=True)
+    assert torch.equal(after.images, torch.minimum(before.images, levels))
+    assert 0.3 <= levels.min() < levels.max() <= 0.7
+    assert len(levels.unique()) > 12
+
+
+def test_levels_of_saturation_are_as_many_in_every_octave():
+    settings = AugmentSettings(**{**vars(AugmentSettings.none()), "saturation": 1.0, "saturation_range": (0.1, 0.4)})
+    batch = make_batch(count=2000, side=4)
+    batch.images.fill_(1.0)
+    levels = Augmenter(settings, band_std=STD, seed=0)(batch).images[:, :, 0, 0]
+    assert (levels < 0.2).float().mean().item() == pytest.approx(0.5, abs=0.02)
 
 
 def test_noise_is_in_units_of_the_bands_deviation():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -57,6 +58,11 @@ class AugmentSettings:
     """Probability of swapping rows and columns of a square patch; nnU-Net has no such step, 0 leaves it out."""
     paste: float = 0.0
     """Probability of pasting what is labelled foreground in another patch of the batch; not a step of nnU-Net."""
+    saturation: float = 0.0
+    """Probability of clipping each band at its own level within ``saturation_range``, as the sensors of Landsat 4 to 7
+    clip clouds; labels and teachers' answers stay those of the whole signal. Not a step of nnU-Net."""
+    saturation_range: tuple[float, float] = (0.3, 1.2)
+    """Reflectance."""
 
     def __post_init__(self) -> None:
         for entry in fields(self):
@@ -65,7 +71,7 @@ class AugmentSettings:
                 raise SettingsError(f"augmentation '{entry.name}' needs 0 <= low <= high, got {value}")
             if entry.name in _PROBABILITIES and not 0 <= value <= 1:
                 raise SettingsError(f"augmentation '{entry.name}' is a probability in [0, 1], got {value}")
-        for name in ("scaling_range", "blur_range", "low_resolution_range", "gamma_range"):
+        for name in ("scaling_range", "blur_range", "low_resolution_range", "gamma_range", "saturation_range"):
             if getattr(self, name)[0] <= 0:
                 raise SettingsError(f"augmentation '{name}' must be positive, got {getattr(self, name)}")
 
@@ -108,6 +114,7 @@ _PROBABILITIES = (
     "mirror",
     "transpose",
     "paste",
+    "saturation",
 )
 
 
@@ -143,7 +150,9 @@ class Augmenter:
         self._gamma(batch.images, valid, draws)
         if not bool(valid.all()):
             batch.images.masked_fill_(~valid, 0.0)
-        return self._flip(batch, draws)
+        batch = self._flip(batch, draws)
+        self._saturate(batch.images, draws)
+        return batch
 
     def _warp(self, batch: TrainBatch, draws: Draws) -> TrainBatch:
         s, count = self._settings, len(batch.images)
@@ -209,6 +218,15 @@ class Augmenter:
         for patch in sorted(set(patches.tolist())):
             touched = bands[patches == patch]
             images[patch, touched] = intensity.coarsened(images[patch, touched], scales[patch])
+
+    def _saturate(self, images: Tensor, draws: Draws) -> None:
+        chosen = draws.indices(self._settings.saturation, len(images))
+        if len(chosen):
+            low, high = map(math.log, self._settings.saturation_range)
+            # As many levels in every octave, since a low sun raises them all by the same factor.
+            levels = draws.uniform(low, high, len(chosen), images.shape[1], 1, 1).exp().to(images)
+            at = chosen.to(images.device)
+            images[at] = torch.minimum(images[at], levels)
 
     @staticmethod
     def _planes(probability: float, images: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
