@@ -5,7 +5,7 @@
 
 Three sets. ``patches``: the labelled real patches of labelled_patches.yaml, in four bands; s2cloudless wants bands that
 these do not have, and is not scored there. ``saturated``: the same as sensors of older Landsats would have cut them off
-(saturation.py), at three elevations of the sun; no images of those sensors are at hand. ``generated``:
+(satsqueeze.core.saturation), at three elevations of the sun; no images of those sensors are at hand. ``generated``:
 Sentinel-2-like scenes of the project's own generator with all 13 bands and exact labels, of seeds that no training set
 draws. Our student learnt from scenes of this generator and no rival did, so this set favours ours.
 
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import math
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +28,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rival_process import HERE, Rival, write_image
-from saturation import SATURATIONS
 
 from satsqueeze.bench.machine import this_machine
 from satsqueeze.cli.predict import shipped_package
@@ -36,6 +36,7 @@ from satsqueeze.core.files import write_json
 from satsqueeze.core.labels import CLOUD_FOREGROUND, IGNORE
 from satsqueeze.core.metrics import SegmentationMetrics
 from satsqueeze.core.package import SEAL
+from satsqueeze.core.saturation import SATURATIONS
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.reader import read_sample
 from satsqueeze.data.synth import BIOMES, SceneSettings, generate_scene
@@ -99,9 +100,10 @@ def labelled_patches() -> Iterator[Case]:
 
 def saturated(patches: Iterable[Case]) -> Iterator[Case]:
     for case in patches:
-        for number, (sensor, sun) in enumerate(itertools.product(SATURATIONS, SUN_ELEVATIONS)):
-            cut = np.minimum(case.reflectance, sensor.limits(case.bands, sun))
-            source = f"{sensor.name}, sun at {sun} degrees"
+        for number, (name, sun) in enumerate(itertools.product(SATURATIONS, SUN_ELEVATIONS)):
+            levels = SATURATIONS[name].levels(case.bands) / math.sin(math.radians(sun))
+            cut = np.minimum(case.reflectance, levels[:, None, None].astype(np.float32))
+            source = f"{name}, sun at {sun} degrees"
             yield replace(case, name=f"{case.name}_{number}", set="saturated", source=source, reflectance=cut)
 
 

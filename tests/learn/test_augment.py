@@ -1,13 +1,18 @@
 """Augmentation of whole batches: seeded, aligned, and silent where it must be."""
 
+import re
+
 import pytest
 import torch
 
+from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.saturation import SATURATIONS, saturation_of
+from satsqueeze.core.scaling import Scaling
 from satsqueeze.learn.augment import Augmenter, AugmentSettings, soft_from_bytes
 from satsqueeze.learn.batch import TrainBatch
 from satsqueeze.learn.draws import Draws, step_seed
 
-STD = (0.1, 0.1, 0.1, 0.2)
+SCALING = Scaling(bands=("blue", "green", "red", "nir"), mean=(0.2,) * 4, std=(0.1, 0.1, 0.1, 0.2))
 ALWAYS = AugmentSettings(
     rotation=1, scaling=1, noise=1, blur=1, brightness=1, contrast=1, low_resolution=1, gamma=1, gamma_inverted=1
 )
@@ -28,7 +33,7 @@ def make_batch(step=0, count=6, side=24) -> TrainBatch:
 
 
 def augmented(settings, step=0, seed=0, **changes) -> TrainBatch:
-    return Augmenter(settings, band_std=STD, seed=seed)(make_batch(step, **changes))
+    return Augmenter(settings, scaling=SCALING, seed=seed)(make_batch(step, **changes))
 
 
 def test_none_changes_nothing():
@@ -84,28 +89,63 @@ def test_brightness_is_one_factor_per_band_within_its_range():
     assert len(factors.unique()) > 6
 
 
-def test_saturation_clips_every_band_at_its_own_level_and_leaves_the_rest():
-    settings = AugmentSettings(**{**vars(AugmentSettings.none()), "saturation": 1.0, "saturation_range": (0.3, 0.7)})
-    before, after = make_batch(), augmented(settings)
-    levels = after.images.amax(dim=(2, 3), keepdim=True)
-    assert torch.equal(after.images, torch.minimum(before.images, levels))
-    assert 0.3 <= levels.min() < levels.max() <= 0.7
-    assert len(levels.unique()) > 12
+def saturated(**changes):
+    return AugmentSettings(**{**vars(AugmentSettings.none()), "saturation": 1.0, **changes})
 
 
-def test_levels_of_saturation_are_as_many_in_every_octave():
-    settings = AugmentSettings(**{**vars(AugmentSettings.none()), "saturation": 1.0, "saturation_range": (0.1, 0.4)})
-    batch = make_batch(count=2000, side=4)
-    batch.images.fill_(1.0)
-    levels = Augmenter(settings, band_std=STD, seed=0)(batch).images[:, :, 0, 0]
-    assert (levels < 0.2).float().mean().item() == pytest.approx(0.5, abs=0.02)
+def test_saturation_clips_at_the_levels_of_a_sensor_under_one_sun():
+    settings = saturated(saturation_sensors=("landsat-7-etm-high-gain",), sun_elevation_range=(40.0, 70.0))
+    batch = make_batch()
+    batch.images[:, :, 3:] *= 3
+    before = batch.images.clone()
+    after = Augmenter(settings, scaling=SCALING, seed=0)(batch)
+    clipped = after.images.amax(dim=(2, 3))
+    sines = torch.from_numpy(saturation_of("landsat-7-etm-high-gain").levels(SCALING.bands)) / clipped
+    assert torch.equal(after.images, torch.minimum(before, clipped[:, :, None, None]))
+    assert torch.allclose(sines, sines[:, :1].expand_as(sines), rtol=1e-5)
+    elevations = sines[:, 0].asin().rad2deg()
+    assert 40 <= elevations.min() < elevations.max() <= 70
+
+
+def test_every_sensor_is_as_likely():
+    settings = saturated(sun_elevation_range=(90.0, 90.0))
+    batch = make_batch(count=3000, side=4)
+    batch.images.fill_(2.0)
+    green = Augmenter(settings, scaling=SCALING, seed=0)(batch).images[:, 1, 0, 0]
+    levels, counts = green.unique(return_counts=True)
+    assert levels.tolist() == pytest.approx(sorted(saturation_of(name).levels(["green"])[0] for name in SATURATIONS))
+    assert (counts / 3000).tolist() == pytest.approx([1 / 3] * 3, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"saturation_sensors": ()}, "needs 'saturation_sensors': landsat-5-tm"),
+        (
+            {"saturation_sensors": ("landsat-7-etm",)},
+            "no sensor is called 'landsat-7-etm'; did you mean 'landsat-7-etm",
+        ),
+        ({"sun_elevation_range": (30.0, 95.0)}, "'sun_elevation_range' ends at 90 degrees"),
+        ({"sun_elevation_range": (0.0, 45.0)}, "'sun_elevation_range' must be positive"),
+    ],
+)
+def test_settings_of_saturation_are_checked(changes, told):
+    with pytest.raises(SettingsError, match=re.escape(told)):
+        saturated(**changes)
+
+
+def test_bands_that_no_sensor_has_cannot_saturate():
+    radar = Scaling(bands=("vv", "vh"), mean=(0.1, 0.1), std=(0.1, 0.1))
+    with pytest.raises(SettingsError, match="knows no level of vv, vh"):
+        Augmenter(saturated(), scaling=radar, seed=0)
+    Augmenter(AugmentSettings(), scaling=radar, seed=0)
 
 
 def test_noise_is_in_units_of_the_bands_deviation():
     settings = AugmentSettings(**{**vars(AugmentSettings.none()), "noise": 1.0, "noise_range": (0.1, 0.1)})
     difference = augmented(settings, side=96).images - make_batch(side=96).images
     measured = difference[:, :, 3:].std(dim=(0, 2, 3))
-    assert measured.tolist() == pytest.approx([0.1 * std for std in STD], rel=0.03)
+    assert measured.tolist() == pytest.approx([0.1 * std for std in SCALING.std], rel=0.03)
 
 
 def test_probabilities_are_kept():
@@ -126,7 +166,7 @@ def test_a_patch_without_a_valid_pixel_survives_everything():
     batch = make_batch()
     batch.images.zero_()
     batch.labels.fill_(255)
-    after = Augmenter(ALWAYS, band_std=STD, seed=0)(batch)
+    after = Augmenter(ALWAYS, scaling=SCALING, seed=0)(batch)
     assert (after.images == 0).all()
     assert (after.labels == 255).all()
 
@@ -135,7 +175,7 @@ def test_oblong_patches_are_not_transposed():
     batch = TrainBatch(torch.rand(4, 4, 8, 12), torch.zeros(4, 8, 12, dtype=torch.uint8), None, 0)
     settings = AugmentSettings(**{**vars(AugmentSettings.none()), "transpose": 1.0})
     expected = batch.images.clone()
-    assert torch.equal(Augmenter(settings, band_std=STD, seed=0)(batch).images, expected)
+    assert torch.equal(Augmenter(settings, scaling=SCALING, seed=0)(batch).images, expected)
 
 
 def test_soft_from_bytes():

@@ -40,6 +40,7 @@ series: '(p\\d)_'
 date: '_(\\d+)$'
 """
 DAYS = (100, 160, 250)
+SCALING = Scaling(bands=("red", "nir"), mean=(0.0, 0.0), std=(1.0, 1.0))
 SETTINGS = FitSettings(
     epochs=3,
     steps_per_epoch=8,
@@ -199,7 +200,7 @@ def batch_of(count=3, dates=4, side=16):
 
 
 def test_all_dates_and_the_label_turn_alike():
-    augment = SeriesAugmenter(AugmentSettings(mirror=0.5, transpose=0.5), band_std=(1.0, 1.0), seed=5)
+    augment = SeriesAugmenter(AugmentSettings(mirror=0.5, transpose=0.5), scaling=SCALING, seed=5)
     augment._light = lambda flat: flat
     augment._settings = augment._settings.without("rotation", "scaling")
     found = augment(batch_of())
@@ -213,7 +214,7 @@ def test_all_dates_and_the_label_turn_alike():
 
 def test_warping_keeps_dates_together_and_labels_that_any_date_tells():
     settings = AugmentSettings(rotation=1.0, scaling=1.0).without("mirror", "transpose")
-    augment = SeriesAugmenter(settings, band_std=(1.0, 1.0), seed=5)
+    augment = SeriesAugmenter(settings, scaling=SCALING, seed=5)
     augment._light = lambda flat: flat
     found = augment(batch_of())
     torch.testing.assert_close(found.images[:, 2], found.images[:, 0] * 3, rtol=1e-4, atol=1e-3)
@@ -225,7 +226,7 @@ def test_warping_keeps_dates_together_and_labels_that_any_date_tells():
 
 def test_light_differs_from_date_to_date_and_absent_dates_stay_absent():
     settings = AugmentSettings.none()
-    augment = SeriesAugmenter(replace(settings, brightness=1.0), band_std=(1.0, 1.0), seed=1)
+    augment = SeriesAugmenter(replace(settings, brightness=1.0), scaling=SCALING, seed=1)
     found = augment(batch_of())
     factors = (found.images / batch_of().images)[1, :, 0, 10, 10]
     assert len(set(factors.tolist())) == 4
@@ -235,4 +236,4 @@ def test_light_differs_from_date_to_date_and_absent_dates_stay_absent():
 
 def test_clouds_cannot_be_pasted():
     with pytest.raises(SettingsError, match="'paste' moves clouds with their label"):
-        SeriesAugmenter(replace(AugmentSettings.none(), paste=0.5), band_std=(1.0,), seed=0)
+        SeriesAugmenter(replace(AugmentSettings.none(), paste=0.5), scaling=SCALING, seed=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from satsqueeze.core.scaling import Scaling
 from satsqueeze.learn.augment import Augmenter, AugmentSettings
 from satsqueeze.learn.batch import TrainBatch
 from satsqueeze.learn.draws import Draws
@@ -87,8 +88,9 @@ def test_others_are_others() -> None:
 
 def test_pasting_is_off_by_default_and_seeded() -> None:
     settings = AugmentSettings.none()
+    scaling = Scaling(bands=("green", "red", "nir"), mean=(0.0,) * 3, std=(1.0,) * 3)
     assert settings.paste == 0
-    on = Augmenter(AugmentSettings(**{**vars(settings), "paste": 1.0}), band_std=(1, 1, 1), seed=4)
+    on = Augmenter(AugmentSettings(**{**vars(settings), "paste": 1.0}), scaling=scaling, seed=4)
     first, second = on(_batch()), on(_batch())
     assert torch.equal(first.images, second.images)
     assert (first.labels[0] == 1).sum() == 16

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.labels import IGNORE
+from satsqueeze.core.saturation import SATURATIONS, saturation_of
+from satsqueeze.core.scaling import Scaling
 from satsqueeze.learn import geometry, intensity
 from satsqueeze.learn.batch import TrainBatch
 from satsqueeze.learn.draws import Draws
 from satsqueeze.learn.paste import pasted
 
+_OVERHEAD = 90.0  # degrees
 _CHANNEL_SHARE = 0.5  # share of the bands that blur and coarsening touch
 
 
@@ -59,21 +61,31 @@ class AugmentSettings:
     paste: float = 0.0
     """Probability of pasting what is labelled foreground in another patch of the batch; not a step of nnU-Net."""
     saturation: float = 0.0
-    """Probability of clipping each band at its own level within ``saturation_range``, as the sensors of Landsat 4 to 7
-    clip clouds; labels and teachers' answers stay those of the whole signal. Not a step of nnU-Net."""
-    saturation_range: tuple[float, float] = (0.3, 1.2)
-    """Reflectance."""
+    """Probability of clipping bands where one of ``saturation_sensors`` would have; labels and teachers' answers stay
+    those of the whole signal. Not a step of nnU-Net."""
+    saturation_sensors: tuple[str, ...] = tuple(SATURATIONS)
+    """Names of :mod:`satsqueeze.core.saturation`, each as likely."""
+    sun_elevation_range: tuple[float, float] = (25.0, 65.0)
+    """Degrees, of the sun that saturation assumes: the lower it stands, the more reflectance a sensor bears."""
 
     def __post_init__(self) -> None:
         for entry in fields(self):
             value = getattr(self, entry.name)
-            if isinstance(value, tuple) and not 0 <= value[0] <= value[1]:
+            if entry.name.endswith("_range") and not 0 <= value[0] <= value[1]:
                 raise SettingsError(f"augmentation '{entry.name}' needs 0 <= low <= high, got {value}")
             if entry.name in _PROBABILITIES and not 0 <= value <= 1:
                 raise SettingsError(f"augmentation '{entry.name}' is a probability in [0, 1], got {value}")
-        for name in ("scaling_range", "blur_range", "low_resolution_range", "gamma_range", "saturation_range"):
+        for name in ("scaling_range", "blur_range", "low_resolution_range", "gamma_range", "sun_elevation_range"):
             if getattr(self, name)[0] <= 0:
                 raise SettingsError(f"augmentation '{name}' must be positive, got {getattr(self, name)}")
+        if self.saturation and not self.saturation_sensors:
+            raise SettingsError(f"augmentation 'saturation' needs 'saturation_sensors': {', '.join(SATURATIONS)}")
+        for name in self.saturation_sensors:
+            saturation_of(name)
+        if self.sun_elevation_range[1] > _OVERHEAD:
+            raise SettingsError(
+                f"augmentation 'sun_elevation_range' ends at {_OVERHEAD:g} degrees, got {self.sun_elevation_range}"
+            )
 
     @classmethod
     def none(cls) -> AugmentSettings:
@@ -123,13 +135,23 @@ class Augmenter:
 
     Args:
         settings: probabilities and ranges.
-        band_std: standard deviation of reflectance of every band, the unit of the noise.
+        scaling: names of the bands, and the standard deviation of their reflectance, the unit of the noise.
         seed: non-negative.
+
+    Raises:
+        SettingsError: bands are to be clipped, and none of them is known to saturate.
     """
 
-    def __init__(self, settings: AugmentSettings, *, band_std: Sequence[float], seed: int) -> None:
+    def __init__(self, settings: AugmentSettings, *, scaling: Scaling, seed: int) -> None:
         self._settings = settings
-        self._band_std = torch.tensor(list(band_std), dtype=torch.float32)[:, None, None]
+        self._band_std = torch.tensor(scaling.std, dtype=torch.float32)[:, None, None]
+        levels = [saturation_of(name).levels(scaling.bands) for name in settings.saturation_sensors]
+        self._levels = torch.from_numpy(np.array(levels, np.float32))
+        if settings.saturation and not bool(self._levels.isfinite().any()):
+            raise SettingsError(
+                f"augmentation 'saturation' knows no level of {', '.join(scaling.bands)} for "
+                f"{', '.join(settings.saturation_sensors)}; set it to 0"
+            )
         self._seed = seed
 
     def __call__(self, batch: TrainBatch) -> TrainBatch:
@@ -222,11 +244,11 @@ class Augmenter:
     def _saturate(self, images: Tensor, draws: Draws) -> None:
         chosen = draws.indices(self._settings.saturation, len(images))
         if len(chosen):
-            low, high = map(math.log, self._settings.saturation_range)
-            # As many levels in every octave, since a low sun raises them all by the same factor.
-            levels = draws.uniform(low, high, len(chosen), images.shape[1], 1, 1).exp().to(images)
+            sensors = draws.uniform(0, len(self._levels), len(chosen)).long()
+            elevations = draws.uniform(*self._settings.sun_elevation_range, len(chosen))
+            levels = self._levels[sensors] / elevations.deg2rad().sin()[:, None]
             at = chosen.to(images.device)
-            images[at] = torch.minimum(images[at], levels)
+            images[at] = torch.minimum(images[at], levels[:, :, None, None].to(images))
 
     @staticmethod
     def _planes(probability: float, images: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:

@@ -42,7 +42,7 @@ class SeriesTask(TrainingTask[SeriesBatch]):
     def __init__(self, model: SegmentationModel, objective: Objective, settings: FitSettings) -> None:
         super().__init__(model, settings)
         self.objective = objective
-        self._augment = SeriesAugmenter(settings.augment, band_std=model.card.scaling.std, seed=settings.seed)
+        self._augment = SeriesAugmenter(settings.augment, scaling=model.card.scaling, seed=settings.seed)
 
     @override
     def training_step(self, batch: SeriesBatch, batch_idx: int) -> Tensor:

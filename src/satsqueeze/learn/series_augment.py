@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 
 from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.scaling import Scaling
 from satsqueeze.learn import geometry
 from satsqueeze.learn.augment import Augmenter, AugmentSettings
 from satsqueeze.learn.batch import TrainBatch
@@ -21,21 +20,21 @@ class SeriesAugmenter:
 
     Args:
         settings: probabilities and ranges, of places for geometry and of dates for all else.
-        band_std: standard deviation of reflectance of every band, the unit of the noise.
+        scaling: names of the bands, and the standard deviation of their reflectance, the unit of the noise.
         seed: non-negative.
 
     Raises:
         SettingsError: clouds are to be pasted, which would need a label for every date.
     """
 
-    def __init__(self, settings: AugmentSettings, *, band_std: Sequence[float], seed: int) -> None:
+    def __init__(self, settings: AugmentSettings, *, scaling: Scaling, seed: int) -> None:
         if settings.paste:
             raise SettingsError(
                 f"augmentation 'paste' moves clouds with their label, but a series has one label for all dates; got "
                 f"{settings.paste}, set it to 0"
             )
         self._settings, self._seed = settings, seed
-        self._light = Augmenter(settings.without(*_GEOMETRY), band_std=band_std, seed=seed)
+        self._light = Augmenter(settings.without(*_GEOMETRY), scaling=scaling, seed=seed)
 
     def __call__(self, batch: SeriesBatch) -> SeriesBatch:
         """Augment a batch. Invalid pixels (reflectance 0 in every band) stay invalid, and so do absent dates."""

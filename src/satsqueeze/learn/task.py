@@ -201,7 +201,7 @@ class SegmentationTask(TrainingTask[TrainBatch]):
     def __init__(self, model: SegmentationModel, objective: Objective, settings: FitSettings) -> None:
         super().__init__(model, settings)
         self.objective = objective
-        self._augment = Augmenter(settings.augment, band_std=model.card.scaling.std, seed=settings.seed)
+        self._augment = Augmenter(settings.augment, scaling=model.card.scaling, seed=settings.seed)
 
     @override
     def augmented(self, batch: TrainBatch) -> TrainBatch:
