@@ -12,6 +12,7 @@ from PIL import Image
 
 from satsqueeze.bench import scaling_search as module
 from satsqueeze.bench import scaling_trials
+from satsqueeze.bench.scaling_figure import draw_scaling, scaling_table
 from satsqueeze.bench.scaling_plot import plot_scores, series_of
 from satsqueeze.bench.scaling_row import ScalingRow, ranked, read_scaling_rows, write_scaling_rows
 from satsqueeze.bench.scaling_search import ROWS, ScalingSearch
@@ -19,7 +20,7 @@ from satsqueeze.bench.scaling_settings import ScalingSettings
 from satsqueeze.bench.scaling_trials import TOLERANCE, counted_macs, trials
 from satsqueeze.bench.zoo_row import ZooRow, record_zoo_row
 from satsqueeze.cli.main import main
-from satsqueeze.core.errors import RunError, SettingsError, SplitError, TrainError
+from satsqueeze.core.errors import DataError, RunError, SettingsError, SplitError, TrainError
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.class_stage import ClassPrepareSettings, prepare_classes
 from satsqueeze.learn.class_settings import ClassFitSettings
@@ -107,6 +108,30 @@ def test_rules_are_ranked_by_the_mean_over_seeds():
     assert (found[0].spread, found[2].seeds, found[2].row) == (None, 2, rows[0])
 
 
+def tried(rule, side, scores):
+    fields = {"blocks": (1, 1, 1), "widths": (48, 92, 184), "side": side, "parameters": 626360, "macs": 362728556}
+    factors = {"depth": rule.depth, "width": rule.width, "resolution": rule.resolution}
+    return [
+        ScalingRow(**factors, **fields, seed=seed, fingerprint=f"{side}-{seed}", validation=score)
+        for seed, score in enumerate(scores)
+    ]
+
+
+def test_the_table_and_the_figure_of_a_search(tmp_path):
+    wide = CompoundScaling(depth=1.0, width=1.42, resolution=1.0)
+    rows = [*tried(SCALING.at_cost(2), 68, [0.7, 0.8]), *tried(wide, 64, [0.83, 0.85]), row(4, None)]
+    lines = scaling_table(rows).splitlines()
+    assert len(lines) == 4
+    assert lines[2] == "| 1-1-1 | 48-92-184 | 64 | 1.000 | 1.420 | 1.000 | 626,360 | 362,728,556 | 84.00% ± 1.41% | 2 |"
+    assert lines[3].startswith("| 1-1-1 (shipped rule) | 48-92-184 | 68 | 1.21")
+    draw_scaling(rows, tmp_path / "scaling.png")
+    first = (tmp_path / "scaling.png").read_bytes()
+    draw_scaling(rows, tmp_path / "scaling.png")
+    assert (tmp_path / "scaling.png").read_bytes() == first
+    with pytest.raises(DataError, match="no trial of the search was scored"):
+        draw_scaling([row(4, None)], tmp_path / "none.png")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -137,10 +162,14 @@ def test_rows_are_read_back_or_refused(tmp_path):
 def test_the_command(tiles, tmp_path, capsys):
     words = ["zoo", "scale", str(tiles), "--out", str(tmp_path), "--search.depths", "[1.0]"]
     words += ["--search.resolutions", "[1.0]", "--search.fit.epochs", "1", "--search.fit.batch_size", "8"]
+    words += ["--rows", str(tmp_path / "kept.jsonl")]
     assert main(words) == 0
     lines = capsys.readouterr().out.splitlines()
     rows = [json.loads(line) for line in (tmp_path / ROWS).read_text().splitlines()]
     assert len(rows) == 2
+    assert (tmp_path / "kept.jsonl").read_text() == (tmp_path / ROWS).read_text()
+    with Image.open(tmp_path / "scaling.png") as picture:
+        assert min(picture.size) > 300
     best = max(rows, key=lambda one: (one["validation"], -one["macs"]))
     step = CompoundScaling(**{key: best[key] for key in ("depth", "width", "resolution")}).at_cost(SCALING.cost)
     told = [re.findall(r"\d\.\d{3}", line) for line in lines[-2:]]

@@ -4,9 +4,9 @@
 the result file beside it (JSON lines, or JSON with a list, reached by ``rows``), and the columns. ``where`` takes only
 rows with the stated values, ``by`` makes one row of those that agree in a value, or in each of a list of values, with
 all of them as its list ``rows``. ``beside: {NAME: {file, rows, by}}`` puts the first row of another file that agrees in
-the value at ``by`` into each row, as NAME. In place of columns, ``starts`` names a table of
-comparisons of starts: by ``labels``, of ``classes``, of a ``transfer`` experiment, of ``students`` of many sizes, of
-an ``ablation`` of pre-training, or of ``robust twins``.
+the value at ``by`` into each row, as NAME. In place of columns, ``table`` names one that an experiment makes of its own
+rows: comparisons of starts by ``labels`` or of ``classes``, a ``transfer``, ``students`` of many sizes, an ``ablation``
+of pre-training, the trials of a ``scaling`` rule, or ``robust twins``.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from satsqueeze.bench.init_students import students_table
 from satsqueeze.bench.robustness_row import read_robustness_rows
 from satsqueeze.bench.robustness_twins import twins_table
 from satsqueeze.bench.row_file import AnyRow
+from satsqueeze.bench.scaling_figure import scaling_table
+from satsqueeze.bench.scaling_row import read_scaling_rows
 from satsqueeze.bench.transfer_row import read_transfer_rows, transfer_table
 from satsqueeze.core.errors import RunError, SettingsError
 
@@ -171,14 +173,14 @@ def make_tables(specification: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise SettingsError(
             f"{specification}: expected NAME: {{file, columns: [{{title, value, format, spread}}], rows, where, by, "
-            "beside} or NAME: {file, starts: " + ", ".join(_OF_STARTS) + "}, "
+            "beside} or NAME: {file, table: " + ", ".join(_OF_EXPERIMENTS) + "}, "
             f"got {error!r}"
         ) from error
 
 
 def _table(folder: Path, entry: Mapping[str, Any]) -> str:
-    if "starts" in entry:
-        return _table_of_starts(folder / entry["file"], entry["starts"])
+    if "table" in entry:
+        return _table_of_experiment(folder / entry["file"], entry["table"])
     records: Sequence[Mapping[str, Any]] = read_result(folder / entry["file"], entry.get("rows", ""))
     for name, other in entry.get("beside", {}).items():
         records = put_beside(records, name, read_result(folder / other["file"], other.get("rows", "")), by=other["by"])
@@ -195,12 +197,13 @@ def _classes(path: Path) -> str:
     return class_table(rows, fraction=min(row.fraction for row in rows))
 
 
-_OF_STARTS: Mapping[str, Callable[[Path], str]] = {
+_OF_EXPERIMENTS: Mapping[str, Callable[[Path], str]] = {
     "labels": _labels,
     "classes": _classes,
     "transfer": lambda path: transfer_table(_some(read_transfer_rows(path), path)),
     "students": lambda path: students_table(_some(read_init_rows(path), path)),
     "ablation": lambda path: ablation_table(_some(read_ablation_rows(path), path)),
+    "scaling": lambda path: scaling_table(_some(read_scaling_rows(path), path)),
     "robust twins": lambda path: twins_table(_some(read_robustness_rows(path), path)),
 }
 
@@ -211,10 +214,10 @@ def _some(rows: Sequence[AnyRow], path: Path) -> Sequence[AnyRow]:
     return rows
 
 
-def _table_of_starts(path: Path, of: str) -> str:
-    if of not in _OF_STARTS:
-        raise SettingsError(f"{path}: starts: {of}; expected one of {', '.join(_OF_STARTS)}")
-    return f"{_OF_STARTS[of](path)}\n"
+def _table_of_experiment(path: Path, of: str) -> str:
+    if of not in _OF_EXPERIMENTS:
+        raise SettingsError(f"{path}: table: {of}; expected one of {', '.join(_OF_EXPERIMENTS)}")
+    return f"{_OF_EXPERIMENTS[of](path)}\n"
 
 
 def fill_tables(text: str, tables: Mapping[str, str]) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from satsqueeze.bench.scaling_row import Ranked, ScalingRow, ranked
+from satsqueeze.bench.scaling_figure import draw_scaling
+from satsqueeze.bench.scaling_row import Ranked, ScalingRow, ranked, write_scaling_rows
 from satsqueeze.bench.scaling_search import ScalingSearch
 from satsqueeze.bench.scaling_settings import ScalingSettings
 from satsqueeze.cli.progress import progress
@@ -27,6 +28,8 @@ def scale(  # noqa: PLR0917 - all but the data set are flags
     bands: list[str] | None = None,
     split: str = "seeded",
     cache: Path | None = None,
+    rows: Path | None = None,
+    figure: Path | None = None,
     search: ScalingSettings = ScalingSettings(),  # noqa: B008 - frozen, and shown as the default
 ) -> int:
     """Search how a growing cost is best shared among depth, width and resolution of WRN-ECA; resumable.
@@ -39,6 +42,8 @@ def scale(  # noqa: PLR0917 - all but the data set are flags
         split: seeded (stratified by class), official (as the paths of the data set tell), a file with a split, or a
             folder of lists of names (train.csv, val.csv, test.csv). Validation images decide, test images are not used.
         cache: folder to pack the images to, shared by several runs; by default within the run.
+        rows: JSON-lines file for the result, besides the one in the run folder.
+        figure: PNG file for the scores by depth and resolution; by default scaling.png in the run folder.
         search: what to try, and the budget of each trial.
     """
     run = RunFolder(out)
@@ -47,13 +52,16 @@ def scale(  # noqa: PLR0917 - all but the data set are flags
     )
     with progress("packing") as advance:
         prepared = prepare_classes(prepare, run, advance)
-    rows = ScalingSearch(prepared, search, run.path).run(_report)
-    found = ranked(rows)
+    trials = ScalingSearch(prepared, search, run.path).run(_report)
+    if rows is not None:
+        write_scaling_rows(rows, trials)
+    found = ranked(trials)
     print("\n".join([_HEAD, *map(_line, found)]))
     if found:
+        draw_scaling(trials, figure or run.path / "scaling.png")
         print(f"the best rule at {SCALING.cost:.3g} times the cost per step: {_rule(found[0].scaling)}")
         print(f"the shipped rule:                            {_rule(SCALING)}")
-    failed = [row for row in rows if row.failure]
+    failed = [row for row in trials if row.failure]
     for row in failed:
         print(f"failed: {row.scaling} (seed {row.seed}): {row.failure}", file=sys.stderr)
     return 1 if failed else 0

@@ -1,0 +1,82 @@
+"""What a search for a scaling rule found: a table of its trials, and a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from satsqueeze.bench.scaling_row import Ranked, ScalingRow, ranked
+from satsqueeze.core.errors import DataError, MissingDependencyError
+from satsqueeze.core.files import replacing
+from satsqueeze.nets.zoo.scaling import SCALING, CompoundScaling
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_COLOURS = ("#c2410c", "#0f766e", "#1d4ed8", "#6b7280")
+_HEAD = "| blocks | channels | side (px) | depth | width | resolution | parameters | MACs | validation | seeds |"
+
+
+def scaling_table(rows: Sequence[ScalingRow]) -> str:
+    """A Markdown table of the rules that were tried, the best first; the factors are those of a whole trial."""
+    return "\n".join([_HEAD, f"| --- | --- |{' ---: |' * 8}", *map(_cells, ranked(rows))])
+
+
+def _cells(one: Ranked) -> str:
+    rule, row = one.scaling, one.row
+    blocks = "-".join(map(str, row.blocks)) + (" (shipped rule)" if is_shipped(rule) else "")
+    spread = "" if one.spread is None else f" ± {one.spread:.2%}"
+    return (
+        f"| {blocks} | {'-'.join(map(str, row.widths))} | {row.side} | {rule.depth:.3f} | {rule.width:.3f} | "
+        f"{rule.resolution:.3f} | {row.parameters:,} | {row.macs:,} | {one.score:.2%}{spread} | {one.seeds} |"
+    )
+
+
+def is_shipped(rule: CompoundScaling) -> bool:
+    """Whether a trial's depth and resolution are those of the shipped rule at the trial's cost."""
+    shipped = SCALING.at_cost(rule.cost)
+    # The width is fitted to the cost in hundredths, so the cost of a trial is not exactly what was asked for.
+    return abs(shipped.depth - rule.depth) < 0.01 and abs(shipped.resolution - rule.resolution) < 0.01
+
+
+def draw_scaling(rows: Sequence[ScalingRow], path: Path) -> None:
+    """Write the validation score by depth as PNG, a line for each resolution; bars are the deviation over seeds.
+
+    Raises:
+        DataError: no trial was scored.
+        MissingDependencyError: matplotlib is not installed.
+        RunError: the file cannot be written.
+    """
+    found = ranked(rows)
+    if not found:
+        raise DataError("there is nothing to draw; no trial of the search was scored")
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingDependencyError("matplotlib", "train") from error
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axes = figure.subplots()
+    grid = [one for one in found if not is_shipped(one.scaling)]
+    for colour, side in zip(_COLOURS, sorted({one.row.side or 0 for one in grid}), strict=False):
+        line = sorted((one for one in grid if one.row.side == side), key=lambda one: one.scaling.depth)
+        _line(axes, line, label=f"{side} px", color=colour, marker="o")
+    _line(axes, [one for one in found if is_shipped(one.scaling)], label="shipped rule", color="black", marker="D")
+    axes.set_xlabel("depth: blocks in those of B0")
+    axes.set_ylabel("accuracy on validation images, %")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=120, format="png", metadata={"Software": None})
+
+
+def _line(axes: Axes, found: Sequence[Ranked], **style: Any) -> None:
+    axes.errorbar(
+        [one.scaling.depth for one in found],
+        [100 * one.score for one in found],
+        yerr=[100 * (one.spread or 0.0) for one in found],
+        capsize=3,
+        ms=4,
+        lw=1.2,
+        **style,
+    )
