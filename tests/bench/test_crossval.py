@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from satsqueeze.bench.crossval import Crossval
 from satsqueeze.bench.recipe import NetworkSettings, Recipe
@@ -18,6 +20,7 @@ from satsqueeze.export.settings import ExportSettings
 from satsqueeze.flight.runtime import open_package
 from satsqueeze.learn.augment import AugmentSettings
 from satsqueeze.learn.settings import FitSettings
+from satsqueeze.nets.onnx_weights import OnnxStart
 
 FIT = FitSettings(
     epochs=1,
@@ -111,6 +114,42 @@ def test_teachers_are_put_right_where_labels_are_exact(recipe, work, tmp_path, m
     crossval = Crossval(recipe, RunFolder(tmp_path / "run"), say=lambda _: None)
     crossval.trained(replace(recipe.network("small"), exact=sources), 0, 0)
     assert [type(soft) for soft in told] == [type(None), Corrected if exact else SoftCache]
+
+
+def test_a_network_goes_on_from_the_start_of_another(recipe, tmp_path, monkeypatch):
+    first = NetworkSettings(name="first", network="student:unet-2", kind="student", start=FIT, seeds=(0, 1))
+    second = replace(first, name="second", continues="first")
+    crossval = Crossval(replace(recipe, networks=(first, second)), RunFolder(tmp_path), say=lambda _: None)
+    begun = []
+
+    def fit(model, *_):
+        begun.append({name: value.clone() for name, value in model.state_dict().items()})
+        with torch.no_grad():
+            next(model.parameters()).add_(1)
+
+    monkeypatch.setattr(crossval, "_fit", fit)
+    model = crossval.trained(second, 1, None)
+    drawn, resumed = begun
+    changed = [name for name in drawn if not torch.equal(drawn[name], resumed[name])]
+    assert len(changed) == 1, "the other's training is where this one begins"
+    torch.testing.assert_close(next(model.parameters()), drawn[changed[0]] + 2)
+    assert model.card.name == "second"
+    assert crossval.recipe.making(second) != crossval.recipe.making(replace(second, continues=""))
+
+
+@pytest.mark.parametrize(
+    ("continues", "network"), [("small", "student:unet-2"), ("big", "student:unet-2"), ("x", "lite:64")]
+)
+def test_only_an_earlier_network_of_the_same_kind_is_gone_on_from(recipe, continues, network):
+    small = replace(recipe.networks[1], continues=continues, network=network)
+    with pytest.raises(SettingsError, match=f"'small' continues '{continues}'; expected a network before it"):
+        replace(recipe, networks=(recipe.networks[0], small))
+
+
+def test_a_network_has_one_beginning():
+    onnx = OnnxStart(path=Path("unet.onnx"))
+    with pytest.raises(SettingsError, match="both continues 'a' and starts from an ONNX file"):
+        NetworkSettings(name="b", network="student:unet-2", kind="student", start=FIT, continues="a", onnx_start=onnx)
 
 
 def test_unknown_networks_are_refused(recipe, tmp_path):

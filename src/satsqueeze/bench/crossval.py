@@ -131,14 +131,16 @@ class Crossval:
         return model
 
     def _started(self, settings: NetworkSettings, seed: int) -> SegmentationModel:
+        place = self.run / "start" / settings.name / f"seed_{seed}"
+        if settings.start is not None and (place / "metrics.json").exists():
+            return load_model(place)
         model = build_model(self._card(settings), seed=seed)
         if settings.onnx_start is not None:
             start_from_onnx(model.net.net, settings.onnx_start)  # type: ignore[arg-type]
+        if settings.continues:
+            model.load_state_dict(self._started(self.recipe.network(settings.continues), seed).state_dict())
         if settings.start is None:
             return model
-        place = self.run / "start" / settings.name / f"seed_{seed}"
-        if (place / "metrics.json").exists():
-            return load_model(place)
         soft = self._taught(settings, self._teachers(settings, folds=()), self.cache.ids)
         self.say(f"starting {settings.name}, seed {seed}, on what no fold touches")
         self._fit(model, self.untouched, settings, replace(settings.start, seed=seed), place, soft)

@@ -27,6 +27,8 @@ class NetworkSettings:
     alone, hence from no labelled image that is ever scored, and is the same in every fold."""
     start: FitSettings | None = None
     """Training before that, on what no fold touches; None for none."""
+    continues: str = ""
+    """Another network of the recipe whose start, of the same seed, comes before this one's."""
     onnx_start: OnnxStart | None = None
     """Weights of an ONNX file to start from."""
     normalisation: Normalisation = "dataset"
@@ -45,6 +47,10 @@ class NetworkSettings:
     def __post_init__(self) -> None:
         if self.fit is None and self.start is None:
             raise SettingsError(f"network {self.name!r} has neither 'fit' nor 'start'; give it one to be trained by")
+        if self.continues and self.onnx_start is not None:
+            raise SettingsError(
+                f"network {self.name!r} both continues {self.continues!r} and starts from an ONNX file; leave one out"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +80,21 @@ class Recipe:
     int8_seeds: int = 1
     """Seeds of each student that are also scored in int8."""
 
+    def __post_init__(self) -> None:
+        kinds: dict[str, str] = {}
+        for settings in self.networks:
+            if settings.continues and kinds.get(settings.continues) != settings.network:
+                raise SettingsError(
+                    f"network {settings.name!r} continues {settings.continues!r}; expected a network before it with "
+                    f"the same 'network', {settings.network!r}"
+                )
+            kinds[settings.name] = settings.network
+
     def making(self, settings: NetworkSettings) -> dict[str, object]:
         """All that a network comes from but the data; more seeds of it are of the same making."""
         return {
             "network": replace(settings, seeds=()),
+            "continues": self.making(self.network(settings.continues)) if settings.continues else None,
             "teachers": [(self.making(teacher), teacher.seeds) for teacher in map(self.network, settings.teachers)],
             "teacher_files": self.teacher_files,
             "folds": (self.folds, self.seed),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,8 @@ from satsqueeze.nets.zoo.scaling import SCALING, CompoundScaling
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_COLOURS = ("#c2410c", "#0f766e", "#1d4ed8", "#6b7280")
+_COLOURS = ("#c2410c", "#0f766e", "#1d4ed8", "#a16207", "#7e22ce", "#6b7280")
+_APART = 0.006  # of depth, between bars that would hide each other
 _HEAD = "| blocks | channels | side (px) | depth | width | resolution | parameters | MACs | validation | seeds |"
 
 
@@ -34,10 +37,10 @@ def _cells(one: Ranked) -> str:
 
 
 def is_shipped(rule: CompoundScaling) -> bool:
-    """Whether a trial's depth and resolution are those of the shipped rule at the trial's cost."""
-    shipped = SCALING.at_cost(rule.cost)
-    # The width is fitted to the cost in hundredths, so the cost of a trial is not exactly what was asked for.
-    return abs(shipped.depth - rule.depth) < 0.01 and abs(shipped.resolution - rule.resolution) < 0.01
+    """Whether a trial shares depth and resolution as the shipped rule does; its width was fitted to the cost."""
+    # Both are powers of the rule's factors, so the ratio of their logarithms is that of the rule.
+    depth, resolution = math.log(rule.depth), math.log(rule.resolution)
+    return resolution > 0 and math.isclose(depth / resolution, math.log(SCALING.depth) / math.log(SCALING.resolution))
 
 
 def draw_scaling(rows: Sequence[ScalingRow], path: Path) -> None:
@@ -58,9 +61,10 @@ def draw_scaling(rows: Sequence[ScalingRow], path: Path) -> None:
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.subplots()
     grid = [one for one in found if not is_shipped(one.scaling)]
-    for colour, side in zip(_COLOURS, sorted({one.row.side or 0 for one in grid}), strict=False):
+    sides = sorted({one.row.side or 0 for one in grid})
+    for number, (colour, side) in enumerate(zip(cycle(_COLOURS), sides, strict=False)):
         line = sorted((one for one in grid if one.row.side == side), key=lambda one: one.scaling.depth)
-        _line(axes, line, label=f"{side} px", color=colour, marker="o")
+        _line(axes, line, aside=number * _APART, label=f"{side} px", color=colour, marker="o")
     _line(axes, [one for one in found if is_shipped(one.scaling)], label="shipped rule", color="black", marker="D")
     axes.set_xlabel("depth: blocks in those of B0")
     axes.set_ylabel("accuracy on validation images, %")
@@ -70,9 +74,9 @@ def draw_scaling(rows: Sequence[ScalingRow], path: Path) -> None:
         figure.savefig(temporary, dpi=120, format="png", metadata={"Software": None})
 
 
-def _line(axes: Axes, found: Sequence[Ranked], **style: Any) -> None:
+def _line(axes: Axes, found: Sequence[Ranked], *, aside: float = 0.0, **style: Any) -> None:
     axes.errorbar(
-        [one.scaling.depth for one in found],
+        [one.scaling.depth + aside for one in found],
         [100 * one.score for one in found],
         yerr=[100 * (one.spread or 0.0) for one in found],
         capsize=3,

@@ -65,8 +65,9 @@ class AugmentSettings:
     those of the whole signal. Not a step of nnU-Net."""
     saturation_sensors: tuple[str, ...] = tuple(SATURATIONS)
     """Names of :mod:`satsqueeze.core.saturation`, each as likely."""
-    sun_elevation_range: tuple[float, float] = (25.0, 65.0)
-    """Degrees, of the sun that saturation assumes: the lower it stands, the more reflectance a sensor bears."""
+    sun_elevation_range: tuple[float, float] = (45.0, 65.0)
+    """Degrees, of the sun that saturation assumes. The lower it stands, the more reflectance a sensor bears; a low sun
+    clips but the brightest band of snow a little, and gives it the colour of cloud."""
 
     def __post_init__(self) -> None:
         for entry in fields(self):
