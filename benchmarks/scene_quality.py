@@ -1,7 +1,7 @@
 """Quality of cloud masks: the shipped package, ukis-csmask and s2cloudless on the same pixels, in one run.
 
     python benchmarks/scene_quality.py [--scenes-per-biome 3] [--size 512] [--threads 2] [--out FILE]
-        [--ukis .venv-ukis/bin/python] [--s2cloudless .venv-s2cloudless/bin/python]
+        [--also PACKAGE...] [--ukis .venv-ukis/bin/python] [--s2cloudless .venv-s2cloudless/bin/python]
 
 Three sets. ``patches``: the labelled real patches of labelled_patches.yaml, in four bands; s2cloudless wants bands that
 these do not have, and is not scored there. ``saturated``: the same as sensors of older Landsats would have cut them off
@@ -168,6 +168,8 @@ def rows(cases: Sequence[Case], options: argparse.Namespace) -> Iterator[dict[st
     yield ours("satsqueeze", open_package(options.package, threads=options.threads), cases)
     bare = open_package(options.package, threads=options.threads, buffer_m=0.0)
     yield ours("satsqueeze, without buffer", bare, cases)
+    for folder in options.also:
+        yield ours(folder.name, open_package(folder, threads=options.threads), cases)
     ukis = {"python": options.ukis, "script": "rival_ukis.py"}
     yield theirs(Rival(name="ukis-csmask", **ukis), FOUR, cases, options.threads)
     yield theirs(Rival(name="ukis-csmask, six bands", **ukis), SIX, cases, options.threads)
@@ -180,6 +182,9 @@ def rows(cases: Sequence[Case], options: argparse.Namespace) -> Iterator[dict[st
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--package", type=Path, default=shipped_package())
+    parser.add_argument(
+        "--also", type=Path, nargs="*", default=[], help="packages to compare with, named by their folders"
+    )
     parser.add_argument("--scenes-per-biome", type=int, default=3)
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--threads", type=int, default=2)

@@ -118,11 +118,12 @@ def test_teachers_are_put_right_where_labels_are_exact(recipe, work, tmp_path, m
 
 def test_a_network_goes_on_from_the_start_of_another(recipe, tmp_path, monkeypatch):
     first = NetworkSettings(name="first", network="student:unet-2", kind="student", start=FIT, seeds=(0, 1))
-    second = replace(first, name="second", continues="first")
+    second = replace(first, name="second", continues="first", start=replace(FIT, seed=100))
     crossval = Crossval(replace(recipe, networks=(first, second)), RunFolder(tmp_path), say=lambda _: None)
-    begun = []
+    begun, seeds = [], []
 
-    def fit(model, *_):
+    def fit(model, ids, settings, how, *_):
+        seeds.append(how.seed)
         begun.append({name: value.clone() for name, value in model.state_dict().items()})
         with torch.no_grad():
             next(model.parameters()).add_(1)
@@ -134,6 +135,7 @@ def test_a_network_goes_on_from_the_start_of_another(recipe, tmp_path, monkeypat
     assert len(changed) == 1, "the other's training is where this one begins"
     torch.testing.assert_close(next(model.parameters()), drawn[changed[0]] + 2)
     assert model.card.name == "second"
+    assert seeds == [1, 101], "it draws patches of its own"
     assert crossval.recipe.making(second) != crossval.recipe.making(replace(second, continues=""))
 
 

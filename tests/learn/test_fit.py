@@ -87,6 +87,25 @@ def test_same_seed_same_weights_and_global_generator_untouched(model_card, cache
     assert same_weights(*models)
 
 
+def test_a_model_trains_alike_in_whatever_mode_it_comes(model_card, cache, split, tmp_path):
+    fresh, evaluated = build_model(model_card(), seed=0), build_model(model_card(), seed=0).eval()
+    fit(fresh, cache, split, replace(SETTINGS, epochs=1), tmp_path / "fresh")
+    fit(evaluated, cache, split, replace(SETTINGS, epochs=1), tmp_path / "evaluated")
+    assert same_weights(fresh, evaluated)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_statistics_of_batch_norms_are_kept_on_demand(model, cache, split, tmp_path, keep):
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    fit(model, cache, split, replace(SETTINGS, epochs=2, keep_statistics=keep), tmp_path)
+    after = model.state_dict()
+    moved = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    statistics = {name for name in before if "running_" in name or "num_batches" in name}
+    assert statistics
+    assert statistics & moved == (set() if keep else statistics)
+    assert {name for name in before if name.endswith("weight")} <= moved
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -127,7 +127,8 @@ class Crossval:
         soft = self._answers(settings, fold) if settings.teacher_share else None
         model = self._started(settings, seed)
         self.say(f"training {settings.name}, seed {seed}, {'all scenes' if fold is None else f'fold {fold}'}")
-        self._fit(model, ids, settings, replace(settings.fit, seed=seed), place, soft)
+        how = replace(settings.fit, seed=settings.fit.seed + seed)
+        self._fit(model, ids, settings, how, place, soft)
         return model
 
     def _started(self, settings: NetworkSettings, seed: int) -> SegmentationModel:
@@ -143,7 +144,8 @@ class Crossval:
             return model
         soft = self._taught(settings, self._teachers(settings, folds=()), self.cache.ids)
         self.say(f"starting {settings.name}, seed {seed}, on what no fold touches")
-        self._fit(model, self.untouched, settings, replace(settings.start, seed=seed), place, soft)
+        how = replace(settings.start, seed=settings.start.seed + seed)
+        self._fit(model, self.untouched, settings, how, place, soft)
         return model
 
     def _fit(  # noqa: PLR0917 - what is trained, on what, how and where to

@@ -42,7 +42,8 @@ class NetworkSettings:
     exact: tuple[str, ...] = ()
     """Sources with exact labels, by which false alarms of its teachers are put right."""
     seeds: tuple[int, ...] = (0,)
-    """Of its own trainings; one without ``fit`` teaches with all of them, any other with the first."""
+    """Of its own trainings, added to the seeds of ``fit`` and ``start``; one without ``fit`` teaches with all of them,
+    any other with the first."""
 
     def __post_init__(self) -> None:
         if self.fit is None and self.start is None:

@@ -32,6 +32,9 @@ class TrainSettings:
     """Compile the network; pays off in long runs only."""
     average_decay: float | None = None
     """Decay per step of an exponential average of the weights, which is then what is scored and kept; None = off."""
+    keep_statistics: bool = False
+    """Leave the running means and variances of batch norms as they are: for a network that has been trained and goes on
+    with images that are varied more."""
     validate_every: int = 1
     """Epochs between validations; the last epoch is always validated."""
     score_smoothing: float = 0.9

@@ -9,6 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.optimizer import Optimizer
 from torch.optim.swa_utils import AveragedModel
 from typing_extensions import override
@@ -74,6 +75,15 @@ class TrainingTask(pl.LightningModule, Generic[BatchT]):
     @abstractmethod
     def losses(self, output: Tensor | list[Tensor], batch: BatchT) -> dict[str, Tensor]:
         """Scalars by name, of which ``loss`` is minimised, for the network's output on a batch."""
+
+    @override
+    def on_train_epoch_start(self) -> None:
+        """Set the mode of every layer, whatever it was: Lightning trains in the mode that it finds."""
+        self.model.train()
+        if self.settings.keep_statistics:
+            for norm in self.model.modules():
+                if isinstance(norm, _BatchNorm):
+                    norm.eval()
 
     @override
     def on_after_batch_transfer(self, batch: BatchT, dataloader_idx: int) -> BatchT:
