@@ -159,7 +159,7 @@ def test_a_table_without_a_random_start_is_refused():
 def test_the_table_stands_in_documents(tmp_path):
     lines = [json.dumps(one.to_dict()) for one in ROWS_BY_HAND]
     (tmp_path / "ablation.jsonl").write_text("\n".join(lines))
-    (tmp_path / "tables.yaml").write_text("found: {file: ablation.jsonl, starts: ablation}\n")
+    (tmp_path / "tables.yaml").write_text("found: {file: ablation.jsonl, table: ablation}\n")
     assert make_tables(tmp_path / "tables.yaml")["found"] == ablation_table(ROWS_BY_HAND) + "\n"
     (tmp_path / "ablation.jsonl").write_text("{}\n")
     with pytest.raises(RunError, match="line 1 is no row of an ablation"):

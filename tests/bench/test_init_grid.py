@@ -222,16 +222,16 @@ def test_documents_take_their_tables_from_committed_rows(tmp_path):
     rows = [row(start, seed, 0.1 * seed) for start in ("random", "same-region") for seed in (1, 2, 3)]
     write_init_rows(tmp_path / "rows.jsonl", rows)
     rows = read_init_rows(tmp_path / "rows.jsonl")
-    entries = {of: {"file": "rows.jsonl", "starts": of} for of in ("labels", "classes")}
+    entries = {of: {"file": "rows.jsonl", "table": of} for of in ("labels", "classes")}
     (tmp_path / "tables.yaml").write_text(yaml.safe_dump(entries))
     made = make_tables(tmp_path / "tables.yaml")
     assert made == {"labels": f"{init_table(rows)}\n", "classes": f"{class_table(rows, fraction=0.1)}\n"}
     for name, of, message in (
-        ("rows.jsonl", "colours", "starts: colours; expected one of labels, classes, transfer, students, ablation"),
+        ("rows.jsonl", "colours", "table: colours; expected one of labels, classes, transfer, students, ablation"),
         ("none.jsonl", "labels", "has no row; make it again"),
         ("none.jsonl", "ablation", "has no row; make it again"),
     ):
-        (tmp_path / "tables.yaml").write_text(yaml.safe_dump({"main": {"file": name, "starts": of}}))
+        (tmp_path / "tables.yaml").write_text(yaml.safe_dump({"main": {"file": name, "table": of}}))
         with pytest.raises(SettingsError, match=message):
             make_tables(tmp_path / "tables.yaml")
 

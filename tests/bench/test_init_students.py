@@ -111,7 +111,7 @@ def test_table_and_figure(done, tmp_path):
     with pytest.raises(DataError, match="nothing to draw"):
         draw_students([row.model_copy(update={"parameters": None}) for row in rows], tmp_path / "none.png")
     (tmp_path / "rows.jsonl").write_text("\n".join(json.dumps(row.to_dict()) for row in rows))
-    (tmp_path / "tables.yaml").write_text("found: {file: rows.jsonl, starts: students}\n")
+    (tmp_path / "tables.yaml").write_text("found: {file: rows.jsonl, table: students}\n")
     assert make_tables(tmp_path / "tables.yaml")["found"] == students_table(rows) + "\n"
 
 
