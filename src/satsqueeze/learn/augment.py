@@ -64,7 +64,7 @@ class AugmentSettings:
     """Probability of clipping bands where one of ``saturation_sensors`` would have; labels and teachers' answers stay
     those of the whole signal. Not a step of nnU-Net."""
     saturation_sensors: tuple[str, ...] = tuple(SATURATIONS)
-    """Names of :mod:`satsqueeze.core.saturation`, each as likely."""
+    """``landsat-5-tm``, ``landsat-7-etm-high-gain`` and ``landsat-7-etm-low-gain``, or some of them; each as likely."""
     sun_elevation_range: tuple[float, float] = (45.0, 65.0)
     """Degrees, of the sun that saturation assumes. The lower it stands, the more reflectance a sensor bears; a low sun
     clips but the brightest band of snow a little, and gives it the colour of cloud."""
