@@ -52,11 +52,11 @@ def demo_settings(scenes: Path) -> SqueezeSettings:
         prepare=PrepareSettings(data=str(scenes), folds=2),
         plan=PlanSettings(
             budget=Budget(parameters=2_200_000),
-            schedule=ScheduleSettings(epochs=10, steps_per_epoch=45, batch_size=6, patch_size=(128, 128)),
+            schedule=ScheduleSettings(epochs=8, steps_per_epoch=42, batch_size=6, patch_size=(128, 128)),
         ),
         pretrain=TeacherPretraining(epochs=4, steps_per_epoch=25, batch_size=4),
         distill=replace(
-            distill, fit=replace(distill.fit, epochs=10, steps_per_epoch=50, batch_size=8, learning_rate=1e-2)
+            distill, fit=replace(distill.fit, epochs=9, steps_per_epoch=50, batch_size=8, learning_rate=1e-2)
         ),
         # The search for layers that OpenVINO should leave in float would take as long as all the rest of the export.
         export=ExportSettings(openvino="off"),
