@@ -67,7 +67,7 @@ def draw_scaling(rows: Sequence[ScalingRow], path: Path) -> None:
         _line(axes, line, aside=number * _APART, label=f"{side} px", color=colour, marker="o")
     _line(axes, [one for one in found if is_shipped(one.scaling)], label="shipped rule", color="black", marker="D")
     axes.set_xlabel("depth: blocks in those of B0")
-    axes.set_ylabel("accuracy on validation images, %")
+    axes.set_ylabel(f"{found[0].row.metric.replace('_', ' ')} on validation images, %")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     with replacing(path) as temporary:
