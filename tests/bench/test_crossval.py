@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from satsqueeze.bench.crossval import Crossval
+from satsqueeze.bench.fold_trainings import FoldTrainings
 from satsqueeze.bench.recipe import NetworkSettings, Recipe
 from satsqueeze.core.errors import RunError, SettingsError
 from satsqueeze.core.run import RunFolder
@@ -72,7 +73,7 @@ def test_every_image_is_scored_once_by_a_model_that_never_saw_it(work):
         assert [score.source for score in bare] == [score.source for score in widened]
         assert {score.protocol for score in widened} == {f"{bare[0].protocol}, masks widened by 25 m"}
         assert widened[0].further["recall"] >= bare[0].further["recall"]
-    for split in crossval.folds:
+    for split in crossval.trainings.folds:
         assert not set(split.train) & set(split.validation)
 
 
@@ -109,17 +110,17 @@ def test_shipping_gives_a_package_with_its_cross_validated_scores(work, tmp_path
 @pytest.mark.parametrize("exact", [True, False])
 def test_teachers_are_put_right_where_labels_are_exact(recipe, work, tmp_path, monkeypatch, exact):
     told = []
-    monkeypatch.setattr("satsqueeze.bench.crossval.fit", lambda *_, soft, **__: told.append(soft))
+    monkeypatch.setattr("satsqueeze.bench.fold_trainings.fit", lambda *_, soft, **__: told.append(soft))
     sources = tuple({entry.source for entry in work[0].cache.entries}) if exact else ()
-    crossval = Crossval(recipe, RunFolder(tmp_path / "run"), say=lambda _: None)
-    crossval.trained(replace(recipe.network("small"), exact=sources), 0, 0)
+    trainings = FoldTrainings(recipe, RunFolder(tmp_path / "run"), say=lambda _: None)
+    trainings.trained(replace(recipe.network("small"), exact=sources), 0, 0)
     assert [type(soft) for soft in told] == [type(None), Corrected if exact else SoftCache]
 
 
 def test_a_network_goes_on_from_the_start_of_another(recipe, tmp_path, monkeypatch):
     first = NetworkSettings(name="first", network="student:unet-2", kind="student", start=FIT, seeds=(0, 1))
     second = replace(first, name="second", continues="first", start=replace(FIT, seed=100))
-    crossval = Crossval(replace(recipe, networks=(first, second)), RunFolder(tmp_path), say=lambda _: None)
+    trainings = FoldTrainings(replace(recipe, networks=(first, second)), RunFolder(tmp_path), say=lambda _: None)
     begun, seeds = [], []
 
     def fit(model, ids, settings, how, *_):
@@ -128,15 +129,25 @@ def test_a_network_goes_on_from_the_start_of_another(recipe, tmp_path, monkeypat
         with torch.no_grad():
             next(model.parameters()).add_(1)
 
-    monkeypatch.setattr(crossval, "_fit", fit)
-    model = crossval.trained(second, 1, None)
+    monkeypatch.setattr(trainings, "_fit", fit)
+    model = trainings.trained(second, 1, None)
     drawn, resumed = begun
     changed = [name for name in drawn if not torch.equal(drawn[name], resumed[name])]
     assert len(changed) == 1, "the other's training is where this one begins"
     torch.testing.assert_close(next(model.parameters()), drawn[changed[0]] + 2)
     assert model.card.name == "second"
     assert seeds == [1, 101], "it draws patches of its own"
-    assert crossval.recipe.making(second) != crossval.recipe.making(replace(second, continues=""))
+    assert trainings.recipe.making(second) != trainings.recipe.making(replace(second, continues=""))
+    half = trainings.trained(replace(second, blend=0.5, start=replace(FIT, keep_statistics=True)), 1, None)
+    torch.testing.assert_close(next(half.parameters()), drawn[changed[0]] + 1.5)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"blend": 0.5}, {"blend": 0.0}, {"blend": 1.5}, {"blend": 0.5, "continues": "first", "start": FIT}]
+)
+def test_only_what_goes_on_with_kept_statistics_is_blended(changes):
+    with pytest.raises(SettingsError, match=f"'b' blends {changes['blend']:g} of its weights with those"):
+        NetworkSettings(**{"name": "b", "network": "student:unet-2", "kind": "student", "start": FIT, **changes})
 
 
 @pytest.mark.parametrize(
