@@ -1,12 +1,13 @@
 """Training throughput: our fit against a plain fp32 Lightning loop that reads GeoTIFFs, on the same network.
 
-    python benchmarks/train_throughput.py [--pairs 3] [--workers 0] [--threads 2]
+    python benchmarks/train_throughput.py [--networks unet-16 lite-64] [--pairs 3] [--workers 0] [--threads 2]
 
 Runs plain and ours in turn (A B A B ...), each in a process of its own because the allocator setting lasts, and writes
-the paired ratios to ``benchmarks/results/train_throughput.json``. Takes about 2 minutes on 2 idle cores. Wall-clock
+the paired ratios to ``benchmarks/results/train_throughput.json``. Takes about 4 minutes on 2 idle cores. Wall-clock
 ratios mean little on a busy machine; the ratio of processor time is given beside them.
 
-Both sides train the double-convolution U-Net 16-32-64-128 on 256 px patches of generated 512 px scenes, batch 4, by the
+Both sides train the same network (``unet-16``: double convolutions of widths 16-32-64-128; ``lite-64``: what ships for
+clouds, widths 64-96-128-192-256 on cells of 2 x 2 pixels) on 256 px patches of generated 512 px scenes, batch 4, by the
 same loss and optimiser. Ours adds the whole augmentation; the plain loop flips only.
 """
 
@@ -22,6 +23,7 @@ import sys
 import tempfile
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,19 +46,20 @@ from satsqueeze.learn.fit import FitSettings, fit
 from satsqueeze.learn.losses import DiceCE
 from satsqueeze.learn.progress import quiet_lightning
 from satsqueeze.nets.model import ModelCard, SegmentationModel, build_model
-from satsqueeze.nets.students import plain_student
+from satsqueeze.nets.students import lite_student, plain_student
 
 RESULT = Path(__file__).parent / "results" / "train_throughput.json"
+NETWORKS = {"unet-16": partial(plain_student, 16, 4), "lite-64": partial(lite_student, 64)}
 SCENES, SIDE, PATCH, BATCH = 8, 512, 256, 4
 STEPS, WARM_UP = 20, 5
 LEARNING_RATE = 1e-2
 
 
-def network(cache: PackedCache) -> SegmentationModel:
+def network(name: str, cache: PackedCache) -> SegmentationModel:
     scaling = fingerprint(cache, cache.ids).scaling()
-    config = plain_student(16, 4, in_channels=len(cache.bands), classes=len(cache.classes))
+    config = NETWORKS[name](in_channels=len(cache.bands), classes=len(cache.classes))
     card = ModelCard(
-        name="unet-16",
+        name=name,
         family="unet",
         config=config,
         scaling=scaling,
@@ -91,7 +94,7 @@ class Timed:
         }
 
 
-def train_ours(folder: Path) -> dict[str, float]:
+def train_ours(name: str, folder: Path) -> dict[str, float]:
     cache, timed = PackedCache.open(folder / "cache"), Timed()
     settings = FitSettings(
         epochs=1,
@@ -102,7 +105,7 @@ def train_ours(folder: Path) -> dict[str, float]:
         progress=False,
     )
     with tempfile.TemporaryDirectory() as out:
-        fit(network(cache), cache, Split(train=cache.ids, validation=()), settings, out, objective=timed)
+        fit(network(name, cache), cache, Split(train=cache.ids, validation=()), settings, out, objective=timed)
         header, row = (Path(out) / "history.csv").read_text().splitlines()
     history = dict(zip(header.split(","), map(float, row.split(",")), strict=True))
     rates = timed.rates()
@@ -162,7 +165,7 @@ class PlainTask(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=LEARNING_RATE, momentum=0.99, nesterov=True, weight_decay=3e-5)
 
 
-def train_plain(folder: Path, workers: int) -> dict[str, float]:
+def train_plain(name: str, folder: Path, workers: int) -> dict[str, float]:
     timed = Timed()
     loader = DataLoader(GeoTiffPatches(folder / "scenes", STEPS * BATCH), batch_size=BATCH, num_workers=workers)
     with quiet_lightning():
@@ -175,40 +178,46 @@ def train_plain(folder: Path, workers: int) -> dict[str, float]:
             enable_model_summary=False,
             enable_progress_bar=False,
         )
-        trainer.fit(PlainTask(network(PackedCache.open(folder / "cache")), timed), loader)
+        trainer.fit(PlainTask(network(name, PackedCache.open(folder / "cache")), timed), loader)
     return timed.rates()
 
 
-def in_own_process(side: str, folder: Path, options: argparse.Namespace) -> dict[str, float]:
+def in_own_process(side: str, name: str, folder: Path, options: argparse.Namespace) -> dict[str, float]:
     numbers = ["--workers", str(options.workers), "--threads", str(options.threads)]
-    command = [sys.executable, __file__, "--side", side, "--folder", str(folder), *numbers]
+    command = [sys.executable, __file__, "--side", side, "--networks", name, "--folder", str(folder), *numbers]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return result
 
 
-def compare(options: argparse.Namespace) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_dataset(DatasetSettings(seed=0, scenes=SCENES, size=SIDE), folder / "scenes")
-        pack(open_dataset(folder / "scenes"), folder / "cache")
-        rows: list[dict[str, Any]] = []
-        for number in range(options.pairs):
-            plain, ours = (in_own_process(side, folder, options) for side in ("plain", "ours"))
-            rows.append({"plain": plain, "ours": ours, **{f"ratio_{key}": ours[key] / plain[key] for key in plain}})
-            print(f"pair {number + 1}: " + ", ".join(f"{key} {plain[key]:.1f} -> {ours[key]:.1f}" for key in plain))
-    summary = {
+def compared(name: str, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Pairs of one network, with the medians of their ratios."""
+    rows: list[dict[str, Any]] = []
+    for number in range(options.pairs):
+        plain, ours = (in_own_process(side, name, folder, options) for side in ("plain", "ours"))
+        rows.append({"plain": plain, "ours": ours, **{f"ratio_{key}": ours[key] / plain[key] for key in plain}})
+        print(f"{name} {number + 1}: " + ", ".join(f"{key} {plain[key]:.1f} -> {ours[key]:.1f}" for key in plain))
+    medians = {
         f"{key}_median": statistics.median(row[key] for row in rows) for key in rows[0] if key.startswith("ratio_")
     }
+    shares = {
+        f"{key}_median": statistics.median(row["ours"][key] for row in rows)
+        for key in ("waiting_share", "cutting_share")
+    }
+    return {"pairs": rows, **medians, **shares}
+
+
+def compare(options: argparse.Namespace) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        write_dataset(DatasetSettings(seed=0, scenes=SCENES, size=SIDE), folder / "scenes")
+        pack(open_dataset(folder / "scenes"), folder / "cache")
+        networks = {name: compared(name, folder, options) for name in options.networks}
     return {
-        "network": "U-Net 16-32-64-128, double convolution, batch norm",
+        "networks": networks,
         "patch_size": PATCH,
         "batch_size": BATCH,
         "plain_loader_workers": options.workers,
-        "pairs": rows,
-        **summary,
-        "waiting_share_median": statistics.median(row["ours"]["waiting_share"] for row in rows),
-        "cutting_share_median": statistics.median(row["ours"]["cutting_share"] for row in rows),
         "threads": options.threads,
         "load_average_before": options.load,
         "processor": _processor(),
@@ -223,6 +232,7 @@ def _processor() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--workers", type=int, default=0, help="loader processes of the plain side")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -232,17 +242,22 @@ def main() -> None:
     if options.side:
         warnings.simplefilter("ignore")
         torch.set_num_threads(options.threads)
-        ours = options.side == "ours"
-        print(json.dumps(train_ours(options.folder) if ours else train_plain(options.folder, options.workers)))
+        (name,) = options.networks
+        if options.side == "ours":
+            rates = train_ours(name, options.folder)
+        else:
+            rates = train_plain(name, options.folder, options.workers)
+        print(json.dumps(rates))
         return
     options.load = os.getloadavg()[0]
     record = compare(options)
     write_json(RESULT, record)
-    print(
-        f"ratio {record['ratio_images_per_second_median']:.2f} by wall clock, "
-        f"{record['ratio_images_per_processor_second_median']:.2f} by processor time, "
-        f"waiting {record['waiting_share_median']:.1%} of a step: {RESULT}"
-    )
+    for name, found in record["networks"].items():
+        print(
+            f"{name}: ratio {found['ratio_images_per_second_median']:.2f} by wall clock, "
+            f"{found['ratio_images_per_processor_second_median']:.2f} by processor time, "
+            f"waiting {found['waiting_share_median']:.1%} of a step: {RESULT}"
+        )
 
 
 if __name__ == "__main__":

@@ -200,10 +200,66 @@ def test_a_package_that_is_not_window_invariant_says_so(global_package, capsys, 
 def test_a_scene_is_never_written_over(run, tmp_path):
     path = write_scene(tmp_path / "in/scene.tif")
     before = path.read_bytes()
-    assert "file of the scene itself" in run(path, "--out", path, status=2)
+    assert "file of a scene itself" in run(path, "--out", path, status=2)
     assert "folder of scenes" in run(tmp_path / "in", "--out", tmp_path / "in", status=2)
-    assert "file of the scene itself" in run(path, "--out", tmp_path / "in", status=2)
+    assert "file of a scene itself" in run(path, "--out", tmp_path / "in", status=2)
     assert path.read_bytes() == before
+
+
+def test_an_item_that_is_flown_is_never_written_over(run, tmp_path):
+    item = write_item(tmp_path / "in")
+    named = item.rename(item.with_name(f"{json.loads(item.read_text())['id']}.json"))
+    before = named.read_bytes()
+    assert "file of a scene itself" in run(named, "--out", tmp_path / "in", status=2)
+    assert named.read_bytes() == before
+
+
+def test_what_no_run_made_is_never_replaced(run, tmp_path):
+    write_scene(tmp_path / "in/a.tif")
+    write_scene(tmp_path / "in/b.tif")
+    other = write_scene(tmp_path / "out/a.tif", seed=1)
+    before = other.read_bytes()
+    assert "a.tif exists and was not made from" in run(tmp_path / "in", "--out", tmp_path / "out", status=1)
+    assert other.read_bytes() == before
+    assert (tmp_path / "out/b.tif").exists()
+    other.rename(tmp_path / "elsewhere.tif")
+    assert "1 done, 1 done before, 0 quarantined" in run(tmp_path / "in", "--out", tmp_path / "out")
+
+
+def test_what_a_killed_run_left_is_known_by_its_item(run, tmp_path):
+    write_scene(tmp_path / "in/a.tif")
+    run(tmp_path / "in", "--out", tmp_path / "out")
+    (tmp_path / "out/manifest.jsonl").unlink()
+    assert "1 done, 0 done before" in run(tmp_path / "in", "--out", tmp_path / "out")
+
+
+def test_scenes_of_one_name_from_several_runs_keep_their_masks(run, tmp_path):
+    for folder, seed in (("first", 0), ("second", 1)):
+        write_scene(tmp_path / folder / "scene.tif", seed=seed)
+        run(tmp_path / folder / "scene.tif", "--out", tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").glob("*.tif")} == {"scene.tif", "second_scene.tif"}
+    again = run(tmp_path / "second", tmp_path / "first", "--out", tmp_path / "out")
+    assert "0 done, 2 done before" in again
+    rows = [json.loads(line) for line in (tmp_path / "out/manifest.jsonl").read_text().splitlines()]
+    assert {row["scene"]: row["source"] for row in rows} == {
+        "scene": str(tmp_path / "first/scene.tif"),
+        "second_scene": str(tmp_path / "second/scene.tif"),
+    }
+
+
+def test_outputs_of_two_scenes_never_share_a_name(run, tmp_path):
+    write_scene(tmp_path / "in/a.tif")
+    write_scene(tmp_path / "in/a_probabilities.tif")
+    words = (tmp_path / "in", "--out", tmp_path / "out", "--probabilities")
+    assert "is named for two outputs" in run(*words, status=2)
+    assert not (tmp_path / "out").exists()
+
+
+def test_masks_are_no_scenes(run, tmp_path):
+    write_item(tmp_path / "in")
+    run(tmp_path / "in", "--out", tmp_path / "in/masks")
+    assert [source.problem for source in find_scenes([tmp_path / "in"], without=tmp_path / "in/masks")] == [None]
+    assert not any(source.path.suffix == ".json" for source in find_scenes([tmp_path / "in/masks"]))
 
 
 def test_wrong_words_are_explained(run, tmp_path):

@@ -90,7 +90,7 @@ def _one(
     job = one_job(images, reading, pilot.model)
     chances = out.with_name(f"{out.stem}_probabilities{out.suffix}") if probabilities else None
     outputs = SceneOutputs(mask=out, probabilities=chances, preview=preview)
-    require_apart(job, outputs)
+    require_apart({job: outputs})
     with scene_progress() as advance:
         row = fly_job(pilot, job, outputs, advance=lambda done, total: advance(job.origin.id, done, total))
     if json:
@@ -106,8 +106,7 @@ def _many(pilot: ScenePilot, images: list[Path], reading: Reading, folder: Batch
     jobs = jobs_of(images, reading, pilot.model, out=folder.path)
     if not jobs:
         raise SettingsError(f"no scene in {', '.join(map(str, images))}; expected rasters, products or STAC items")
-    for job in jobs:
-        require_apart(job, folder.outputs(job.origin.id))
+    require_apart({job: folder.outputs(job.origin.id) for job in jobs})
     outcomes: list[SceneOutcome] = []
     with scene_progress(len(jobs)) as advance:
         for outcome in fly_batch(pilot, jobs, folder, advance=advance):

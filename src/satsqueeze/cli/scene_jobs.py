@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from satsqueeze.data.grid import GridRule
 from satsqueeze.data.product import SceneSource, find_scenes
 from satsqueeze.data.scene_reader import SceneReader, open_scene
 from satsqueeze.flight.batch import SceneJob
+from satsqueeze.flight.ledger import Ledger
 from satsqueeze.flight.runtime import FlightModel
 from satsqueeze.flight.scene_run import SceneOrigin, SceneOutputs
 
@@ -35,25 +36,29 @@ def jobs_of(paths: Sequence[Path], reading: Reading, model: FlightModel, *, out:
 
     Raises:
         SettingsError: the outputs would lie among the scenes.
+        RunError: the ledger of an earlier run cannot be read.
     """
     if any(path.resolve() == out.resolve() for path in paths):
         raise SettingsError(f"--out {out} is a folder of scenes; masks would take their names, so choose another")
-    sources = find_scenes(paths, gsd_m=_gsd_m(reading, model), without=out)
+    sources = find_scenes(paths, gsd_m=_gsd_m(reading, model), without=out, owners=Ledger(out).sources)
     return [_job(source, reading, model) for source in sources]
 
 
-def require_apart(job: SceneJob, outputs: SceneOutputs) -> None:
+def require_apart(jobs: Mapping[SceneJob, SceneOutputs]) -> None:
     """Refuse to write over what is read, over one another, or over something else than a file.
 
     Raises:
-        SettingsError: an output is one of the scene's files, another output or a folder, or a preview is no PNG.
+        SettingsError: an output is a file of a scene, another output or a folder, or a preview is no PNG.
     """
-    read, written = {path.resolve() for path in job.files}, set()
-    for kind, path in outputs.all.items():
-        if path.resolve() in read:
-            raise SettingsError(f"{path} is a file of the scene itself; choose another name for what is written")
+    read = {path.resolve() for job in jobs for path in (*job.files, job.origin.source)}
+    written: set[Path] = set()
+    for kind, path in (named for outputs in jobs.values() for named in outputs.all.items()):
+        if path.resolve() in read and not path.is_dir():
+            raise SettingsError(f"{path} is a file of a scene itself; choose another name for what is written")
         if path.resolve() in written:
-            raise SettingsError(f"{path} is named for two outputs; give the {kind} a name of its own")
+            raise SettingsError(
+                f"{path} is named for two outputs; give the {kind} a name of its own, or rename one of the scenes"
+            )
         if path.is_dir():
             raise SettingsError(f"{path} is a folder, expected the name of a file for the {kind}; choose another name")
         if kind == "preview" and path.suffix.lower() != ".png":

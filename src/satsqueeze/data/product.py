@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain, count
@@ -46,7 +46,13 @@ class SceneSource:
     """Why it cannot be opened, where that is known already."""
 
 
-def find_scenes(paths: Sequence[Path], *, gsd_m: float = 10.0, without: Path | None = None) -> list[SceneSource]:
+def find_scenes(
+    paths: Sequence[Path],
+    *,
+    gsd_m: float = 10.0,
+    without: Path | None = None,
+    owners: Mapping[str, str] | None = None,
+) -> list[SceneSource]:
     """Every scene behind some paths, in their order, each with a distinct id.
 
     A path is a raster file, one file per band (``blue.tif``, ``..._B02.jp2``; files of one name belong together), a
@@ -57,6 +63,7 @@ def find_scenes(paths: Sequence[Path], *, gsd_m: float = 10.0, without: Path | N
         paths: where to look.
         gsd_m: the pixel size wanted, where a product holds a band in several.
         without: a folder to pass over, such as that of the outputs.
+        owners: paths of scenes by ids that are theirs already; others are told apart from them.
     """
     search = _Search(gsd_m=gsd_m, passed={without.resolve()} if without else set())
     found: list[SceneSource] = []
@@ -71,7 +78,7 @@ def find_scenes(paths: Sequence[Path], *, gsd_m: float = 10.0, without: Path | N
             loose.append(absolute)
         else:
             found.append(_absent(absolute))
-    return _distinct([*found, *_of_rasters(loose)])
+    return _distinct([*found, *_of_rasters(loose)], owners or {})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,15 +233,18 @@ def _of_item(path: Path) -> SceneSource:
     )
 
 
-def _distinct(scenes: Iterable[SceneSource]) -> list[SceneSource]:
+def _distinct(scenes: Iterable[SceneSource], owners: Mapping[str, str]) -> list[SceneSource]:
     """The same scenes with ids that are file names, told apart by the folder they lie in, then by number."""
     taken: set[str] = set()
+    owned = {name.casefold(): owner for name, owner in owners.items()}
     named = []
     for scene in scenes:
         plain = re.sub(r"[^\w.+-]+", "_", scene.id).strip("._") or "scene"
         numbered = (f"{plain}-{number}" for number in count(2))
         choices = chain((plain, f"{scene.path.parent.name}_{plain}"), numbered)
-        chosen = next(choice for choice in choices if choice.casefold() not in taken)
+        mine = str(scene.path)
+        free = (choice for choice in choices if owned.get(choice.casefold(), mine) == mine)
+        chosen = next(choice for choice in free if choice.casefold() not in taken)
         taken.add(chosen.casefold())
         named.append(replace(scene, id=chosen))
     return named

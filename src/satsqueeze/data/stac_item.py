@@ -17,6 +17,7 @@ from satsqueeze.data.band_naming import NOT_REFLECTIVE, common_name
 
 _LARGEST_BYTES = 64 * 2**20
 _APPLIED = ("earthsearch:boa_offset_applied", "s2:boa_offset_applied")
+_OURS = "satsqueeze:"
 _OTHER_ROLES = frozenset({"thumbnail", "overview", "metadata", "visual"})
 
 
@@ -39,7 +40,9 @@ def is_item(path: Path) -> bool:
         record = _record(path)
     except RasterError:
         return False
-    return record.get("type") == "Feature" and "assets" in record
+    properties = record.get("properties")
+    ours = isinstance(properties, Mapping) and any(str(key).startswith(_OURS) for key in properties)
+    return record.get("type") == "Feature" and "assets" in record and not ours
 
 
 def read_item(path: Path) -> StacScene:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import rasterio
 
-from satsqueeze.core.errors import SatsqueezeError
+from satsqueeze.core.errors import RunError, SatsqueezeError
 from satsqueeze.core.raster import StripReader
 from satsqueeze.flight.ledger import Ledger, SceneRow
 from satsqueeze.flight.scene_flight import SceneTally
+from satsqueeze.flight.scene_item import source_of
 from satsqueeze.flight.scene_run import SceneOrigin, SceneOutputs, ScenePilot, SceneReport, clear_stale
 
 OUTDATED = ".outdated"
@@ -91,12 +92,32 @@ def fly_batch(
         if ledger.is_done(scene, key):
             yield SceneOutcome(row=None, scene=scene)
             continue
+        foreign = _foreign(job, folder.outputs(scene), ledger)
+        if foreign:
+            # What lies there is not this scene's, so nothing of it is touched, its row included.
+            yield SceneOutcome(row=_aside(job, key, RunError(foreign), foreign), scene=scene)
+            continue
         row = _flown(pilot, job, folder, key, advance)
         if row.status == "quarantined":
             _retire(ledger.outputs(scene))
         ledger.add(row)
         yield SceneOutcome(row=row, scene=scene)
     ledger.tidy([job.origin.id for job in jobs])
+
+
+def _foreign(job: SceneJob, outputs: SceneOutputs, ledger: Ledger) -> str:
+    """Why the outputs of a scene would replace what no run made from it; empty where they do not."""
+    source = job.origin.source
+    if outputs.item is not None and source_of(outputs.item) == source.as_uri():
+        return ""
+    ours = ledger.outputs(job.origin.id) if ledger.source(job.origin.id) == str(source) else ()
+    there = [path for path in outputs.all.values() if path.exists() and path not in ours]
+    if not there:
+        return ""
+    return (
+        f"{', '.join(map(str, there))} exists and was not made from {source}; move it elsewhere, or choose another "
+        "folder for the outputs"
+    )
 
 
 def _flown(

@@ -99,6 +99,16 @@ class Ledger:
         found = self._rows.get(scene, {}).get("outputs")
         return tuple(self.path.parent / str(one["file"]) for one in found.values()) if isinstance(found, dict) else ()
 
+    def source(self, scene: str) -> str | None:
+        """What a scene derives from; None for one that no run here has met."""
+        found = self._rows.get(scene, {}).get("source")
+        return None if found is None else str(found)
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """What every scene that a run here has met derives from, by its id."""
+        return {scene: str(row.get("source")) for scene, row in self._rows.items()}
+
     def _is_there(self, output: Mapping[str, Any]) -> bool:
         path = self.path.parent / str(output["file"])
         expected: int = output["bytes"]

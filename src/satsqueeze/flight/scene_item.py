@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from satsqueeze.flight.palette import class_colours
 from satsqueeze.flight.sinks import PROBABILITY_STEPS
 
 _PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
+_SHARES = "satsqueeze:shares"
 _EDGE_POINTS = 8
 _COG = pystac.MediaType.COG
 
@@ -69,7 +71,7 @@ def mask_item(record: MaskRecord) -> pystac.Item:
             "processing:lineage": (
                 f"{record.manifest.name} ({record.graph} on {record.engine}) on reflectance; {record.radiometry}"
             ),
-            "satsqueeze:shares": dict(record.shares),
+            _SHARES: dict(record.shares),
             "satsqueeze:buffer_m": record.buffer_m,
             # An item must have a time; where the scene states none it is that of the processing.
             "satsqueeze:datetime_is": "acquisition" if record.acquired else "processing",
@@ -88,6 +90,16 @@ def mask_item(record: MaskRecord) -> pystac.Item:
     item.add_link(pystac.Link("derived_from", record.source.as_uri(), title=record.source.name))
     item.add_link(pystac.Link("mlm:model", (record.package / "item.json").as_uri(), media_type="application/geo+json"))
     return item
+
+
+def source_of(item: Path) -> str | None:
+    """Address of the scene that an item of :func:`mask_item` derives from; None for any other file."""
+    try:
+        record = json.loads(item.read_text(encoding="utf-8"))
+        links = record["links"] if _SHARES in record["properties"] else ()
+        return next((str(link["href"]) for link in links if link["rel"] == pystac.RelType.DERIVED_FROM), None)
+    except (OSError, ValueError, RecursionError, LookupError, TypeError):
+        return None
 
 
 def _project(item: pystac.Item, record: MaskRecord) -> None:

@@ -47,8 +47,8 @@ class SceneOutputs:
 
     @property
     def all(self) -> dict[str, Path]:
-        """Those that are wanted, by kind, the mask last."""
-        named = {"probabilities": self.probabilities, "item": self.item, "preview": self.preview, "mask": self.mask}
+        """Those that are wanted, by kind: first the item, which tells whose they are, and the mask last."""
+        named = {"item": self.item, "probabilities": self.probabilities, "preview": self.preview, "mask": self.mask}
         return {kind: path for kind, path in named.items() if path is not None}
 
 
