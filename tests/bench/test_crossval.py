@@ -138,16 +138,6 @@ def test_a_network_goes_on_from_the_start_of_another(recipe, tmp_path, monkeypat
     assert model.card.name == "second"
     assert seeds == [1, 101], "it draws patches of its own"
     assert trainings.recipe.making(second) != trainings.recipe.making(replace(second, continues=""))
-    half = trainings.trained(replace(second, blend=0.5, start=replace(FIT, keep_statistics=True)), 1, None)
-    torch.testing.assert_close(next(half.parameters()), drawn[changed[0]] + 1.5)
-
-
-@pytest.mark.parametrize(
-    "changes", [{"blend": 0.5}, {"blend": 0.0}, {"blend": 1.5}, {"blend": 0.5, "continues": "first", "start": FIT}]
-)
-def test_only_what_goes_on_with_kept_statistics_is_blended(changes):
-    with pytest.raises(SettingsError, match=f"'b' blends {changes['blend']:g} of its weights with those"):
-        NetworkSettings(**{"name": "b", "network": "student:unet-2", "kind": "student", "start": FIT, **changes})
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,6 @@ from satsqueeze.distill.teachers import ModelTeacher, OnnxContract, OnnxTeacher
 from satsqueeze.learn.fit import fit
 from satsqueeze.learn.losses import DiceCE, Objective
 from satsqueeze.learn.settings import FitSettings
-from satsqueeze.nets.blend import blended
 from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.model import SegmentationModel, build_model, load_model
 from satsqueeze.nets.onnx_weights import start_from_onnx
@@ -99,22 +98,16 @@ class FoldTrainings:
 
     def _started(self, settings: NetworkSettings, seed: int) -> SegmentationModel:
         """A network as its start leaves it."""
-        if not settings.continues:
-            model = build_model(self.card(settings), seed=seed)
-            if settings.onnx_start is not None:
-                start_from_onnx(model.net.net, settings.onnx_start)  # type: ignore[arg-type]
-            return self._after_start(settings, seed, model)
-        before = self._started(self.recipe.network(settings.continues), seed)
+        place = self.run / "start" / settings.name / f"seed_{seed}"
+        if settings.start is not None and (place / "metrics.json").exists():
+            return load_model(place)
         model = build_model(self.card(settings), seed=seed)
-        model.load_state_dict(before.state_dict())
-        return blended(before, self._after_start(settings, seed, model), share=settings.blend)
-
-    def _after_start(self, settings: NetworkSettings, seed: int, model: SegmentationModel) -> SegmentationModel:
+        if settings.onnx_start is not None:
+            start_from_onnx(model.net.net, settings.onnx_start)  # type: ignore[arg-type]
+        if settings.continues:
+            model.load_state_dict(self._started(self.recipe.network(settings.continues), seed).state_dict())
         if settings.start is None:
             return model
-        place = self.run / "start" / settings.name / f"seed_{seed}"
-        if (place / "metrics.json").exists():
-            return load_model(place)
         soft = self._taught(settings, self._teachers(settings, folds=()), self.cache.ids)
         self.say(f"starting {settings.name}, seed {seed}, on what no fold touches")
         how = replace(settings.start, seed=settings.start.seed + seed)

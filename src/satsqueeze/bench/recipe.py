@@ -29,8 +29,6 @@ class NetworkSettings:
     """Training before that, on what no fold touches; None for none."""
     continues: str = ""
     """Another network of the recipe whose start, of the same seed, comes before this one's."""
-    blend: float = 1.0
-    """Share of the trained weights in what its start leaves; the rest are those that it went on from."""
     onnx_start: OnnxStart | None = None
     """Weights of an ONNX file to start from."""
     normalisation: Normalisation = "dataset"
@@ -53,13 +51,6 @@ class NetworkSettings:
         if self.continues and self.onnx_start is not None:
             raise SettingsError(
                 f"network {self.name!r} both continues {self.continues!r} and starts from an ONNX file; leave one out"
-            )
-        kept = self.start is not None and self.start.keep_statistics
-        if not 0 < self.blend <= 1 or (self.blend < 1 and not (self.continues and kept)):
-            raise SettingsError(
-                f"network {self.name!r} blends {self.blend:g} of its weights with those that it goes on from; expected "
-                "a share in (0, 1], and below 1 'continues' and a 'start' with 'keep_statistics', since statistics of "
-                "batch norms cannot be averaged"
             )
 
 
