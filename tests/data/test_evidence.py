@@ -104,6 +104,48 @@ def test_landsat_level_1_without_mtl(digital, tmp_path):
     assert value(path, radiometry="landsat-l1:30")[0] == pytest.approx(0.2)
 
 
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        (
+            "landsat-l2",
+            r"stated radiometry \(Landsat Collection 2 level 2; .* contradicts the product's \(Landsat level 1",
+        ),
+        ("landsat-l1:20", r"sun elevation 20 degrees; .* contradicts the product's .*sun elevation 30 degrees"),
+        ("sentinel2-n0400", r"is of landsat-8, which contradicts the stated radiometry of sentinel2"),
+    ],
+)
+def test_statements_that_a_landsat_product_contradicts(digital, tmp_path, statement, message):
+    name = "LC08_L1TP_017051_20151205_20200908_02_T1"
+    (tmp_path / f"{name}_MTL.txt").write_text(MTL)
+    path = digital(tmp_path / f"{name}_B2.TIF", 10000)
+    with pytest.raises(RadiometryError, match=message):
+        value(path, radiometry=statement)
+    assert value(path, radiometry="landsat-l1:30")[0] == pytest.approx(value(path)[0])
+    # People round the elevation.
+    assert value(path, radiometry="landsat-l1:30.2")[0] == pytest.approx(value(path)[0], rel=0.01)
+
+
+def test_a_level_2_name_contradicts_level_1(digital, tmp_path):
+    path = digital(tmp_path / "LC08_L2SP_218074_20190130_20200829_02_T1_SR_B2.TIF", 10000)
+    with pytest.raises(RadiometryError, match=r"contradicts the product's \(Landsat Collection 2 level 2"):
+        value(path, radiometry="landsat-l1:45")
+
+
+def test_a_sentinel_2_name_contradicts_landsat(digital, tmp_path):
+    path = digital(tmp_path / "T31UFT_20240101T000000_B04.tif", 10000)
+    with pytest.raises(RadiometryError, match=r"is of sentinel-2, which contradicts .* landsat-l2"):
+        value(path, radiometry="landsat-l2")
+
+
+@pytest.mark.parametrize("name", ["scene_red.tif", "LE07_L1TP_017051_20001205_20200908_02_T1_B3.TIF"])
+def test_older_sensors_have_factors_of_their_own(write_tiff, tmp_path, name):
+    path = write_tiff(tmp_path / name, np.full((2, 2), 90, np.uint8), names=("red",))
+    with pytest.raises(RadiometryError, match=r"uint8 numbers of an older Landsat.*state scale:<reflectance per DN>"):
+        value(path, radiometry="landsat-l1:45")
+    assert value(path, radiometry="scale:0.001")[0] == pytest.approx(0.09)
+
+
 def test_the_mtl_of_another_landsat_product_is_not_taken(digital, tmp_path):
     (tmp_path / "LC08_L1TP_017051_20151205_20200908_02_T1_MTL.txt").write_text(MTL)
     path = digital(tmp_path / "LC08_L1TP_017051_20150618_20200909_02_T1_B2.TIF", 10000)

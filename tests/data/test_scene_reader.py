@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import rasterio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rasterio.enums import ColorInterp
 
 from satsqueeze.core.errors import BandError, GridError, RadiometryError, RasterError
 from satsqueeze.core.window import Window
@@ -253,3 +255,78 @@ def test_a_saturated_pixel_is_part_of_no_average(write_tiff, tmp_path):
         raster = reader.read()
     assert np.argwhere(~raster.valid).tolist() == [[3, 4]]
     np.testing.assert_allclose(raster.values[0][raster.valid], 0.2, atol=1e-6)
+
+
+def with_mask(path, write_tiff, *, inside, gsd):
+    """Four bands whose first rows, of a number like any other, are masked by the file or by a file beside it."""
+    write_tiff(path, np.full((4, 40, 40), 2000, np.uint16), names=FOUR, crs=UTM, gsd=gsd, scales=(1e-4,) * 4)
+    seen = np.full((40, 40), 255, np.uint8)
+    seen[:12] = 0
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=inside), rasterio.open(path, "r+") as target:
+        target.write_mask(seen)
+    assert path.with_name(f"{path.name}.msk").exists() != inside
+    return path
+
+
+@pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.parametrize(("gsd", "rows"), [(10.0, 12), (5.0, 6), (40.0, 12)])
+def test_masked_pixels_are_missing_on_every_grid(write_tiff, tmp_path, inside, gsd, rows):
+    path = with_mask(tmp_path / "a.tif", write_tiff, inside=inside, gsd=gsd)
+    with open_scene(path, grid=GridRule(gsd_m=10.0)) as reader:
+        raster, scale = reader.read(), reader.height / 40
+        part = reader.read(Window(row=2, col=3, height=rows, width=9))
+    bound = 12 * scale
+    assert not raster.valid[: int(bound)].any()
+    assert raster.valid[int(bound) + 3 :].all()
+    np.testing.assert_allclose(raster.values[:, raster.valid], 0.2, atol=1e-6)
+    np.testing.assert_array_equal(part.valid, raster.valid[2 : 2 + rows, 3:12])
+
+
+def test_an_alpha_channel_is_a_mask_and_no_band(write_tiff, tmp_path):
+    values = np.full((5, 20, 20), 2000, np.uint16)
+    values[4], values[4, :5] = 65535, 0
+    path = write_tiff(
+        tmp_path / "a.tif", values, names=(*FOUR, "alpha"), crs=UTM, scales=(1e-4,) * 5, photometric="RGB"
+    )
+    with rasterio.open(path, "r+") as target:
+        target.colorinterp = [*target.colorinterp[:3], ColorInterp.undefined, ColorInterp.alpha]
+    raster = read(path)
+    assert raster.bands == FOUR
+    assert not raster.valid[:5].any()
+    assert raster.valid[5:].all()
+
+
+def test_near_infrared_that_gdal_takes_for_alpha_stays_a_band(write_tiff, tmp_path):
+    values = np.full((4, 20, 20), 90, np.uint8)
+    values[3, 3] = 0
+    path = write_tiff(tmp_path / "a.tif", values, names=FOUR, crs=UTM, scales=(1e-2,) * 4)
+    with rasterio.open(path) as source:
+        assert ColorInterp.alpha in source.colorinterp
+    raster = read(path)
+    assert raster.bands == FOUR
+    assert raster.valid.all()
+
+
+@pytest.mark.parametrize("grid", [None, GridRule(gsd_m=20.0)])
+def test_every_band_has_its_own_nodata(write_tiff, tmp_path, grid):
+    tags, bands = (0, 65535), []
+    for number, (name, tag) in enumerate(zip(("red", "nir"), tags, strict=True), 1):
+        values = np.full((40, 40), 2000, np.uint16)
+        values[:10] = tag
+        write_tiff(tmp_path / f"{name}.tif", values, names=(name,), crs=UTM, nodata=tag)
+        bands.append(
+            f'<VRTRasterBand dataType="UInt16" band="{number}"><Description>{name}</Description>'
+            f"<NoDataValue>{tag}</NoDataValue><Scale>0.0001</Scale><SimpleSource><SourceFilename "
+            f'relativeToVRT="1">{name}.tif</SourceFilename><SourceBand>1</SourceBand></SimpleSource></VRTRasterBand>'
+        )
+    with rasterio.open(tmp_path / "red.tif") as source:
+        place = ", ".join(map(str, source.transform.to_gdal()))
+    head = f'<VRTDataset rasterXSize="40" rasterYSize="40"><SRS>{UTM}</SRS><GeoTransform>{place}</GeoTransform>'
+    path = tmp_path / "both.vrt"
+    path.write_text("".join([head, *bands, "</VRTDataset>"]))
+    for want in (("red", "nir"), ("nir",)):
+        raster = read(path, want=want, grid=grid)
+        missing = round(10 * raster.valid.shape[0] / 40)
+        assert not raster.valid[:missing].any()
+        assert raster.valid[missing:].all()
+        np.testing.assert_allclose(raster.values[:, raster.valid], 0.2, atol=1e-6)

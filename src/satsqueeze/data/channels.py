@@ -13,7 +13,7 @@ from satsqueeze.core.radiometry import Radiometry
 from satsqueeze.data.band_naming import NOT_REFLECTIVE, REMEDY, common_name, name_channels
 from satsqueeze.data.evidence import radiometry_of
 from satsqueeze.data.radiometric_statement import Statement, parse_radiometry
-from satsqueeze.data.raster_file import georeference_of, pixel_size_m
+from satsqueeze.data.raster_file import alpha_channels, georeference_of, pixel_size_m
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +75,10 @@ class ChannelFiles:
         return [self._channel(*named[position], statement) for position in _positions(names, want, self.paths[0])]
 
     def _named(self) -> list[tuple[str, int, int]]:
-        slots = [(file, index) for file, dataset in enumerate(self.datasets) for index in range(dataset.count)]
+        found = [_indexes(dataset) for dataset in self.datasets]
+        slots = [(file, index) for file, indexes in enumerate(found) for index in indexes]
         if self.bands:
-            wrong = [path for path, dataset in zip(self.paths, self.datasets, strict=True) if dataset.count != 1]
+            wrong = [path for path, indexes in zip(self.paths, found, strict=True) if len(indexes) != 1]
             if wrong:
                 raise BandError(f"{wrong[0]} has several channels; the card expects one band per file")
             names: Sequence[str] = self.bands
@@ -91,13 +92,13 @@ class ChannelFiles:
         labels = [
             text or (Path(path).stem if dataset.count == 1 else "")
             for path, dataset in zip(self.paths, self.datasets, strict=True)
-            for text in dataset.descriptions
+            for text in _descriptions(dataset)
         ]
         gsd_m = pixel_size_m(georeference_of(self.datasets[0]))
         return name_channels(labels, path=self.paths[0], gsd_m=gsd_m)
 
     def _ordered(self, count: int) -> Sequence[str]:
-        described = [text or "" for dataset in self.datasets for text in dataset.descriptions]
+        described = [text or "" for dataset in self.datasets for text in _descriptions(dataset)]
         stated = next((order for order in self.rule.orders if len(order) == count), None)
         words = tuple(common_name(text) for text in described)
         if None not in words and len(set(words)) == count and (stated is None or set(words) == set(stated)):
@@ -117,6 +118,15 @@ class ChannelFiles:
         if self.rule.saturated is not None:
             radiometry = replace(radiometry, saturated=self.rule.saturated)
         return Channel(name=name, file=file, index=index, radiometry=radiometry)
+
+
+def _indexes(dataset: Any) -> list[int]:
+    """Positions of the channels that are bands."""
+    return sorted(set(range(dataset.count)) - alpha_channels(dataset))
+
+
+def _descriptions(dataset: Any) -> list[str | None]:
+    return [dataset.descriptions[index] for index in _indexes(dataset)]
 
 
 def _positions(names: Sequence[str], want: Sequence[str], path: str) -> list[int]:

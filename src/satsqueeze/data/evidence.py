@@ -28,6 +28,8 @@ _METADATA = ("MTD_MSIL1C.xml", "MTD_MSIL2A.xml")
 _LEVELS_UP = 6
 _LANDSAT_PRODUCT = re.compile(r"L[CEMOT]\d+_?")
 _COLLECTION_1 = re.compile(r"_01_(?:T1|T2|RT)(?![A-Z0-9])")
+_ROUNDED = 0.01
+"""By how much a stated scale may differ from the product's: people state the sun's elevation in whole degrees."""
 _MTL_LINE = re.compile(r"^\s*(\w+)\s*=\s*\"?([^\"\n]*?)\"?\s*$", re.MULTILINE)
 
 
@@ -58,6 +60,7 @@ def radiometry_of(path: str, dataset: Any, channel: int, statement: Statement) -
 
 def _best(path: str, dataset: Any, channel: int, statement: Statement) -> Radiometry:
     floating = np.issubdtype(np.dtype(dataset.dtypes[channel]), np.floating)
+    _require_sensor(path, statement)
     if statement.kind == "sentinel2":
         return _sentinel2(path, statement.offset_dn)
     if statement.kind == "reflectance" and not floating:
@@ -66,6 +69,8 @@ def _best(path: str, dataset: Any, channel: int, statement: Statement) -> Radiom
             f"floating point. State how they become reflectance: {STATEMENTS}"
         )
     if statement.radiometry is not None:
+        if statement.kind in ("landsat-l1", "landsat-l2"):
+            _require_landsat(path, dataset.dtypes[channel], statement.kind, statement.radiometry)
         return statement.radiometry
     scale, offset = dataset.scales[channel], dataset.offsets[channel]
     if (scale, offset) != (1.0, 0.0):
@@ -81,6 +86,43 @@ def _best(path: str, dataset: Any, channel: int, statement: Statement) -> Radiom
         f"nothing tells how the {dataset.dtypes[channel]} numbers of {path} become reflectance: no scale tags, no "
         f"product name, no product metadata. State it with 'radiometry' in dataset.yaml or --radiometry: {STATEMENTS}"
     )
+
+
+def _require_sensor(path: str, statement: Statement) -> None:
+    """Refuse a statement about one mission for a file that is named as another's."""
+    sensor, mission = sensor_in(PurePosixPath(path).name), statement.kind.partition("-")[0]
+    if (
+        sensor is not None
+        and mission in ("sentinel2", "landsat")
+        and mission != sensor.replace("-", "")[: len(mission)]
+    ):
+        raise RadiometryError(
+            f"the name of {path} is of {sensor}, which contradicts the stated radiometry of {statement.kind}; remove "
+            "the statement, or give the file another name"
+        )
+
+
+def _require_landsat(path: str, dtype: str, kind: str, stated: Radiometry) -> None:
+    """Refuse a statement that product name or MTL file contradict, and factors of Landsat 8 for older sensors."""
+    try:
+        known = _landsat(path) if sensor_in(PurePosixPath(path).name) else None
+    except RadiometryError:
+        known = None  # nothing beside it tells
+    if known is not None:
+        near = np.allclose((stated.scale, stated.offset), (known.scale, known.offset), rtol=_ROUNDED, atol=0)
+        if not near:
+            raise RadiometryError(
+                f"{path}: the stated radiometry ({stated.provenance}; scale {stated.scale:g}, offset "
+                f"{stated.offset:g}) contradicts the product's ({known.provenance}; scale {known.scale:g}, offset "
+                f"{known.offset:g}). "
+                "Remove the statement, or the wrong metadata"
+            )
+    elif kind == "landsat-l1" and (dtype == "uint8" or sensor_in(path) == "landsat-tm"):
+        raise RadiometryError(
+            f"{path} holds {dtype} numbers of an older Landsat, each band with factors of its own, but landsat-l1 "
+            "states those of Landsat 8 and 9. Put the product's *_MTL.txt beside it and remove the statement, or state "
+            "scale:<reflectance per DN>:<reflectance of DN 0>"
+        )
 
 
 def _sentinel2(path: str, stated_offset_dn: float | None) -> Radiometry:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.enums import Resampling
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as RasterioWindow
 
@@ -81,9 +81,44 @@ def read_channels(
     try:
         found: NDArray[Any] = dataset.read(indexes, window=window, resampling=resampling, **target)
     except (RasterioError, OSError, ValueError) as error:
-        raise RasterError(
-            f"{dataset.name} is damaged or cut short ({_cause(error)}); fetch or write the file again"
-        ) from error
+        raise _damaged(dataset, error) from error
+    return found
+
+
+def alpha_channels(dataset: Any) -> frozenset[int]:
+    """Positions, from 0, of channels that say where pixels are missing instead of what they reflect.
+
+    They must be described as alpha: GDAL takes the fourth of any four channels of bytes for one, near infrared too.
+    """
+    kinds = zip(dataset.colorinterp, dataset.descriptions, strict=True)
+    return frozenset(
+        index
+        for index, (kind, name) in enumerate(kinds)
+        if kind is ColorInterp.alpha and (name or "").strip().lower() == ColorInterp.alpha.name
+    )
+
+
+def is_masked(dataset: Any) -> bool:
+    """Whether a file says which pixels are missing by a mask of its own, a file beside it, or an alpha channel."""
+    flags = {flag for of_band in dataset.mask_flag_enums for flag in of_band}
+    return bool(alpha_channels(dataset)) or (MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags)
+
+
+def read_mask(dataset: Any, window: RasterioWindow) -> NDArray[np.bool_]:
+    """Where a file that :func:`is_masked` has pixels: (h, w) of a window.
+
+    Raises:
+        RasterError: the mask cannot be decoded.
+    """
+    alpha = alpha_channels(dataset)
+    if alpha:
+        # GDAL makes a mask of it beside one or three channels only.
+        seen = read_channels(dataset, [index + 1 for index in alpha], window=window).astype(np.bool_)
+        return np.asarray(seen.all(axis=0))
+    try:
+        found: NDArray[np.bool_] = dataset.read_masks(1, window=window) > 0
+    except (RasterioError, OSError, ValueError) as error:
+        raise _damaged(dataset, error) from error
     return found
 
 
@@ -116,5 +151,6 @@ def pixel_size_m(georeference: Georeference | None) -> float | None:
     return float(np.sqrt(abs(a * e - b * d)) * system.linear_units_factor[1])
 
 
-def _cause(error: Exception) -> str:
-    return str(error.__cause__ or error)
+def _damaged(dataset: Any, error: Exception) -> RasterError:
+    cause = error.__cause__ or error
+    return RasterError(f"{dataset.name} is damaged or cut short ({cause}); fetch or write the file again")

@@ -13,7 +13,7 @@ from rasterio.windows import Window as RasterioWindow
 
 from satsqueeze.core.window import Window
 from satsqueeze.data.channels import Channel
-from satsqueeze.data.raster_file import read_channels
+from satsqueeze.data.raster_file import is_masked, read_channels, read_mask
 
 _MOST_PIXELS = 2**21
 """Of a file that are looked at together: memory stays small whatever the grids."""
@@ -39,21 +39,23 @@ class ResampledFile:
         dataset: open rasterio dataset, as it is stored.
         place: from (column, row) of the grid to (column, row) of the file; no rotation.
         support: pixels of the file to either side of a place that an interpolation takes in.
-        known: nodata that has no part in any resampling already; None where there is none.
+        known: nodata of each channel that has no part in any resampling already; None where there is none.
     """
 
-    def __init__(self, dataset: Any, place: Affine, *, support: float, known: float | None) -> None:
+    def __init__(self, dataset: Any, place: Affine, *, support: float, known: Sequence[float | None]) -> None:
         self.dataset, self.place, self.support, self.known = dataset, place, support, known
+        self._masked = is_masked(dataset)
 
     def strike(self, valid: NDArray[np.bool_], window: Window, channels: Sequence[Channel]) -> None:
-        """Make pixels invalid that are computed from any that is saturated or nodata.
+        """Make pixels invalid that are computed from any that is saturated, nodata or masked.
 
         Args:
             valid: (h, w) of a window of the grid, changed in place.
             window: of the grid.
             channels: of this file.
         """
-        if all(channel.radiometry.saturated is None and self._nodata(channel) is None for channel in channels):
+        odd = any(channel.radiometry.saturated is not None or self._nodata(channel) for channel in channels)
+        if not odd and not self._masked:
             return
         cols = self._spans(window.col, window.width, self.place.a, self.place.c, self.dataset.width)
         left, right = int(cols.first.min()), int(cols.stop.max())
@@ -66,20 +68,21 @@ class ResampledFile:
             if bad.any():
                 valid[row : row + count] &= ~_any_within(bad, rows, cols, top=top, left=left)
 
-    def _nodata(self, channel: Channel) -> float | None:
-        stated = channel.radiometry.nodata
-        return None if stated is None or stated == self.known or np.isnan(stated) else stated
+    def _nodata(self, channel: Channel) -> set[float]:
+        """Numbers that stand for nothing and that resampling takes for something."""
+        stated = {channel.radiometry.nodata, self.dataset.nodatavals[channel.index]} - {self.known[channel.index]}
+        return {number for number in stated if number is not None and not np.isnan(number)}
 
     def _bad(self, window: Window, channels: Sequence[Channel]) -> NDArray[np.bool_]:
         """Where any channel is no measurement, (h, w) of a window of the file."""
         part = RasterioWindow(window.col, window.row, window.width, window.height)
-        bad = np.zeros((window.height, window.width), np.bool_)
+        bad = ~read_mask(self.dataset, part) if self._masked else np.zeros((window.height, window.width), np.bool_)
         for channel in channels:
             digital = read_channels(self.dataset, [channel.index + 1], window=part)[0]
-            saturated, nodata = channel.radiometry.saturated, self._nodata(channel)
+            saturated = channel.radiometry.saturated
             if saturated is not None:
                 bad |= digital >= saturated
-            if nodata is not None:
+            for nodata in self._nodata(channel):
                 bad |= digital == nodata
         return bad
 

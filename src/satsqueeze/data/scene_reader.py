@@ -21,7 +21,7 @@ from satsqueeze.data.band_naming import common_name, known_band, sensor_in
 from satsqueeze.data.channels import ChannelFiles, ReadRule
 from satsqueeze.data.grid import GridRule, laid, require_one_grid, shifted
 from satsqueeze.data.plausibility import SMALL_SCALE, Look, require_not_scaled_twice, require_plausible
-from satsqueeze.data.raster_file import georeference_of, opened, pixel_size_m, read_channels
+from satsqueeze.data.raster_file import georeference_of, is_masked, opened, pixel_size_m, read_channels, read_mask
 from satsqueeze.data.resampled_file import BILINEAR, CUBIC, ResampledFile
 
 __all__ = ["ReadRule", "SceneReader", "open_scene"]
@@ -86,8 +86,9 @@ class SceneReader:
         used = [self._sets[file] for file in dict.fromkeys(channel.file for channel in self._channels)]
         finest = max(used, key=lambda dataset: int(dataset.width * dataset.height))
         self.height, self.width = int(finest.height), int(finest.width)
+        self._masked = {file for file, own in enumerate(self._sets) if is_masked(own)}
         self._resampled = {
-            file: ResampledFile(own, _scaled(own, finest), support=BILINEAR, known=own.nodata)
+            file: ResampledFile(own, _scaled(own, finest), support=BILINEAR, known=own.nodatavals)
             for file, own in enumerate(self._sets)
             if (own.height, own.width) != (finest.height, finest.width)
         }
@@ -119,7 +120,9 @@ class SceneReader:
                 self._resampled.pop(file, None)
             else:
                 place = _between(own.transform, Affine(*target.georeference.transform))
-                self._resampled[file] = ResampledFile(own, place, support=CUBIC, known=_tag(own, missing))
+                self._resampled[file] = ResampledFile(
+                    own, place, support=CUBIC, known=(_tag(own, missing),) * own.count
+                )
         self.height, self.width, self.georeference = target.height, target.width, target.georeference
         self.gsd_m = pixel_size_m(self.georeference)
 
@@ -139,10 +142,11 @@ class SceneReader:
     def block_row_bytes(self) -> int:
         """Memory of one row of decoded blocks over the whole width, all files together."""
         size = 0
-        for dataset in (self._sets[file] for file in self._used):
+        for file in self._used:
+            dataset = self._sets[file]
             tall, wide = dataset.block_shapes[0]
             across = -(-dataset.width // wide) * wide
-            size += across * tall * sum(np.dtype(kind).itemsize for kind in dataset.dtypes)
+            size += across * tall * (sum(np.dtype(kind).itemsize for kind in dataset.dtypes) + (file in self._masked))
         return size
 
     @property
@@ -227,7 +231,7 @@ class SceneReader:
     def digital(
         self, window: Window | None = None, out: NDArray[Any] | None = None
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Numbers as stored (C, h, w), in ``out`` where given, and where none of them is tagged as nodata (h, w)."""
+        """Numbers as stored (C, h, w), in ``out`` where given, and where none is tagged or masked as missing (h, w)."""
         window = window or Window(row=0, col=0, height=self.height, width=self.width)
         shape = (len(self._channels), window.height, window.width)
         digital = np.empty(shape, dtype=self.dtype) if out is None else out
@@ -235,9 +239,14 @@ class SceneReader:
         for file in self._used:
             positions = [i for i, channel in enumerate(self._channels) if channel.file == file]
             self._read_file(file, positions, window, digital)
-            tag = self._sets[file].nodata
-            for values in () if tag is None else (digital[i] for i in positions):
-                valid &= _is_not(values, tag)
+            tags = self._sets[file].nodatavals
+            for i in positions:
+                tag = tags[self._channels[i].index]
+                if tag is not None:
+                    valid &= _is_not(digital[i], tag)
+            if file in self._masked and file not in self._resampled:
+                part = RasterioWindow(window.col, window.row, window.width, window.height)
+                valid &= read_mask(self._sets[file], part)
             if file in self._resampled:
                 self._resampled[file].strike(valid, window, [self._channels[i] for i in positions])
         if np.issubdtype(digital.dtype, np.floating):
