@@ -125,7 +125,7 @@ def scores(cases: Sequence[Case], masks: Sequence[NDArray[np.bool_]]) -> dict[st
     tallies: dict[tuple[str, str], SegmentationMetrics] = {}
     for case, mask in zip(cases, masks, strict=True):
         for source in ("", case.source):
-            tally = tallies.setdefault((case.set, source), SegmentationMetrics(classes=2))
+            tally = tallies.setdefault((case.set, source), SegmentationMetrics(classes=2, foreground=(1,)))
             tally.update(case.truth, mask.astype(np.uint8), image=case.name)
     told = {key: {name: tally.to_dict()[name] for name in KEPT} for key, tally in tallies.items()}
     return {

@@ -85,7 +85,7 @@ def test_predicted_nodata_counts_as_class_0():
 
 
 def test_only_ignored_pixels_count_nothing():
-    metrics = SegmentationMetrics(2)
+    metrics = SegmentationMetrics(2, (1,))
     metrics.update(np.full((3, 3), 255, np.uint8), np.zeros((3, 3), np.uint8), image="a")
     assert metrics.overall().pixels == 0
     record = metrics.to_dict()
@@ -116,7 +116,7 @@ def test_impossible_foregrounds_are_refused(classes, foreground):
 
 
 def test_global_jaccard_pools_pixels_and_the_mean_does_not():
-    metrics = SegmentationMetrics(2)
+    metrics = SegmentationMetrics(2, (1,))
     metrics.update(np.ones((1, 1), np.uint8), np.ones((1, 1), np.uint8), image="small")
     metrics.update(np.ones((1, 9), np.uint8), np.zeros((1, 9), np.uint8), image="large")
     assert metrics.overall().jaccard == pytest.approx(0.1)
@@ -139,8 +139,22 @@ def test_streaming_parts_equals_one_pass_and_groups_add_up():
     assert metrics.to_dict()["images"] == 3
 
 
-def test_default_foreground_is_all_but_class_0():
-    assert SegmentationMetrics(4).foreground == (1, 2, 3)
+def test_without_foreground_scores_are_means_over_classes():
+    truth, predicted = random_pair(0)
+    metrics = SegmentationMetrics(5, ())
+    metrics.update(truth, predicted, image="a")
+    counted = truth != 255
+    kinds = {"labels": range(4), "average": "macro", "zero_division": np.nan}
+    pair = truth[counted], np.where(predicted == 255, 0, predicted)[counted]
+    found = metrics.overall()
+    # The fifth class is nowhere, so it has no part in any mean.
+    assert found.jaccard == pytest.approx(sklearn_metrics.jaccard_score(*pair, labels=range(4), average="macro"))
+    assert found.jaccard == np.nanmean(class_jaccards(metrics.matrix))
+    assert found.precision == pytest.approx(sklearn_metrics.precision_score(*pair, **kinds))
+    assert found.recall == pytest.approx(sklearn_metrics.recall_score(*pair, **kinds))
+    assert found.f1 == pytest.approx(sklearn_metrics.f1_score(*pair, **kinds))
+    assert found.accuracy == pytest.approx(sklearn_metrics.accuracy_score(*pair))
+    assert found.pixels == counted.sum()
 
 
 @pytest.mark.parametrize("bins", [1, 10, 15])

@@ -86,3 +86,21 @@ def test_without_foreground_the_classes_must_agree(exported, manifest, make_cach
     assert np.isnan(verdict.jaccard)
     assert verdict.loss == pytest.approx(1 - verdict.agreement)
     assert verdict.loss > 0
+
+
+def test_classes_that_are_mixed_up_are_a_loss_where_none_is_foreground(exported, manifest, make_cache, tmp_path):
+    cache = make_cache(side=64)
+    proto = onnx.load(exported[1])
+    for tensor in proto.graph.initializer:
+        if ".heads.0." in tensor.name or tensor.name.endswith(("heads.0.weight", "heads.0.bias")):
+            values = numpy_helper.to_array(tensor)
+            swapped = values[[0, 2, 1, 3]] if values.shape[0] == 4 else values[:, [0, 2, 1, 3]]
+            tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(swapped), tensor.name))
+    onnx.save(proto, tmp_path / "g.onnx")
+    other = Graph(file="g.onnx", precision="int8", engine="onnx")
+    samples = Samples(cache, cache.ids, BANDS)
+    alike = manifest.model_copy(update={"foreground": ()})
+    verdict = Validator(samples, alike, exported[1].parent, threads=1).judge(other, tmp_path)
+    assert verdict.agreement < 1
+    assert verdict.loss != 0, "the mean over classes sees it"
+    assert Validator(samples, manifest, exported[1].parent, threads=1).judge(other, tmp_path).loss == 0

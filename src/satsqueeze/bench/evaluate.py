@@ -32,7 +32,7 @@ class ClassScheme:
     classes: tuple[str, ...]
     """Compared classes."""
     foreground: tuple[int, ...]
-    """Positive in the headline score."""
+    """Positive in the headline score; none where it is a mean over the classes."""
     truth: NDArray[np.uint8]
     """(256,) lookup from label values to compared classes; 255 stays 255."""
     predicted: NDArray[np.uint8]
@@ -92,10 +92,10 @@ def evaluate(
     Returns:
         JSON-ready record: global scores flat (``jaccard`` the headline, then ``precision``, ``recall``,
         ``specificity``, ``f1``, ``accuracy`` as fractions, ``pixels``), ``jaccard_per_image_mean``,
-        ``jaccard_per_group_mean``, ``calibration_error`` of the foreground, ``classes``, ``jaccard_per_class``,
+        ``jaccard_per_group_mean``, ``calibration_error``, ``classes``, ``jaccard_per_class``,
         ``groups`` and ``sources`` with their own scores, ``quarantined`` with file and reason, ``package``, ``graph``,
         ``graph_precision``, ``engine``, ``cards``, ``notes`` and ``protocol`` in words (``precision`` is the score).
-        Undefined scores are None.
+        Undefined scores are None. All are of the foreground, or where the classes have none, means over the classes.
 
     Raises:
         PackageError: the package cannot be trusted or opened.
@@ -175,6 +175,9 @@ class _Tally:
         # The source first: it refuses what does not fit before anything is counted.
         self.sources.setdefault(item.source, self._empty()).update(truth, predicted, image=item.id, group=group)
         self.metrics.update(truth, predicted, image=item.id, group=group)
+        if not self.scheme.foreground:
+            self.calibration.update(np.where(found.mask == IGNORE, IGNORE, truth).astype(np.uint8), found.probabilities)
+            return
         positive = found.probabilities[list(foreground)].sum(axis=0)
         binary = np.where(truth == IGNORE, IGNORE, np.isin(truth, self.scheme.foreground)).astype(np.uint8)
         binary[found.mask == IGNORE] = IGNORE
@@ -202,7 +205,8 @@ def _scored_items(dataset: Dataset) -> list[Item]:
 
 def _protocol(model: FlightModel, tally: _Tally, items: Sequence[Item]) -> str:
     scheme = tally.scheme
-    positive = " + ".join(model.classes[value] for value in model.foreground)
+    merged = " + ".join(model.classes[value] for value in model.foreground)
+    judged = f"global Jaccard of {merged} against the rest" if merged else "mean of the classes' global Jaccards"
     counted = len(items) - len(tally.quarantined)
     sources = ", ".join(sorted(tally.sources))
     tiles = f"whole images, tiled above {model.tiling.window} px"
@@ -210,7 +214,7 @@ def _protocol(model: FlightModel, tally: _Tally, items: Sequence[Item]) -> str:
     left_out = f"; {len(tally.quarantined)} left out" if tally.quarantined else ""
     widened = f"; masks widened by {model.buffer_m:g} m where pixels have a size" if model.buffer_m else ""
     return (
-        f"global Jaccard of {positive} against the rest over {counted} images of {sources}{left_out}{reduced}; pixels "
+        f"{judged} over {counted} images of {sources}{left_out}{reduced}; pixels "
         f"without label or data do not count; {model.graph.precision} graph on {model.engine.name}, {tiles}, arg-max, "
         f"no test-time augmentation{widened}"
     )

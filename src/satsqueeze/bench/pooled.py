@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from satsqueeze.bench.row import ALL_SOURCES, Score
 from satsqueeze.core.errors import SplitError
 from satsqueeze.core.files import read_json, write_json
-from satsqueeze.core.metrics import BinaryScores, binary_scores
+from satsqueeze.core.metrics import Scores, binary_scores
 
 Counts = dict[str, NDArray[np.int64]]
 """Confusion counts (K, K) by image; the source is the part of the name before the first slash."""
@@ -71,7 +71,7 @@ def _score(seeds: Sequence[Counts], foreground: Sequence[int], protocol: str, so
     )
 
 
-_FURTHER = tuple(name for name in BinaryScores.__dataclass_fields__ if name not in ("jaccard", "pixels"))
+_FURTHER = tuple(name for name in Scores.__dataclass_fields__ if name not in ("jaccard", "pixels"))
 
 
 def _mean(values: Sequence[float]) -> float | None:

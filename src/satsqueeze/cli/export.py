@@ -78,7 +78,8 @@ def _export_rung(run: RunFolder, rung: Rung, prepared: Prepared, settings: Expor
     console.print(f"exporting student {rung.name}", style="dim")
     model, split = load_model(run / rung.folder), prepared.folds[0]
     found = score_images(model, prepared, window=DEFAULT_WINDOW)
-    positive = " + ".join(prepared.cache.classes[value] for value in prepared.cache.foreground)
+    cache = prepared.cache
+    told = " + ".join(cache.classes[value] for value in cache.foreground) or ", ".join(cache.classes)
     manifest = export_package(
         model,
         prepared.cache,
@@ -87,7 +88,7 @@ def _export_rung(run: RunFolder, rung: Rung, prepared: Prepared, settings: Expor
         settings,
         run / f"{PACKAGES}/{rung.name}",
         name=rung.name,
-        description=f"{positive} from {', '.join(model.card.bands)}",
+        description=f"{told} from {', '.join(model.card.bands)}",
         quality=[Quality(metric="jaccard", value=float(found["jaccard"]), protocol=protocol(prepared), graph=FP32)]
         if found["jaccard"] is not None
         else [],

@@ -53,9 +53,10 @@ def protocol(prepared: Prepared) -> str:
     """How the test images are scored, in a sentence."""
     cache = prepared.cache
     groups = {group for i in prepared.test for group in cache.entries[cache.position(i)].groups}
-    positive = " + ".join(cache.classes[value] for value in cache.foreground)
+    merged = " + ".join(cache.classes[value] for value in cache.foreground)
+    judged = f"global Jaccard of {merged} against the rest" if merged else "mean of the classes' global Jaccards"
     return (
-        f"global Jaccard of {positive} against the rest over {len(prepared.test)} test images of {len(groups)} scenes "
+        f"{judged} over {len(prepared.test)} test images of {len(groups)} scenes "
         "that nothing was trained or chosen on; pixels without label or data do not count; whole images, arg-max; no "
         "test-time augmentation but for the teacher, which is mirrored as when it teaches"
     )

@@ -1,7 +1,8 @@
 """Streaming segmentation metrics, framework-free.
 
-The headline is the global Jaccard: intersections and unions summed over all pixels, then divided
-(DrivenData On Cloud N), never the mean of per-image values.
+The headline is the global Jaccard of the foreground: intersections and unions summed over all pixels, then divided
+(DrivenData On Cloud N), never the mean of per-image values. Where no class is foreground, as in land cover, it is the
+mean of the classes' global Jaccards.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from numpy.typing import NDArray
 from satsqueeze.core.errors import LabelError, SettingsError
 from satsqueeze.core.labels import IGNORE
 
+_MEANS = ("jaccard", "precision", "recall", "specificity", "f1")
+
 
 @dataclass(frozen=True, kw_only=True)
-class BinaryScores:
-    """Scores of foreground against the rest, all fractions in [0, 1]; NaN where undefined."""
+class Scores:
+    """Of foreground against the rest, or means over classes; all fractions in [0, 1], NaN where undefined."""
 
     jaccard: float
     precision: float
@@ -51,7 +54,7 @@ def confusion(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: i
     return np.bincount(rows * classes + cols, minlength=classes * classes).reshape(classes, classes)
 
 
-def binary_scores(matrix: NDArray[np.int64], foreground: Sequence[int]) -> BinaryScores:
+def binary_scores(matrix: NDArray[np.int64], foreground: Sequence[int]) -> Scores:
     """Scores of ``foreground`` classes, merged, against all others.
 
     Args:
@@ -63,7 +66,7 @@ def binary_scores(matrix: NDArray[np.int64], foreground: Sequence[int]) -> Binar
     fn = int(matrix[np.ix_(positive, ~positive)].sum())
     fp = int(matrix[np.ix_(~positive, positive)].sum())
     tn = int(matrix[np.ix_(~positive, ~positive)].sum())
-    return BinaryScores(
+    return Scores(
         jaccard=_ratio(tp, tp + fp + fn),
         precision=_ratio(tp, tp + fp),
         recall=_ratio(tp, tp + fn),
@@ -72,6 +75,19 @@ def binary_scores(matrix: NDArray[np.int64], foreground: Sequence[int]) -> Binar
         accuracy=_ratio(tp + tn, tp + tn + fp + fn),
         pixels=tp + tn + fp + fn,
     )
+
+
+def class_mean_scores(matrix: NDArray[np.int64]) -> Scores:
+    """Means over all classes that truth or prediction holds, each against the rest; accuracy is that of all classes.
+
+    Args:
+        matrix: confusion counts (K, K), rows truth.
+    """
+    present = np.flatnonzero(matrix.sum(axis=0) + matrix.sum(axis=1))
+    found = [binary_scores(matrix, [int(value)]) for value in present]
+    means = {name: _defined_mean([getattr(scores, name) for scores in found]) for name in _MEANS}
+    pixels = int(matrix.sum())
+    return Scores(**means, accuracy=_ratio(int(np.trace(matrix)), pixels), pixels=pixels)
 
 
 def class_jaccards(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -92,22 +108,26 @@ def _ratio(part: int, whole: int) -> float:
     return part / whole if whole else float("nan")
 
 
+def _defined_mean(values: Sequence[float]) -> float:
+    defined = [value for value in values if not np.isnan(value)]
+    return float(np.mean(defined)) if defined else float("nan")
+
+
 @dataclass
 class SegmentationMetrics:
     """Accumulates confusion counts per image, group and source; memory does not grow with pixels.
 
     Args:
         classes: number of classes K.
-        foreground: classes merged as positive in the headline; by default all but 0.
+        foreground: classes merged as positive in the headline; none for means over all classes.
     """
 
     classes: int
-    foreground: tuple[int, ...] = ()
+    foreground: tuple[int, ...]
     _images: dict[str, NDArray[np.int64]] = field(default_factory=dict, init=False, repr=False)
     _groups: dict[str, str] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.foreground = self.foreground or tuple(range(1, self.classes))
         if self.classes < 2 or not all(0 <= c < self.classes for c in self.foreground):
             raise SettingsError(
                 f"metrics need at least 2 classes and foreground classes among them, got {self.classes} classes "
@@ -140,21 +160,21 @@ class SegmentationMetrics:
         """Confusion counts (K, K) over everything."""
         return self._sum(self._images)
 
-    def overall(self) -> BinaryScores:
+    def overall(self) -> Scores:
         """Global scores."""
-        return binary_scores(self.matrix, self.foreground)
+        return self._scores(self.matrix)
 
-    def per_image(self) -> dict[str, BinaryScores]:
+    def per_image(self) -> dict[str, Scores]:
         """Scores of every image."""
-        return {image: binary_scores(counts, self.foreground) for image, counts in self._images.items()}
+        return {image: self._scores(counts) for image, counts in self._images.items()}
 
-    def per_group(self) -> dict[str, BinaryScores]:
+    def per_group(self) -> dict[str, Scores]:
         """Global scores within each group."""
         members: dict[str, list[str]] = {}
         for image, group in self._groups.items():
             members.setdefault(group, []).append(image)
         return {
-            group: binary_scores(self._sum({i: self._images[i] for i in images}), self.foreground)
+            group: self._scores(self._sum({i: self._images[i] for i in images}))
             for group, images in sorted(members.items())
         }
 
@@ -172,16 +192,19 @@ class SegmentationMetrics:
             "groups": groups,
         }
 
+    def _scores(self, matrix: NDArray[np.int64]) -> Scores:
+        return binary_scores(matrix, self.foreground) if self.foreground else class_mean_scores(matrix)
+
     def _sum(self, images: dict[str, NDArray[np.int64]]) -> NDArray[np.int64]:
         return sum(images.values(), np.zeros((self.classes, self.classes), np.int64))
 
 
 def _nanmean(values: Sequence[float]) -> float | None:
-    defined = [value for value in values if not np.isnan(value)]
-    return float(np.mean(defined)) if defined else None
+    mean = _defined_mean(values)
+    return None if np.isnan(mean) else mean
 
 
-def _json(scores: BinaryScores) -> dict[str, float | int | None]:
+def _json(scores: Scores) -> dict[str, float | int | None]:
     return {key: None if isinstance(v, float) and np.isnan(v) else v for key, v in vars(scores).items()}
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from satsqueeze.core.bands import band_positions
 from satsqueeze.core.errors import SettingsError, SplitError
 from satsqueeze.core.labels import IGNORE
-from satsqueeze.core.metrics import BinaryScores, CalibrationError, SegmentationMetrics
+from satsqueeze.core.metrics import CalibrationError, Scores, SegmentationMetrics
 from satsqueeze.data.cache import PackedCache
 from satsqueeze.learn.segmenter import Precision, Segmenter, bands_of, classes_of, foreground_of
 from satsqueeze.learn.sliding import mask_of, predict_logits, probabilities_of
@@ -45,7 +45,7 @@ class Evaluation:
         """Global Jaccard of the foreground; NaN where neither truth nor prediction has any."""
         return self.metrics.overall().jaccard
 
-    def overall(self) -> BinaryScores:
+    def overall(self) -> Scores:
         """Global scores of the foreground."""
         return self.metrics.overall()
 
