@@ -107,6 +107,35 @@ def test_a_data_set_without_foreground_cannot_be_compared(tmp_path, tiny_package
         evaluate(tiny_package, open_dataset(tmp_path / "data"))
 
 
+def test_an_image_whose_pixels_are_too_fine_for_the_buffer_is_left_out(folder, tiny_package, write_scene):
+    import rasterio
+
+    for seed in range(2):
+        image, cloud = scene(seed)
+        write_scene(folder, f"s{seed}", image=image, label=cloud)
+    with rasterio.open(folder / "images" / "s1.tif", "r+") as target:
+        target.transform = rasterio.Affine(0.1, 0, 600000, 0, -0.1, 5000000)
+    found = evaluate(tiny_package, open_dataset(folder), buffer_m=20)
+    assert found["images"] == 1
+    assert "a buffer must be from 0 to 64 pixels" in found["quarantined"][0]["reason"]
+
+
+def test_classes_without_foreground_are_scored_by_their_mean(tmp_path, write_package, write_scene, write_card):
+    classes = ("water", "forest", "crops", "urban")
+    package = write_package(tmp_path / "four", classes=classes, foreground=())
+    write_card(tmp_path / "data", classes=list(classes), foreground=[])
+    image, _ = scene(0)
+    mask = open_package(package).predict(image.astype(np.float32), ["blue", "nir"])
+    wrong = np.where(mask == 0, 1, mask).astype(np.uint8)
+    write_scene(tmp_path / "data", "s", image=image, label=wrong)
+    found = evaluate(package, open_dataset(tmp_path / "data"))
+    each = [value for value in found["jaccard_per_class"] if value is not None]
+    assert found["jaccard"] == pytest.approx(np.mean(each))
+    assert found["accuracy"] == pytest.approx((mask == wrong).mean())
+    assert found["calibration_error"] > 0.1
+    assert found["protocol"].startswith("mean of the classes' global Jaccards over 1 images")
+
+
 def test_bad_files_are_listed_and_the_job_goes_on(folder, tiny_package, write_scene):
     for seed in range(2):
         image, cloud = scene(seed)

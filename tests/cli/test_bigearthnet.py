@@ -140,8 +140,11 @@ def test_lists_that_do_not_fit(v1, run_main, tmp_path):
     assert "in train and in test; an image has one part" in train(lists, 2)
     (lists / "train.csv").write_text(train_list.splitlines()[0])
     assert "the train part of 1 images lacks Urban fabric (9 images)" in train(lists, 3)
+    # As spreadsheets write it: the mark at the start is no part of the first name.
+    (lists / "train.csv").write_text(f"patch_id\n{train_list}{PRODUCT}_88_88\n", encoding="utf-8-sig")
+    assert f"1 of the 19 images that {lists} lists are not in the data set, such as {PRODUCT}_88_88" in train(lists, 5)
     table = tmp_path / "table.csv"
-    table.write_text("patch_id,country\nx,y\n")
+    table.write_text("patch_id,country\nx,y\n", encoding="utf-8-sig")
     assert "and a column split, got patch_id, country" in train(table, 4)
     table.write_text(f"patch_id,split\n{PRODUCT}_0_7,holiday\n")
     assert "into the part 'holiday'; expected train, validation or test" in train(table, 5)

@@ -114,6 +114,40 @@ def test_changed_files_are_packed_again(dataset, write_tiff, tmp_path):
     assert pack(dataset, tmp_path / "c", bands=("red",)).bands == ("red",)
 
 
+def test_what_could_not_be_read_is_tried_again(make_folder, write_tiff, tmp_path):
+    root = make_folder(tmp_path / "set", names=("a", "b"))
+    product = "S2A_MSIL1C_20240105T103421_N9999_R108_T31UFT_20240105T120000.tif"
+    write_tiff(root / "images" / product, np.full((4, 24, 20), 3000, np.uint16), names=FOUR)
+    write_tiff(root / "labels" / product, np.ones((24, 20), np.uint8))
+    first = pack(open_dataset(root), tmp_path / "c")
+    assert "offset of Sentinel-2 product" in first.quarantine[0].reason
+    assert pack(open_dataset(root), tmp_path / "c").quarantine == first.quarantine
+    (root / "images" / "MTD_MSIL1C.xml").write_text(
+        "<P><PROCESSING_BASELINE>05.10</PROCESSING_BASELINE><RADIO_ADD_OFFSET band_id='0'>-1000</RADIO_ADD_OFFSET></P>"
+    )
+    again = pack(open_dataset(root), tmp_path / "c")
+    assert (len(again), again.quarantine) == (3, ())
+    assert again.fingerprint != first.fingerprint
+
+
+def test_weights_of_sources_follow_their_file(make_folder, tmp_path):
+    for name in ("one", "two"):
+        make_folder(tmp_path / name, names=(f"{name}-a", f"{name}-b"))
+    sources = tmp_path / "sources.yaml"
+
+    def packed(weight):
+        sources.write_text(f"sources:\n  - {{path: one, name: one}}\n  - {{path: two, name: two, {weight}}}\n")
+        return pack(open_dataset(sources), tmp_path / "c")
+
+    first = packed("weight: 2")
+    assert first.source_weights(first.ids) == {"one": 1.0, "two": 2.0}
+    second = packed("weight: 50")
+    assert second.source_weights(second.ids) == {"one": 1.0, "two": 50.0}
+    assert second.fingerprint == first.fingerprint
+    third = packed("role: evaluate")
+    assert third.source_weights(third.ids) is None
+
+
 class KilledError(Exception):
     """Stands for ``kill -9``: nothing after it runs."""
 

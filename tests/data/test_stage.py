@@ -49,6 +49,30 @@ def test_it_is_read_back_and_not_made_twice(scenes, run, monkeypatch):
     assert load_prepared(run).folds == first.folds
 
 
+def test_what_was_added_since_is_not_passed_over(run, tmp_path):
+    folder = tmp_path / "scenes"
+    write_dataset(DatasetSettings(seed=3, scenes=8, size=32), folder)
+    settings = PrepareSettings(data=str(folder), folds=2)
+    aside = (folder / "labels").rename(tmp_path / "labels")
+    (folder / "labels").mkdir()
+    names = sorted(path.name for path in aside.iterdir())
+    for name in names[:6]:
+        (aside / name).rename(folder / "labels" / name)
+    known = prepare(settings, run)
+    again = prepare(settings, run)
+    assert again.key == known.key
+    extra = tmp_path / "extra"
+    write_dataset(DatasetSettings(seed=4, scenes=1, size=32), extra)
+    (image,) = (extra / "images").iterdir()
+    image.rename(folder / "images" / f"new_{image.name}")
+    next((extra / "labels").iterdir()).rename(folder / "labels" / f"new_{image.name}")
+    with pytest.raises(RunError, match=r"holds 1 new items, such as .*new_.*; choose a new --out folder"):
+        prepare(settings, run)
+    # What was packed is enough where the files are gone.
+    folder.rename(tmp_path / "elsewhere")
+    assert prepare(settings, run).key == known.key
+
+
 def test_bands_can_be_chosen(scenes, run):
     prepared = prepare(PrepareSettings(data=scenes, folds=2, bands=("nir", "green")), run)
     assert prepared.cache.bands == prepared.fingerprint.bands == ("nir", "green")

@@ -74,6 +74,23 @@ def test_a_landsat_product_keeps_its_grid_unless_another_is_asked_for(run, packa
         np.testing.assert_allclose(finer.bounds, own.bounds)
 
 
+def test_a_landsat_7_product_with_two_gains_of_one_band_is_one_scene(tmp_path):
+    name = "LE07_L1TP_193024_20000101_20200113_02_T1"
+    for part in ("B1", "B2", "B3", "B4", "B5", "B6_VCID_1", "B6_VCID_2", "B7", "B8", "QA_PIXEL", "QA_RADSAT"):
+        write(tmp_path / name / f"{name}_{part}.TIF", numbers(20, 18)[:1], gsd=30.0)
+    (found,) = find_scenes([tmp_path])
+    assert (found.id, found.problem) == (name, None)
+    assert not any("VCID" in file for file in found.files)
+
+
+def test_quality_bits_of_collection_1_are_no_scene(tmp_path):
+    name = "LC08_L1TP_013031_20150105_20170110_01_T1"
+    for part in ("B2", "B3", "B4", "B5", "BQA"):
+        write(tmp_path / name / f"{name}_{part}.TIF", numbers(20, 18)[:1], gsd=30.0)
+    (found,) = find_scenes([tmp_path])
+    assert (found.id, len(found.files)) == (name, 4)
+
+
 def test_a_scene_much_finer_than_the_package_is_averaged(run, tmp_path):
     fine = write_scene(tmp_path / "fine.tif", 200, 160, gsd=2.5)
     run(fine, "--out", tmp_path / "mask.tif")

@@ -159,6 +159,15 @@ def test_divergence_is_a_train_error_with_a_remedy(model, cache, split, tmp_path
     assert not (tmp_path / "metrics.json").exists()
 
 
+def test_weights_of_the_data_set_count(model, cache, split, tmp_path, monkeypatch):
+    (source,) = {entry.source for entry in cache.entries}
+    monkeypatch.setattr(cache, "weights", {source: 3.0})
+    fit(model, cache, split, replace(SETTINGS, epochs=1), tmp_path / "theirs")
+    assert json.loads((tmp_path / "theirs/metrics.json").read_text())["settings"]["source_weights"] == {source: 3.0}
+    fit(model, cache, split, replace(SETTINGS, epochs=1, source_weights={source: 2.0}), tmp_path / "own")
+    assert json.loads((tmp_path / "own/metrics.json").read_text())["settings"]["source_weights"] == {source: 2.0}
+
+
 def test_other_settings_are_refused(model, cache, split, tmp_path):
     fit(model, cache, split, replace(SETTINGS, epochs=1), tmp_path)
     with pytest.raises(RunError, match="other settings"):

@@ -153,7 +153,7 @@ class _Tally:
                 raster.values, raster.bands, probabilities=True, valid=raster.valid, gsd_m=sample.gsd_m
             )
             self._count(item, sample.label, found, model.foreground)
-        except (DataError, OSError, MemoryError) as error:
+        except (DataError, SettingsError, OSError, MemoryError) as error:
             reason = str(error) or type(error).__name__
             self.quarantined.append({"file": item.images[0], "item": item.id, "reason": reason})
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from satsqueeze.core.errors import DataError, RunError
-from satsqueeze.core.files import replacing, write_json
+from satsqueeze.core.files import read_json, replacing, write_json
 from satsqueeze.core.run import fingerprint_of
 from satsqueeze.data.dataset import Dataset
 from satsqueeze.data.filetree import stamp
@@ -79,8 +79,9 @@ def pack(
     key = fingerprint_of([version, bands, dataset.classes, [_identity(item) for item in dataset.items]])
     if (folder / MANIFEST).is_file():
         done = PackedCache(folder)
-        if done.fingerprint == key:
-            return done
+        same = done.fingerprint in (key, _with_quarantine(key, done.quarantine))
+        if same and not _mended(done, dataset, bands):
+            return done if done.weights == dataset.weights else _weighted(folder, dataset)
         (folder / MANIFEST).unlink()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -95,8 +96,40 @@ def pack(
         raise DataError(
             f"none of the {len(dataset.items)} items can be used; the first reason: {writer.quarantine[0].reason}"
         )
-    record = {"format_version": version, "bands": list(bands), "fingerprint": key}
+    known = _with_quarantine(key, writer.quarantine)
+    record = {"format_version": version, "bands": list(bands), "fingerprint": known}
     _finish(folder, writer, dataset, record)
+    return PackedCache(folder)
+
+
+def grown(cache: PackedCache, dataset: Dataset) -> str:
+    """What a data set holds by now that its cache lacks, in words; empty where that is nothing.
+
+    Files that are gone or were written anew are no news: the cache holds them as they were.
+    """
+    known = {*cache.ids, *(entry.id for entry in cache.quarantine)}
+    added = [item.id for item in dataset.items if item.id not in known]
+    mended = _mended(cache, dataset, cache.bands)
+    told = [f"{len(added)} new items, such as {added[0]}"] if added else []
+    return " and ".join(told + ([f"items that can be read now, such as {mended}"] if mended else []))
+
+
+def _mended(cache: PackedCache, dataset: Dataset, bands: Sequence[str]) -> str:
+    """An item that was quarantined and can be used now: what it lacked may lie outside of its own files."""
+    aside = {entry.id for entry in cache.quarantine}
+    again = replace(dataset, items=tuple(item for item in dataset.items if item.id in aside))
+    found = (item.id for item, outcome in _read_all(again, bands, set()) if not isinstance(outcome, DataError))
+    return next(found, "")
+
+
+def _with_quarantine(key: str, quarantine: Sequence[Quarantined]) -> str:
+    """Hash of what was packed: not all that there is, where items were put aside."""
+    return fingerprint_of([key, sorted(entry.id for entry in quarantine)]) if quarantine else key
+
+
+def _weighted(folder: Path, dataset: Dataset) -> PackedCache:
+    """The same cache with other weights of its sources, which change nothing that is packed."""
+    write_json(folder / MANIFEST, {**read_json(folder / MANIFEST), "weights": dict(dataset.weights)})
     return PackedCache(folder)
 
 

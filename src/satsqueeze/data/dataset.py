@@ -245,7 +245,7 @@ def _table(tree: FileTree, table: GroupTable | None) -> Mapping[str, str]:
     file = next((path for path in tree.files if pattern.match(path)), None)
     if file is None:
         return {}
-    rows = csv.DictReader(io.StringIO(read_bytes(tree.files[file]).decode("utf-8", errors="replace")))
+    rows = csv.DictReader(io.StringIO(read_bytes(tree.files[file]).decode("utf-8-sig", errors="replace")))
     if not {table.key, table.value} <= set(rows.fieldnames or ()):
         raise CardError(f"{file} needs the columns {table.key} and {table.value}, got {rows.fieldnames}")
     return {row[table.key]: row[table.value] for row in rows}

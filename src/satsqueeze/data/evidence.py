@@ -142,8 +142,17 @@ def _sentinel2(path: str, stated_offset_dn: float | None) -> Radiometry:
         ) from error
 
 
-@lru_cache(maxsize=256)
 def _product_metadata(folder: str) -> str:
+    """Text of the product's metadata above a folder; empty where there is none."""
+    try:
+        return _found_metadata(folder)
+    except RasterError:
+        return ""
+
+
+@lru_cache(maxsize=256)
+def _found_metadata(folder: str) -> str:
+    # What is not there raises, so that only what was found is remembered: the file may be put there later.
     parent = PurePosixPath(folder)
     for _ in range(_LEVELS_UP):
         for name in _METADATA:
@@ -153,7 +162,7 @@ def _product_metadata(folder: str) -> str:
         if parent == parent.parent or parent.name.endswith("}"):
             break
         parent = parent.parent
-    return ""
+    raise RasterError(f"no metadata of a Sentinel-2 product lies above {folder}")
 
 
 def _landsat(path: str) -> Radiometry:

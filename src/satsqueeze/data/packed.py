@@ -138,6 +138,13 @@ class PackedCache:
         """Names of all packed items."""
         return tuple(self._positions)
 
+    def source_weights(self, ids: Sequence[str]) -> dict[str, float] | None:
+        """Weights of the sources of some items, 1 where a source states none; None where no source states any."""
+        if not self.weights:
+            return None
+        present = {self.entries[self.position(item)].source for item in ids}
+        return {source: self.weights.get(source, 1.0) for source in sorted(present)}
+
     def position(self, item_id: str) -> int:
         """Where the item called ``item_id`` stands in ``entries``.
 

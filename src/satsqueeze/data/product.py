@@ -20,7 +20,8 @@ _NUMBERED = "number "
 """Begins what stands for the band of a file that only tells its number, of a sensor that nothing names."""
 _METADATA = ("MTD_MSIL1C.xml", "MTD_MSIL2A.xml")
 _PART = re.compile(
-    r"[_.\- ](?:(?:S[RT]_)?QA|S[RT]_|[SV][AZ]A\b|SCL|TCI|AOT|WVP|PVI|MSK|CLD|SNW|thumb|preview|quicklook|browse|angle)",
+    r"[_.\- ](?:(?:S[RT]_|B)?QA|S[RT]_|[SV][AZ]A\b|SCL|TCI|AOT|WVP|PVI|MSK|CLD|SNW|"
+    r"thumb|preview|quicklook|browse|angle)",
     re.IGNORECASE,
 )
 _SAFE_BAND = re.compile(r"_(B\d{2}|B8A)(?:_(\d+)m)?\.(?:jp2|tif)$", re.IGNORECASE)
@@ -209,7 +210,10 @@ def _band_in_name(path: Path) -> tuple[str | None, str]:
         name = TABLES[sensor].get(token) if sensor else f"{_NUMBERED}{token}"
         if name:
             return name, re.sub(
-                rf"[_.\-]*(?:S[RT]_)?B0?{token[1:].lstrip('0')}(?![0-9A-Za-z])", "", stem, flags=re.IGNORECASE
+                rf"[_.\-]*(?:S[RT]_)?B0?{token[1:].lstrip('0')}(?:_VCID_\d)?(?![0-9A-Za-z])",
+                "",
+                stem,
+                flags=re.IGNORECASE,
             )
     name = common_name(stem)
     words = re.split(r"[_.\-\s]+", stem)

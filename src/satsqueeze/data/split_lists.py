@@ -79,11 +79,16 @@ def _of_folder(folder: Path) -> dict[str, list[str]]:
     parts: dict[str, list[str]] = {}
     for part, stems in FILES.items():
         paths = [path for stem in stems if (path := folder / f"{stem}.csv").is_file()]
-        names = [row[0] for path in paths for row in _rows(path)]
-        parts[part] = names[1:] if names and names[0].casefold() in HEADS else names
+        parts[part] = [name for path in paths for name in _column(path)]
     if not parts["train"]:
         raise SplitError(f"{folder} holds no list of training images; expected train.csv, val.csv and test.csv there")
     return parts
+
+
+def _column(path: Path) -> list[str]:
+    """Names in the first column of a file, without its head if it has one."""
+    names = [row[0] for row in _rows(path)]
+    return names[1:] if names and names[0].casefold() in HEADS else names
 
 
 def _of_table(path: Path) -> dict[str, list[str]]:
@@ -107,7 +112,7 @@ def _of_table(path: Path) -> dict[str, list[str]]:
 
 def _rows(path: Path) -> list[list[str]]:
     try:
-        with path.open(encoding="utf-8", newline="") as handle:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
             return [[cell.strip() for cell in row] for row in csv.reader(handle) if row and row[0].strip()]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SplitError(f"{path} cannot be read as a list of names: {error}") from error

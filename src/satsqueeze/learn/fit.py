@@ -56,6 +56,7 @@ def fit(
         RunError: the folder holds another run, or cannot be written.
     """
     chosen = objective or DiceCE()
+    settings = settings.with_weights(cache.source_weights(split.train))
     job = SegmentationJob(
         model=model,
         cache=cache,

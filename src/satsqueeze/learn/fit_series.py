@@ -112,6 +112,7 @@ def fit_series(
     if model.card.family != SERIES_FAMILY:
         raise SettingsError(f"{model.card.name} reads one date; series train a network of the family {SERIES_FAMILY!r}")
     chosen = objective or DiceCE()
+    settings = settings.with_weights(cache.source_weights(split.train))
     job = SeriesJob(
         model=model,
         cache=cache,

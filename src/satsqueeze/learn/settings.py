@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from satsqueeze.core.errors import SettingsError
@@ -101,7 +101,8 @@ class FitSettings(TrainSettings):
     foreground_share: float = 1 / 3
     """Share of each batch that is made to hold a foreground pixel."""
     source_weights: dict[str, float] | None = None
-    """How often each data source is drawn; None = by its number of images."""
+    """How often each data source is drawn, relative to the others; None = as the data set weighs them, or else by its
+    number of images."""
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     validation_overlap: float = 0.25
     """Overlap of the sliding windows while training."""
@@ -111,6 +112,10 @@ class FitSettings(TrainSettings):
         if min(self.patch_size) < 1:
             raise SettingsError(f"patch size must be positive, got {self.patch_size}")
         self._require_shares("foreground_share", "validation_overlap")
+
+    def with_weights(self, weights: dict[str, float] | None) -> FitSettings:
+        """The same settings with the data set's weights of its sources, unless they have their own."""
+        return self if self.source_weights is not None else replace(self, source_weights=weights)
 
     @property
     def window(self) -> int:
