@@ -126,6 +126,25 @@ def test_statements_that_a_landsat_product_contradicts(digital, tmp_path, statem
     assert value(path, radiometry="landsat-l1:30.2")[0] == pytest.approx(value(path)[0], rel=0.01)
 
 
+def test_a_stated_scale_that_the_product_contradicts(digital, write_tiff, tmp_path):
+    path = digital(tmp_path / SAFE.format("0510") / GRANULE)
+    with pytest.raises(RadiometryError, match=r"stated: scale:0.0001; .*contradicts the product's .*baseline 05.10"):
+        value(path, radiometry="scale:0.0001")
+    assert value(path, radiometry="scale:0.0001:-0.1")[0] == pytest.approx(value(path)[0])
+    level_2 = digital(tmp_path / "LC08_L2SP_218074_20190130_20200829_02_T1_SR_B2.TIF", 10000)
+    with pytest.raises(RadiometryError, match=r"contradicts the product's \(Landsat Collection 2 level 2"):
+        value(level_2, radiometry="scale:0.0001")
+    # Numbers that were converted to reflectance before are what they are, whatever their name.
+    converted = write_tiff(tmp_path / SAFE.format("0510") / "red.tif", np.full((2, 2), 0.2, np.float32), names=("red",))
+    assert value(converted, radiometry="scale:1")[0] == pytest.approx(0.2)
+
+
+def test_bytes_are_no_sentinel_2(write_tiff, tmp_path):
+    path = write_tiff(tmp_path / "picture.tif", np.full((2, 2), 90, np.uint8), names=("red",))
+    with pytest.raises(RadiometryError, match="holds bytes, but Sentinel-2's numbers have 16 bits"):
+        value(path, radiometry="sentinel2-old")
+
+
 def test_a_level_2_name_contradicts_level_1(digital, tmp_path):
     path = digital(tmp_path / "LC08_L2SP_218074_20190130_20200829_02_T1_SR_B2.TIF", 10000)
     with pytest.raises(RadiometryError, match=r"contradicts the product's \(Landsat Collection 2 level 2"):

@@ -330,3 +330,22 @@ def test_every_band_has_its_own_nodata(write_tiff, tmp_path, grid):
         assert not raster.valid[:missing].any()
         assert raster.valid[missing:].all()
         np.testing.assert_allclose(raster.values[:, raster.valid], 0.2, atol=1e-6)
+
+
+@pytest.mark.parametrize(("dtype", "tag"), [(np.uint16, None), (np.float32, None), (np.uint16, 65535)])
+def test_zeros_in_all_bands_are_fill_unless_another_number_is(write_tiff, tmp_path, dtype, tag):
+    values = np.full((4, 20, 20), 2000 if dtype is np.uint16 else 0.2, dtype)
+    values[:, :5] = 0
+    values[3, 10] = 0
+    path = write_tiff(tmp_path / "a.tif", values, names=FOUR, nodata=tag)
+    raster = read(path, radiometry="scale:1e-4" if dtype is np.uint16 else "auto")
+    assert raster.valid[:5].all() == (tag is not None)
+    assert raster.valid[5:].all(), "one dark band is a measurement"
+
+
+def test_stated_bands_do_not_overrule_names_of_files(write_tiff, reflectance, tmp_path):
+    image = reflectance()
+    # As a shell lists them: near infrared before red.
+    paths = [write_tiff(tmp_path / f"{name}.tif", image[FOUR.index(name)]) for name in sorted(FOUR)]
+    raster = read(paths, bands=FOUR, want=FOUR)
+    np.testing.assert_array_equal(raster.values, image)

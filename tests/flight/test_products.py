@@ -74,6 +74,29 @@ def test_a_landsat_product_keeps_its_grid_unless_another_is_asked_for(run, packa
         np.testing.assert_allclose(finer.bounds, own.bounds)
 
 
+def test_bands_of_two_dates_are_no_scene(run, tmp_path):
+    values = numbers(40, 36)
+    stem = "LC08_L2SP_218074_{date}_20200829_02_T1_SR_B{number}.TIF"
+    dates = ("20190114", "20190130", "20190114", "20190130")
+    paths = [
+        write(tmp_path / stem.format(date=date, number=number), band[None], gsd=30.0)
+        for date, number, band in zip(dates, (2, 3, 4, 5), values, strict=True)
+    ]
+    said = run(*paths, "--out", tmp_path / "mask.tif", status=2)
+    assert "the files are of 2 dates by their names, 2019-01-14 to 2019-01-30" in said
+
+
+def test_the_scale_of_an_item_is_not_held_against_names_of_products(run, tmp_path):
+    item = write_item(tmp_path / "in", applied=True)
+    record = json.loads(item.read_text())
+    for number, band in zip(("02", "03", "04", "08"), BANDS, strict=True):
+        name = f"S2A_MSIL2A_20240105T103421_N0510_R108_T31UFT_20240105T120000_B{number}.tif"
+        (tmp_path / f"in/{band}.tif").rename(tmp_path / "in" / name)
+        record["assets"][band]["href"] = f"./{name}"
+    item.write_text(json.dumps(record))
+    assert "1 done" in run(item, "--out", tmp_path / "out")
+
+
 def test_a_landsat_7_product_with_two_gains_of_one_band_is_one_scene(tmp_path):
     name = "LE07_L1TP_193024_20000101_20200113_02_T1"
     for part in ("B1", "B2", "B3", "B4", "B5", "B6_VCID_1", "B6_VCID_2", "B7", "B8", "QA_PIXEL", "QA_RADSAT"):

@@ -9,6 +9,7 @@ from pathlib import Path
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.data.grid import GridRule
 from satsqueeze.data.product import SceneSource, find_scenes
+from satsqueeze.data.product_date import acquired_in
 from satsqueeze.data.scene_reader import SceneReader, open_scene
 from satsqueeze.flight.batch import SceneJob
 from satsqueeze.flight.ledger import Ledger
@@ -70,10 +71,16 @@ def one_job(paths: Sequence[Path], reading: Reading, model: FlightModel) -> Scen
     """The job of the one scene behind some paths; several files are its bands.
 
     Raises:
-        SettingsError: there are several scenes.
+        SettingsError: there are several scenes, or files of several dates.
     """
     if all(path.is_file() and path.suffix.lower() != ".json" for path in paths):
         files = tuple(str(path.absolute()) for path in paths)
+        dates = {found for path in paths if (found := acquired_in(path.name)) is not None}
+        if len(dates) > 1:
+            raise SettingsError(
+                f"the files are of {len(dates)} dates by their names, {min(dates):%Y-%m-%d} to {max(dates):%Y-%m-%d}, "
+                "but --out names one file; list the bands of one scene, or name a folder for the masks"
+            )
         return _job(SceneSource(id=paths[0].stem, path=paths[0].absolute(), files=files), reading, model)
     sources = find_scenes(paths, gsd_m=_gsd_m(reading, model))
     if not sources:

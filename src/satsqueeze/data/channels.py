@@ -10,7 +10,7 @@ from typing import Any
 from satsqueeze.core.bands import Band, band_positions
 from satsqueeze.core.errors import BandError
 from satsqueeze.core.radiometry import Radiometry
-from satsqueeze.data.band_naming import NOT_REFLECTIVE, REMEDY, common_name, name_channels
+from satsqueeze.data.band_naming import NOT_REFLECTIVE, REMEDY, name_channels
 from satsqueeze.data.evidence import radiometry_of
 from satsqueeze.data.radiometric_statement import Statement, parse_radiometry
 from satsqueeze.data.raster_file import alpha_channels, georeference_of, pixel_size_m
@@ -89,6 +89,10 @@ class ChannelFiles:
     def _channel_names(self, count: int) -> Sequence[str]:
         if self.rule.orders:
             return self._ordered(count)
+        return self._named_by_files()
+
+    def _named_by_files(self) -> tuple[str, ...]:
+        """Names from descriptions, or from the names of files of one channel."""
         labels = [
             text or (Path(path).stem if dataset.count == 1 else "")
             for path, dataset in zip(self.paths, self.datasets, strict=True)
@@ -98,11 +102,14 @@ class ChannelFiles:
         return name_channels(labels, path=self.paths[0], gsd_m=gsd_m)
 
     def _ordered(self, count: int) -> Sequence[str]:
-        described = [text or "" for dataset in self.datasets for text in _descriptions(dataset)]
         stated = next((order for order in self.rule.orders if len(order) == count), None)
-        words = tuple(common_name(text) for text in described)
-        if None not in words and len(set(words)) == count and (stated is None or set(words) == set(stated)):
-            return [word for word in words if word]
+        try:
+            named = self._named_by_files()
+        except BandError:
+            named = ()
+        # Files that name the same bands in another order are right: a shell sorts names, and nobody sees it.
+        if named and (stated is None or set(named) == set(stated)):
+            return named
         if stated is None:
             expected = " or ".join(f"{len(order)} ({', '.join(order)})" for order in self.rule.orders)
             raise BandError(f"{self.paths[0]} has {count} channels; expected {expected}. {REMEDY}")

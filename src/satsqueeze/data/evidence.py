@@ -62,6 +62,11 @@ def _best(path: str, dataset: Any, channel: int, statement: Statement) -> Radiom
     floating = np.issubdtype(np.dtype(dataset.dtypes[channel]), np.floating)
     _require_sensor(path, statement)
     if statement.kind == "sentinel2":
+        if dataset.dtypes[channel] == "uint8":
+            raise RadiometryError(
+                f"{path} holds bytes, but Sentinel-2's numbers have 16 bits: it is a picture that was stretched to be "
+                "looked at. Take the product's band files"
+            )
         return _sentinel2(path, statement.offset_dn)
     if statement.kind == "reflectance" and not floating:
         raise RadiometryError(
@@ -69,8 +74,8 @@ def _best(path: str, dataset: Any, channel: int, statement: Statement) -> Radiom
             f"floating point. State how they become reflectance: {STATEMENTS}"
         )
     if statement.radiometry is not None:
-        if statement.kind in ("landsat-l1", "landsat-l2"):
-            _require_landsat(path, dataset.dtypes[channel], statement.kind, statement.radiometry)
+        if statement.kind in ("scale", "landsat-l1", "landsat-l2") and not floating:
+            _require_uncontradicted(path, dataset.dtypes[channel], statement.kind, statement.radiometry)
         return statement.radiometry
     scale, offset = dataset.scales[channel], dataset.offsets[channel]
     if (scale, offset) != (1.0, 0.0):
@@ -102,20 +107,20 @@ def _require_sensor(path: str, statement: Statement) -> None:
         )
 
 
-def _require_landsat(path: str, dtype: str, kind: str, stated: Radiometry) -> None:
-    """Refuse a statement that product name or MTL file contradict, and factors of Landsat 8 for older sensors."""
+def _require_uncontradicted(path: str, dtype: str, kind: str, stated: Radiometry) -> None:
+    """Refuse a statement that product name or metadata contradict, and factors of Landsat 8 for older sensors."""
+    sensor = sensor_in(PurePosixPath(path).name)
     try:
-        known = _landsat(path) if sensor_in(PurePosixPath(path).name) else None
+        known = _sentinel2(path, None) if sensor == "sentinel-2" else _landsat(path) if sensor else None
     except RadiometryError:
-        known = None  # nothing beside it tells
+        known = None  # nothing tells
     if known is not None:
-        near = np.allclose((stated.scale, stated.offset), (known.scale, known.offset), rtol=_ROUNDED, atol=0)
-        if not near:
+        if not np.allclose((stated.scale, stated.offset), (known.scale, known.offset), rtol=_ROUNDED, atol=0):
             raise RadiometryError(
                 f"{path}: the stated radiometry ({stated.provenance}; scale {stated.scale:g}, offset "
                 f"{stated.offset:g}) contradicts the product's ({known.provenance}; scale {known.scale:g}, offset "
-                f"{known.offset:g}). "
-                "Remove the statement, or the wrong metadata"
+                f"{known.offset:g}). Remove the statement; if the numbers were converted, give the file a name that is "
+                "not the product's"
             )
     elif kind == "landsat-l1" and (dtype == "uint8" or sensor_in(path) == "landsat-tm"):
         raise RadiometryError(

@@ -8,7 +8,7 @@ from typing import Literal
 from satsqueeze.core.errors import RadiometryError
 from satsqueeze.core.radiometry import LANDSAT_L2_RADIOMETRY, Radiometry, landsat_l1_radiometry
 
-Kind = Literal["auto", "reflectance", "scale", "sentinel2", "landsat-l1", "landsat-l2"]
+Kind = Literal["auto", "reflectance", "scale", "item", "sentinel2", "landsat-l1", "landsat-l2"]
 
 STATEMENTS = (
     "reflectance (values are reflectance already), sentinel2-n0400 (DN - 1000, baseline 04.00 and later), "
@@ -31,6 +31,8 @@ class Statement:
 def parse_radiometry(text: str) -> Statement:
     """Parse ``auto``, ``sentinel2`` (evidence at the files decides) or one of the statements of :data:`STATEMENTS`.
 
+    ``item:<scale>:<offset>`` is what a STAC item says of its own assets, which is evidence better than their names.
+
     Raises:
         RadiometryError: anything else.
     """
@@ -46,9 +48,10 @@ def parse_radiometry(text: str) -> Statement:
     numbers = _numbers(arguments)
     if kind == "landsat-l1" and len(numbers) == 1:
         return Statement("landsat-l1", landsat_l1_radiometry(sun_elevation_deg=numbers[0]))
-    if kind == "scale" and len(numbers) in (1, 2):
-        offset = numbers[1] if len(numbers) == 2 else 0.0
-        return Statement("scale", Radiometry(scale=numbers[0], offset=offset, provenance=f"stated: {text.strip()}"))
+    if (kind == "scale" and len(numbers) in (1, 2)) or (kind == "item" and len(numbers) == 2):
+        scale, offset = (*numbers, 0.0)[:2]
+        told = "scale and offset of the STAC item" if kind == "item" else f"stated: {text.strip()}"
+        return Statement(kind, Radiometry(scale=scale, offset=offset, provenance=told))  # type: ignore[arg-type]
     raise RadiometryError(f"cannot read the radiometry statement {text!r}; expected auto or one of: {STATEMENTS}")
 
 

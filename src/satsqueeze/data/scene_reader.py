@@ -96,6 +96,11 @@ class SceneReader:
         self.gsd_m = pixel_size_m(self.georeference)
         require_one_grid(used, finest, resample=self._rule.resample)
         self.dtype = self._common_dtype()
+        tags = (self._sets[channel.file].nodatavals[channel.index] for channel in self._channels)
+        known_fill = any(tag is not None for tag in tags) or any(
+            c.radiometry.nodata is not None for c in self._channels
+        )
+        self._fills_with_zeros = np.issubdtype(np.dtype(self.dtype), np.floating) or not known_fill
         known = {band.name: band for band in self._rule.bands}
         sensor = sensor_in(self._files[0])
         self.bands = Bands(
@@ -249,8 +254,8 @@ class SceneReader:
                 valid &= read_mask(self._sets[file], part)
             if file in self._resampled:
                 self._resampled[file].strike(valid, window, [self._channels[i] for i in positions])
-        if np.issubdtype(digital.dtype, np.floating):
-            # Floating-point products fill with zeros and often do not tag it; true reflectance is never 0 in all bands.
+        if self._fills_with_zeros:
+            # Many files fill with zeros and do not tag it; what was measured is never 0 in all bands.
             filled = np.ones_like(valid)
             for values in digital:
                 filled &= values == 0

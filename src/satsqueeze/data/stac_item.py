@@ -159,7 +159,7 @@ def _radiometry(item: Path, properties: Mapping[str, Any], assets: Sequence[Mapp
     # The numbers of such items are shifted already; the offset stays in the metadata all the same.
     if any(properties.get(key) is True for key in _APPLIED):
         offset = 0.0
-    return f"scale:{scale!r}:{offset!r}"
+    return f"item:{scale!r}:{offset!r}"
 
 
 def _nodata(assets: Sequence[Mapping[str, Any]]) -> float | None:
