@@ -63,6 +63,18 @@ def test_a_mistake_is_told_in_a_sentence(run_main, tmp_path):
     assert "Traceback" not in err
 
 
+def test_what_the_system_refuses_is_told_in_a_sentence(run_main, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied", str(tmp_path))
+
+    monkeypatch.setattr(module, "_run", refuse)
+    status, out, err = run_main("data", "check", tmp_path)
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+    assert "PermissionError" in err
+    assert "check that the path exists and may be read or written" in err
+
+
 def test_a_missing_dependency_names_the_extra_that_brings_it(run_main, monkeypatch):
     monkeypatch.delitem(sys.modules, "satsqueeze.cli.train", raising=False)
     monkeypatch.setitem(sys.modules, "satsqueeze.learn.stage", None)

@@ -307,6 +307,7 @@ def test_wrong_words_are_explained(run, tmp_path):
     shutil.copy(tmp_path / "in/a.tif", tmp_path / "in/b.tif")
     (tmp_path / "none").mkdir()
     assert "2 scenes (a, b)" in run(tmp_path / "in", "--out", tmp_path / "mask.tif", status=2)
+    assert "masks are GeoTIFFs, but --out is" in run(tmp_path / "in/a.tif", "--out", tmp_path / "mask.jpg", status=2)
     assert "no scene in" in run(tmp_path / "none", "--out", tmp_path / "out", status=2)
     assert "256M or 1G" in run(tmp_path / "in", "--out", tmp_path / "out", "--max-ram", "much", status=2)
     assert "above 0 m" in run(tmp_path / "in", "--out", tmp_path / "out", "--gsd", "-3", status=2)

@@ -81,15 +81,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0 if not words or words[0] in ("-h", "--help") else 2
     try:
         return _run(command, words[len(command.words) :])
-    except (SatsqueezeError, MemoryError) as error:
-        remedy = "; memory ran out, ask for less at once" if isinstance(error, MemoryError) else ""
-        print(f"satsqueeze {' '.join(command.words)}: {type(error).__name__}: {error}{remedy}", file=sys.stderr)
+    except (SatsqueezeError, MemoryError, OSError) as error:
+        print(f"satsqueeze {' '.join(command.words)}: {type(error).__name__}: {_told(error)}", file=sys.stderr)
         return 2
     except SystemExit as stop:  # of the parser, which has said what it has to say
         return stop.code if isinstance(stop.code, int) else 2
     except KeyboardInterrupt:
         print("stopped; run the same command again to continue", file=sys.stderr)
         return 130
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return f"{error}; memory ran out, ask for less at once"
+    if isinstance(error, OSError) and not isinstance(error, SatsqueezeError):
+        return f"{error}; check that the path exists and may be read or written"
+    return str(error)
 
 
 def _find(words: Sequence[str]) -> Command | None:

@@ -21,6 +21,7 @@ SHIPPED = "cloud-s2l8-4band"
 """Package that is used where none is named."""
 STREAMS = 2
 """Tiles at once where there are threads for them: one keeps the processor busy where the other waits."""
+_PICTURES = frozenset({".jpg", ".jpeg", ".png", ".jp2", ".gif", ".bmp", ".webp"})
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 
 
@@ -71,6 +72,8 @@ def predict(
         folder, engine=engine, precision=precision, threads=threads, streams=min(threads, STREAMS), buffer_m=buffer
     )
     pilot = ScenePilot(model, folder, max_ram=limit or ample_ram(), probabilities=probabilities, version=__version__)
+    if out.suffix.lower() in _PICTURES and not out.is_dir():
+        raise SettingsError(f"masks are GeoTIFFs, but --out is {out}; name a .tif, or a folder (--preview draws a PNG)")
     if out.suffix.lower() in (".tif", ".tiff") and not out.is_dir():
         return _one(pilot, images, reading, out, probabilities=probabilities, preview=preview, json=json)
     target = BatchFolder(path=out, probabilities=probabilities, previews=preview is not None)

@@ -51,7 +51,8 @@ def show(name: str, bands: int = 3, classes: int = 10, size: int | None = None) 
     from satsqueeze.nets.zoo.summary import summarise
 
     card = zoo_card(name)
-    found = summarise(ClassifierConfig(model=name, in_channels=bands, classes=classes, size=size or card.size))
+    size = card.size if size is None else size
+    found = summarise(ClassifierConfig(model=name, in_channels=bands, classes=classes, size=size))
     print(dumps({"card": asdict(card), "takes": card.sizes(), "cost": asdict(found)}, indent=2))
     return 0
 
