@@ -16,9 +16,11 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 from scipy.stats import binom
 
+from satsqueeze.bench.class_evaluate import tallied
 from satsqueeze.bench.class_grid import ROWS, ClassGrid
+from satsqueeze.bench.class_pass import ClassPass
 from satsqueeze.bench.class_recipe import ClassRecipe, GivenTeacher, StudentNetwork, TrainedNetwork, Way
-from satsqueeze.bench.class_ship import long_cell, ship
+from satsqueeze.bench.class_ship import long_cell, rescore, ship
 from satsqueeze.bench.evaluate import evaluate
 from satsqueeze.bench.grid_cell import HELD, RECORD
 from satsqueeze.bench.grid_row import read_grid_rows, record_grid_rows
@@ -224,6 +226,22 @@ def test_shipping_gives_a_package_with_its_test_scores(work, recipe, tiles, tmp_
     assert len([row for row in grid.rows() if row.kind == "shipped"]) == 2
 
 
+def test_a_package_that_ships_is_scored_anew(work, tiles, tmp_path):
+    grid, _ = work
+    sealed = ship(grid, "small", "confidence", tmp_path / "tiny")
+    rows = [row for row in grid.rows() if row.kind == "shipped"]
+    worse = [row.model_copy(update={"test": {**row.test, "accuracy": 0.0}}) for row in rows]
+    renewed = rescore(grid, "small", "confidence", tmp_path / "tiny", worse)
+    assert [row.test for row in renewed] == [row.test for row in rows]
+    assert open_package(tmp_path / "tiny").manifest.quality == sealed.quality
+    ids = set(grid.prepared.split.test)
+    model = open_package(tmp_path / "tiny", precision="int8", engine="onnx")
+    found = tallied(model, ClassPass(model, open_dataset(tiles), ids=ids)).metrics
+    assert renewed[1].test["accuracy"] == found.to_dict()["accuracy"]
+    with pytest.raises(SettingsError, match="no shipped small taught as 'confidence' with fp32"):
+        rescore(grid, "small", "confidence", tmp_path / "tiny", ())
+
+
 def test_the_long_run_may_learn_from_validation_images(recipe, run_folder, work):
     grid = ClassGrid(replace(recipe, long_on="train+validation"), work[0].run, say=lambda _: None)
     cell = long_cell(grid, recipe.student("small"), WAYS[0])
@@ -354,6 +372,8 @@ def test_the_command(tiles, tmp_path, capsys):
     assert "did you mean taught" in capsys.readouterr().err
     assert main([*words, "--ship", str(tmp_path / "package")]) == 2
     assert "--student and the --way" in capsys.readouterr().err
+    assert main([*words, "--rescore", str(tmp_path / "package"), "--student", "small", "--way", "alone"]) == 2
+    assert "--rescore needs the --rows" in capsys.readouterr().err
 
 
 def test_rows_of_other_networks_and_ways_stay_in_the_file(work, tmp_path):

@@ -40,9 +40,7 @@ def evaluate_classes(
         DataError: no image, or none that could be scored.
     """
     images = ClassPass(model, dataset, limit=limit)
-    tally = _Tally(model)
-    for batch in images.batches(on_progress):
-        images.counted(batch, tally.count)
+    tally = tallied(model, images, on_progress)
     return {
         **tally.to_dict(),
         "quarantined": images.quarantined,
@@ -58,8 +56,22 @@ def evaluate_classes(
     }
 
 
+def tallied(model: FlightClassifier, images: ClassPass, on_progress: Progress | None = None) -> ClassTally:
+    """What a package says of images, counted.
+
+    Raises:
+        DataError: none of them could be scored.
+    """
+    tally = ClassTally(model)
+    for batch in images.batches(on_progress):
+        images.counted(batch, tally.count)
+    return tally
+
+
 @dataclass
-class _Tally:
+class ClassTally:
+    """Scores of a package on images that it has been asked about so far."""
+
     model: FlightClassifier
     _sources: dict[str, list[bool]] = field(default_factory=dict)
 
@@ -75,6 +87,7 @@ class _Tally:
         }
 
     def to_dict(self) -> dict[str, Any]:
+        """JSON-ready record; averages weighted by class stand under the plain names."""
         record = self.metrics.to_dict()
         headline = {key: record[f"{key}_weighted"] for key in ("precision", "recall", "f1", "f2")}
         return {**record, **headline, "sources": self.sources}
@@ -92,7 +105,7 @@ class _Tally:
             self._sources.setdefault(image.item.source, []).append(bool(right))
 
 
-def _protocol(model: FlightClassifier, tally: _Tally, quarantined: int) -> str:
+def _protocol(model: FlightClassifier, tally: ClassTally, quarantined: int) -> str:
     left_out = f"; {quarantined} left out" if quarantined else ""
     decision = "thresholds of the package" if model.is_multi_label else "arg-max"
     meaning = "all classes of an image right" if model.is_multi_label else "class of an image right"

@@ -7,22 +7,24 @@ images are scored after both graphs stand.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
+from satsqueeze.bench.class_evaluate import tallied
 from satsqueeze.bench.class_grid import SHIPPED, ClassGrid
+from satsqueeze.bench.class_pass import ClassPass
 from satsqueeze.bench.class_recipe import StudentNetwork, Way
 from satsqueeze.bench.grid_cell import HELD, Cell
 from satsqueeze.bench.grid_row import GridRow, metrics_of, read_grid_rows, write_grid_rows
 from satsqueeze.bench.held import HeldAnswers
 from satsqueeze.bench.machine import this_machine
 from satsqueeze.bench.throughput import Throughput, measure_throughput
-from satsqueeze.core.class_metrics import ClassMetrics, one_hot
+from satsqueeze.core.class_metrics import ClassMetrics
+from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.files import read_json
-from satsqueeze.core.package import MANIFEST, SEAL, FlightManifest, Graph, Quality, assembling, seal
-from satsqueeze.data.class_sampler import reflectance
+from satsqueeze.core.package import MANIFEST, SEAL, FlightManifest, Graph, Quality, assembling, seal, verify
+from satsqueeze.data.dataset import open_dataset
 from satsqueeze.export.settings import ClassExportSettings
 from satsqueeze.export.stac import model_item, write_item
 from satsqueeze.export.stage import ITEM, export_package
@@ -33,7 +35,6 @@ from satsqueeze.learn.training import METRICS_FILE
 from satsqueeze.nets.model import load_model
 
 SHIPPED_METRICS = ("accuracy", "precision_weighted", "recall_weighted")
-_CHUNK = 1024
 
 
 def ship(grid: ClassGrid, student: str, way: str, folder: Path) -> FlightManifest:
@@ -56,6 +57,52 @@ def ship(grid: ClassGrid, student: str, way: str, folder: Path) -> FlightManifes
     draft = cell.place / "package" / folder.name
     manifest = _export(grid, cell, draft)
     scores = {graph: _scores(grid, draft, manifest, graph) for graph in manifest.graphs}
+    sealed = _sealed(grid, network, draft, folder, manifest, scores)
+    rows = [_row(grid, cell, folder, sealed, graph, found) for graph, found in scores.items()]
+    older = [r for r in read_grid_rows(grid.run / SHIPPED) if (r.name, r.way) != (student, way)]
+    write_grid_rows(grid.run / SHIPPED, [*older, *rows])
+    return sealed
+
+
+def rescore(grid: ClassGrid, student: str, way: str, folder: Path, rows: Sequence[GridRow]) -> tuple[GridRow, ...]:
+    """Score a package that was shipped before once more on the recipe's test images; nothing is trained.
+
+    Args:
+        grid: of the recipe that it was shipped by.
+        student: name of the student.
+        way: name of the way of teaching.
+        folder: of the package; its manifest gets the scores.
+        rows: what was recorded of its graphs; all but the scores stays.
+
+    Returns:
+        The rows of its graphs, with the scores.
+
+    Raises:
+        SettingsError: an unknown name, or no rows of a graph.
+        PackageError: the package cannot be trusted.
+    """
+    network, manifest = grid.recipe.student(student), verify(folder)
+    known = {row.graph: row for row in rows if (row.kind, row.name, row.way) == ("shipped", student, way)}
+    scores = {graph: _scores(grid, folder, manifest, graph) for graph in manifest.graphs}
+    lacking = [_named(graph) for graph in scores if _named(graph) not in known]
+    if lacking:
+        raise SettingsError(
+            f"the rows hold no shipped {student} taught as {way!r} with {', '.join(lacking)}; give the file in which "
+            "it was recorded as --rows"
+        )
+    _sealed(grid, network, folder, folder, manifest, scores)
+    return tuple(known[_named(graph)].model_copy(update={"test": metrics_of(found)}) for graph, found in scores.items())
+
+
+def _sealed(  # noqa: PLR0917 - what is sealed, where and with which scores
+    grid: ClassGrid,
+    network: StudentNetwork,
+    draft: Path,
+    folder: Path,
+    manifest: FlightManifest,
+    scores: Mapping[Graph, ClassMetrics],
+) -> FlightManifest:
+    """The package of a draft, with its scores."""
     protocol = _protocol(grid)
     quality = tuple(
         Quality(metric=name, value=value, protocol=protocol, graph=graph.file)
@@ -69,9 +116,6 @@ def ship(grid: ClassGrid, student: str, way: str, folder: Path) -> FlightManifes
         write_item(part / ITEM, model_item(scored, architecture=network.model))
         sealed = seal(part, scored)
         verify_package(part, threads=grid.recipe.export.threads)
-    rows = [_row(grid, cell, folder, sealed, graph, found) for graph, found in scores.items()]
-    older = [r for r in read_grid_rows(grid.run / SHIPPED) if (r.name, r.way) != (student, way)]
-    write_grid_rows(grid.run / SHIPPED, [*older, *rows])
     return sealed
 
 
@@ -113,17 +157,11 @@ def _with_thresholds(grid: ClassGrid, thresholds: tuple[float, ...]) -> ClassExp
 
 
 def _scores(grid: ClassGrid, package: Path, manifest: FlightManifest, graph: Graph) -> ClassMetrics:
-    """Of a graph on the test images, as it flies."""
-    prepared, cache = grid.prepared, grid.prepared.cache
-    positions = [cache.position(item) for item in prepared.split.test]
+    """Of a graph on the test images, read as in flight: the packed cache rounds reflectance, which moves scores."""
     engine = open_engine(graph.engine, package / graph.file, threads=grid.recipe.export.threads)
     flown = FlightClassifier(manifest, graph=graph, engine=engine)
-    metrics = ClassMetrics(cache.classes, multi_label=flown.is_multi_label)
-    for chunk in np.array_split(positions, max(1, len(positions) // _CHUNK)):
-        found = flown.classify(reflectance(cache.stack[chunk]), cache.bands)
-        decided = found.classes if flown.is_multi_label else one_hot(found.classes, len(cache.classes))
-        metrics.update(cache.targets[chunk], found.probabilities, predicted=decided)
-    return metrics
+    dataset = open_dataset(grid.recipe.images.data, card=grid.recipe.images.card)
+    return tallied(flown, ClassPass(flown, dataset, ids=set(grid.prepared.split.test))).metrics
 
 
 def _row(  # noqa: PLR0917 - what is known of one graph
@@ -141,7 +179,7 @@ def _row(  # noqa: PLR0917 - what is known of one graph
         teachers=cell.way.teachers,
         model=network.model,
         precision=graph.precision,
-        graph=f"{graph.file} on {graph.engine}",
+        graph=_named(graph),
         test=metrics_of(found),
         validation=record["validation"],
         seeds=(cell.seed,),
@@ -156,6 +194,10 @@ def _row(  # noqa: PLR0917 - what is known of one graph
         inference=timed,
         machine=this_machine(),
     )
+
+
+def _named(graph: Graph) -> str:
+    return f"{graph.file} on {graph.engine}"
 
 
 def _protocol(grid: ClassGrid) -> str:

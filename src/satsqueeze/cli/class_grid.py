@@ -6,8 +6,9 @@ from pathlib import Path
 
 from satsqueeze.bench.class_grid import ClassGrid
 from satsqueeze.bench.class_recipe import ClassRecipe
+from satsqueeze.bench.class_ship import rescore as rescore_package
 from satsqueeze.bench.class_ship import ship as ship_package
-from satsqueeze.bench.grid_row import GridRow, record_grid_rows
+from satsqueeze.bench.grid_row import GridRow, read_grid_rows, record_grid_rows
 from satsqueeze.cli.flags import read_settings
 from satsqueeze.cli.stage import console
 from satsqueeze.core.errors import SettingsError
@@ -25,6 +26,7 @@ def grid(
     only: list[str] | None = None,
     rows: Path | None = None,
     ship: Path | None = None,
+    rescore: Path | None = None,
     student: str = "",
     way: str = "",
 ) -> int:
@@ -37,15 +39,23 @@ def grid(
         rows: JSON-lines file for the result, besides the one in the run folder; rows of other networks and ways in it
             stay.
         ship: instead, train the long run of one student in one way and write it as a flight package to this folder.
-        student: name of the student to ship.
-        way: name of the way of teaching to ship.
+        rescore: instead, score a package once more that was shipped by this recipe and recorded in --rows, on the test
+            images; nothing is trained.
+        student: name of the student to ship or to score.
+        way: name of the way in which it is taught.
     """
-    if ship is not None and not (student and way):
-        raise SettingsError("--ship needs the --student and the --way that are to be shipped")
+    if (ship is not None or rescore is not None) and not (student and way):
+        raise SettingsError("--ship and --rescore need the --student and the --way of the package")
     work = ClassGrid(read_settings(ClassRecipe, recipe), RunFolder(out), say=console.print)
-    if ship is not None:
+    if rescore is not None:
+        if rows is None:
+            raise SettingsError("--rescore needs the --rows in which the package was recorded")
+        found = rescore_package(work, student, way, rescore, read_grid_rows(rows))
+    elif ship is not None:
         ship_package(work, student, way, ship)
-    found = work.rows() if ship is not None else work.execute(only or ())
+        found = work.rows()
+    else:
+        found = work.execute(only or ())
     if rows is not None:
         record_grid_rows(rows, found)
     print("\n".join([_HEAD, *map(_line, found)]))
