@@ -117,11 +117,17 @@ class LatencySettings:
     """How packages are timed, the same for all that are compared."""
 
     height: int = 512
+    """Of the image, pixels."""
     width: int = 512
+    """Of the image, pixels."""
     threads: int | None = 1
+    """Processor threads; null leaves it to the engine."""
     repeats: int = 20
+    """Timed predictions, of which median and 95th percentile are told."""
     warmup: int = 3
+    """Predictions before that, which are not timed."""
     engine: Literal["auto", "onnx", "openvino"] = "auto"
+    """`auto` is that of the package's default graph."""
 
 
 def measure_package(

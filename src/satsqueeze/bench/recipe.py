@@ -18,10 +18,12 @@ class NetworkSettings:
     """A network that is trained in every fold."""
 
     name: str
+    """In tables and run folders."""
     network: str
     """``planned`` (nnU-Net's plan, with its instance norm) or ``planned:batch``, ``smp:<encoder>``, ``student:<rung>``,
     ``compressed:<ratio>`` or ``lite:<ratio>``: the student that many times smaller than the planned network."""
     kind: Kind
+    """`teacher`, `student` or `baseline`."""
     fit: FitSettings | None = None
     """Training on a fold, together with everything that no fold touches; None for a network that learns from its start
     alone, hence from no labelled image that is ever scored, and is the same in every fold."""

@@ -26,7 +26,9 @@ class RobustnessSettings:
     """What is done to the images."""
 
     corruptions: tuple[Corruption, ...] = CORRUPTIONS
+    """What is done to images, one at a time."""
     severities: tuple[int, ...] = SEVERITIES
+    """1 (mild) to 5 (severe)."""
     seed: int = 0
     """Of all draws; an image is hit the same way whatever others there are."""
 

@@ -19,6 +19,7 @@ class ScalingSettings:
     cost: float = 2.0
     """MACs of every trial in those of B0; the width, beta, follows from it."""
     seeds: tuple[int, ...] = (0,)
+    """Of weights and training; each is a trial of its own."""
     fit: ClassFitSettings = field(default_factory=lambda: ClassFitSettings(epochs=6, keep="last"))
     """Of every trial alike."""
 

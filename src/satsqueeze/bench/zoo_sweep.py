@@ -42,9 +42,11 @@ class SweepSettings:
     models: tuple[str, ...] = ()
     """Names of the zoo; empty: all."""
     seeds: tuple[int, ...] = (0,)
+    """Of weights and training; each is a row."""
     minutes: float = 0.0
     """Training time of each network, from which its number of epochs follows by a short trial; 0: ``fit.epochs``."""
     fit: ClassFitSettings = field(default_factory=ClassFitSettings)
+    """Training of every network alike; the steps follow from the minutes."""
     batch: int = 64
     """Images of a call in inference."""
     threads: int = 1

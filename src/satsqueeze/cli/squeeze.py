@@ -31,11 +31,17 @@ class SqueezeSettings:
     """Settings of all stages."""
 
     prepare: PrepareSettings
+    """Data, bands and splits."""
     plan: PlanSettings = field(default_factory=PlanSettings)
+    """Of the teacher."""
     pretrain: TeacherPretraining = field(default_factory=TeacherPretraining)
+    """Of the teacher, without labels."""
     distill: DistillSettings = field(default_factory=DistillSettings)
+    """Of the students."""
     export: ExportSettings = field(default_factory=ExportSettings)
+    """Of the packages."""
     bench: PackageBench = field(default_factory=PackageBench)
+    """Of the table and the report."""
 
 
 @dataclass(frozen=True, kw_only=True)

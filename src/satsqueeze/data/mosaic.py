@@ -36,6 +36,7 @@ class MosaicSettings:
     """A data set of mosaics."""
 
     seed: int = 0
+    """Of everything that is drawn; the same seed gives the same result on one machine."""
     scenes: tuple[int, int, int] = (60, 10, 20)
     """To train on, to choose by, and to report on; tiles are shared out in these shares, too."""
     size: int = 128

@@ -34,6 +34,7 @@ class PrepareSettings:
     test_share: float = 0.2
     """Share of the scenes that nothing is trained or chosen on."""
     seed: int = 0
+    """Of everything that is drawn; the same seed gives the same result on one machine."""
 
     def __post_init__(self) -> None:
         if self.folds < 2 or not 0 < self.test_share < 1:

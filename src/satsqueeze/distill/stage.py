@@ -52,6 +52,7 @@ class DistillSettings:
     own_teacher: bool = True
     """Whether the run's own fold ensemble teaches."""
     asking: Asking = field(default_factory=Asking)
+    """How teachers are asked."""
     students: tuple[str, ...] = ()
     """Names of rungs to train besides those of the wanted compression, such as unet-8 or lite-16."""
     compression: float = 280.0
@@ -63,6 +64,7 @@ class DistillSettings:
     temperature: float = 2.0
     """Softening of teacher and student."""
     fit: FitSettings = field(default_factory=_student_fit)
+    """Training of every student."""
 
     def __post_init__(self) -> None:
         if not self.compression >= 1:

@@ -36,13 +36,17 @@ class ExportSettings:
     calibrations: tuple[Calibration, ...] = ("minmax", "percentile", "entropy")
     """Ways to set the ranges of activations; the one with the least drift from float is taken."""
     calibration_windows: int = 24
+    """Windows of training images by which int8 is calibrated."""
     calibration_side: int = 256
     """Of calibration windows, in pixels."""
     ranking_windows: int = 4
     """Validation windows by which calibrations and layers are ranked."""
     threads: int | None = None
+    """Processor threads of a prediction while graphs are judged; null leaves it to the engine."""
     seed: int = 0
+    """Of the choice of calibration windows."""
     deepness: DeepnessSettings = field(default_factory=DeepnessSettings)
+    """What QGIS's Deepness plugin is told in the ONNX file."""
 
     @property
     def allowed_loss(self) -> float:

@@ -29,9 +29,11 @@ class AugmentSettings:
     rotation: float = 0.2
     """Probability of turning by up to ``rotation_degrees`` either way."""
     rotation_degrees: float = 180.0
+    """Largest turn either way."""
     scaling: float = 0.2
     """Probability of magnifying by a factor within ``scaling_range``."""
     scaling_range: tuple[float, float] = (0.7, 1.4)
+    """Magnification; below 1 shows more ground."""
     noise: float = 0.1
     """Probability of Gaussian noise with a standard deviation within ``noise_range``."""
     noise_range: tuple[float, float] = (0.0, 0.1)
@@ -43,17 +45,21 @@ class AugmentSettings:
     brightness: float = 0.15
     """Probability of multiplying each band by its own factor within ``brightness_range``."""
     brightness_range: tuple[float, float] = (0.75, 1.25)
+    """Factor of reflectance."""
     contrast: float = 0.15
     """Probability of stretching each band about its mean by its own factor, within the range it had."""
     contrast_range: tuple[float, float] = (0.75, 1.25)
+    """Factor of the distance from the band's mean."""
     low_resolution: float = 0.25
     """Probability of coarsening each band, with probability 0.5, to a share within ``low_resolution_range``."""
     low_resolution_range: tuple[float, float] = (0.5, 1.0)
+    """Share of the pixels per side that is left."""
     gamma: float = 0.3
     """Probability of a power law on each band that keeps its mean and standard deviation."""
     gamma_inverted: float = 0.1
     """Probability of the same on the negative image."""
     gamma_range: tuple[float, float] = (0.7, 1.5)
+    """Exponent."""
     mirror: float = 0.5
     """Probability of flipping, for either axis."""
     transpose: float = 0.5

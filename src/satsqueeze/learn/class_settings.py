@@ -40,24 +40,32 @@ class ClassFitSettings(TrainSettings):
     """One run in classification. The defaults suit small networks on small images."""
 
     epochs: int = 30
+    """Rounds of `steps_per_epoch` steps; weights are saved and validated between them."""
     steps_per_epoch: int = DECK
     """0 = as many as deal every image once."""
     batch_size: int = 128
+    """Patches or images in a step."""
     learning_rate: float = 5e-3
+    """The highest of the schedule."""
     optimiser: OptimiserName = "adamw"
+    """`sgd` (Nesterov), `adamw` or `muon`."""
     schedule: ScheduleName = "onecycle"
+    """Of the learning rate: `poly` and `cosine` fall from the start, `onecycle` rises first."""
     weight_decay: float = 0.05
     """Not of norms and biases."""
     momentum: float = 0.9
     """Of ``sgd``."""
     clip_norm: float = 0.0
+    """Limit of the gradient's norm; 0 = no limit."""
     label_smoothing: float = 0.1
     """Share of the targets that is spread over all classes, in the default objective."""
     score_smoothing: float = 0.0
+    """Weight of the past in the smoothed validation score that chooses the best epoch."""
     freeze_epochs: int = 0
     """Epochs at the start in which what was taken over from another run keeps its weights and its norms' statistics;
     only the head is trained, and the first layer where a band is fresh."""
     augment: ClassAugmentSettings = field(default_factory=ClassAugmentSettings)
+    """Changes of images in training."""
 
     def __post_init__(self) -> None:
         if self.steps_per_epoch == DECK:

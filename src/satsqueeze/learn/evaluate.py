@@ -28,6 +28,7 @@ class ScoreSettings:
     mirror: bool = False
     """Average over mirror images."""
     precision: Precision = "fp32"
+    """Of the network while it is scored."""
 
 
 @dataclass

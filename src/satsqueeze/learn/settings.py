@@ -16,18 +16,27 @@ class TrainSettings:
     """What every training run is told, whatever it is trained for."""
 
     epochs: int = 100
+    """Rounds of `steps_per_epoch` steps; weights are saved and validated between them."""
     steps_per_epoch: int = 50
+    """Steps of one batch each in an epoch."""
     batch_size: int = 12
+    """Patches or images in a step."""
     learning_rate: float = 1e-2
+    """The highest of the schedule."""
     optimiser: OptimiserName = "sgd"
     """``sgd`` has Nesterov momentum; ``muon`` suits small networks and short runs."""
     schedule: ScheduleName = "poly"
+    """Of the learning rate: `poly` and `cosine` fall from the start, `onecycle` rises first."""
     weight_decay: float = 3e-5
+    """Per step, relative to the learning rate."""
     clip_norm: float = 12.0
     """Limit of the gradient's norm; 0 = no limit."""
     seed: int = 0
+    """Of everything that is drawn; the same seed gives the same result on one machine."""
     precision: Precision = "auto"
+    """`bf16`, `fp32`, or `auto`: bf16 where the processor computes in it."""
     channels_last: bool = True
+    """Keep the channels of a pixel side by side in memory; faster on processors."""
     compile: bool = False
     """Compile the network; pays off in long runs only."""
     average_decay: float | None = None
@@ -104,6 +113,7 @@ class FitSettings(TrainSettings):
     """How often each data source is drawn, relative to the others; None = as the data set weighs them, or else by its
     number of images."""
     augment: AugmentSettings = field(default_factory=AugmentSettings)
+    """Changes of images in training."""
     validation_overlap: float = 0.25
     """Overlap of the sliding windows while training."""
 

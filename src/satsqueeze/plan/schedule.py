@@ -42,8 +42,11 @@ class ScheduleSettings:
     """What the planner is told about training instead of deciding it; None leaves it to the rules."""
 
     epochs: int | None = None
+    """None: as the budget of minutes, or nnU-Net's length, gives."""
     steps_per_epoch: int | None = None
+    """None: as the plan gives."""
     batch_size: int | None = None
+    """Patches in a step; None: as the plan gives."""
     patch_size: tuple[int, int] | None = None
     """Pixels (h, w), multiples of the network's total stride; the network stays as planned."""
 

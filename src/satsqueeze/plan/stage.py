@@ -40,6 +40,7 @@ class PlanSettings:
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     """What is told instead of planned."""
     seed: int = 0
+    """Of the trial steps by which minutes of training are estimated."""
 
 
 @dataclass(frozen=True, kw_only=True)

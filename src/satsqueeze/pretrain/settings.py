@@ -19,17 +19,27 @@ class PretrainSettings(TrainSettings):
     """One run. ``batch_size`` counts pairs of views; the last weights are kept."""
 
     epochs: int = 40
+    """Rounds of `steps_per_epoch` steps; weights are saved and validated between them."""
     steps_per_epoch: int = 50
+    """Steps of one batch each in an epoch."""
     batch_size: int = 16
+    """Patches or images in a step."""
     learning_rate: float = 3e-3
+    """The highest of the schedule."""
     optimiser: OptimiserName = "adamw"
+    """`sgd` (Nesterov), `adamw` or `muon`."""
     schedule: ScheduleName = "onecycle"
+    """Of the learning rate: `poly` and `cosine` fall from the start, `onecycle` rises first."""
     weight_decay: float = 1e-2
+    """Per step, relative to the learning rate."""
     keep: Literal["best", "last"] = "last"
+    """Weights to keep: of the best epoch, or the last."""
     scope: Scope = "decoder"
     """Train encoder and decoder, or the encoder alone."""
     views: ViewSettings = field(default_factory=ViewSettings)
+    """How two views of a place differ."""
     contrast: ContrastSettings = field(default_factory=ContrastSettings)
+    """What is minimised."""
     forecast_weight: float = 10.0
     """Of series: weight of telling from a pixel's features what it looks like at the dates of the other view, beside
     the contrast; 0 = off."""
@@ -44,6 +54,7 @@ class PretrainSettings(TrainSettings):
     collapse_patience: int = 3
     """Epochs in a row that it must be so."""
     on_collapse: Literal["stop", "warn"] = "stop"
+    """Stop, or warn and go on, when the embedding collapses."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -50,6 +50,7 @@ class ViewSettings:
     jitter: float = 0.8
     """Probability per view of multiplying the image, and each band a little, by factors within ``jitter_range``."""
     jitter_range: tuple[float, float] = (0.75, 1.3333)
+    """Factor of reflectance, drawn for each band."""
     band_dropout: float = 0.2
     """Probability per batch and side that bands are missing, the same ones in all its images."""
     haze: float = 0.3

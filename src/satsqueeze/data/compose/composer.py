@@ -40,6 +40,7 @@ class ComposeSettings:
     clear_share: float = 0.4
     """Share of composites without a cloud, so that a bright surface does not predict one."""
     seed: int = 0
+    """Of everything that is drawn; the same seed gives the same result on one machine."""
 
     def __post_init__(self) -> None:
         if min(self.composites, self.scenes, self.seed) < 0 or self.size < 32 or not 0 <= self.clear_share <= 1:

@@ -35,7 +35,9 @@ class PlaceSettings:
     """Everything that determines the images of a place; the same settings give the same bytes."""
 
     country: Country
+    """Whose land cover, soils and seasons."""
     seed: int
+    """Of everything that is drawn; the same seed gives the same result on one machine."""
     size: int = 96
     """Rows and columns, pixels."""
     dates: int = 12

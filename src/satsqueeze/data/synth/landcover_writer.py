@@ -33,6 +33,7 @@ class LandCoverSettings:
     country: str
     """One of ``COUNTRIES``."""
     seed: int = 0
+    """Of everything that is drawn; the same seed gives the same result on one machine."""
     places: tuple[int, int, int] = (40, 10, 14)
     """To train on, to choose by, and to report on."""
     dates: int = 12

@@ -25,6 +25,7 @@ class SceneSettings:
     """Everything that determines a scene; the same settings give the same bytes."""
 
     seed: int
+    """Of everything that is drawn; the same seed gives the same pixels."""
     height: int = 512
     """Rows, pixels."""
     width: int = 512

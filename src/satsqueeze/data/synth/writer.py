@@ -36,6 +36,7 @@ class DatasetSettings:
     """A data set of generated scenes."""
 
     seed: int
+    """Of everything that is drawn; the same seed gives the same files."""
     scenes: int = 16
     """How many scenes; each is one group, so that a split never cuts through one."""
     size: int = 256
