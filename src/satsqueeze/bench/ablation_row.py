@@ -33,7 +33,12 @@ def read_ablation_rows(path: Path) -> tuple[AblationRow, ...]:
     Raises:
         RunError: a line that is not a row; the message gives its number.
     """
-    return read_row_file(path, AblationRow, name="row of an ablation", remedy="remove it and run the ablation again")
+    return read_row_file(
+        path,
+        AblationRow,
+        name="row of an ablation",
+        remedy="check the path; if the file is damaged, remove it and run the ablation again",
+    )
 
 
 def by_seed(rows: Sequence[AblationRow], factor: str, value: str) -> dict[int, float]:

@@ -99,7 +99,12 @@ def read_grid_rows(path: Path) -> tuple[GridRow, ...]:
     Raises:
         RunError: a line that is not a row; the message gives its number.
     """
-    return read_row_file(path, GridRow, name="row of a grid", remedy="remove it and run 'satsqueeze zoo grid' again")
+    return read_row_file(
+        path,
+        GridRow,
+        name="row of a grid",
+        remedy="check the path; if the file is damaged, remove it and run 'satsqueeze zoo grid' again",
+    )
 
 
 def record_grid_rows(path: Path, rows: Sequence[GridRow]) -> None:

@@ -58,7 +58,10 @@ def read_init_rows(path: Path) -> tuple[InitRow, ...]:
         RunError: a line that is not a row; the message gives its number.
     """
     return read_row_file(
-        path, InitRow, name="row of a comparison of starts", remedy="remove it and run the comparison again"
+        path,
+        InitRow,
+        name="row of a comparison of starts",
+        remedy="check the path; if the file is damaged, remove it and run the comparison again",
     )
 
 

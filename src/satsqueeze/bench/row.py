@@ -107,7 +107,12 @@ def read_rows(path: Path) -> tuple[BenchRow, ...]:
     Raises:
         RunError: a line that is not a row; the message gives its number.
     """
-    return read_row_file(path, BenchRow, name="benchmark row", remedy="remove it and run 'satsqueeze bench' again")
+    return read_row_file(
+        path,
+        BenchRow,
+        name="benchmark row",
+        remedy="check the path; if the file is damaged, remove it and run 'satsqueeze bench' again",
+    )
 
 
 def write_rows(path: Path, rows: Sequence[BenchRow]) -> None:

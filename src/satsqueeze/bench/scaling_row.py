@@ -86,7 +86,12 @@ def read_scaling_rows(path: Path) -> tuple[ScalingRow, ...]:
     Raises:
         RunError: a line that is not a row; the message gives its number.
     """
-    return read_row_file(path, ScalingRow, name="trial of a rule", remedy="remove it and run the search again")
+    return read_row_file(
+        path,
+        ScalingRow,
+        name="trial of a rule",
+        remedy="check the path; if the file is damaged, remove it and run the search again",
+    )
 
 
 def write_scaling_rows(path: Path, rows: Sequence[ScalingRow]) -> None:

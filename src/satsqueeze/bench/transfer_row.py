@@ -60,7 +60,10 @@ def read_transfer_rows(path: Path) -> tuple[TransferRow, ...]:
         RunError: a line that is not a row; the message gives its number.
     """
     return read_row_file(
-        path, TransferRow, name="row of a transfer experiment", remedy="remove it and run the experiment again"
+        path,
+        TransferRow,
+        name="row of a transfer experiment",
+        remedy="check the path; if the file is damaged, remove it and run the experiment again",
     )
 
 

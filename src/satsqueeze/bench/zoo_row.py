@@ -62,7 +62,12 @@ def read_zoo_rows(path: Path) -> tuple[ZooRow, ...]:
     Raises:
         RunError: a line that is not a row; the message gives its number.
     """
-    return read_row_file(path, ZooRow, name="row of a sweep", remedy="remove it and run the sweep again")
+    return read_row_file(
+        path,
+        ZooRow,
+        name="row of a sweep",
+        remedy="check the path; if the file is damaged, remove it and run the sweep again",
+    )
 
 
 def record_zoo_row(path: Path, row: ZooRow) -> tuple[ZooRow, ...]:

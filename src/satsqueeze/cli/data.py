@@ -9,6 +9,10 @@ from satsqueeze.cli.progress import progress
 from satsqueeze.core.run import plain
 
 
+_PIPED = 200
+"""Columns of a table that no terminal shows."""
+
+
 def list_cards(json: bool = False) -> int:
     """List the dataset cards.
 
@@ -27,7 +31,9 @@ def list_cards(json: bool = False) -> int:
     table = Table(Column("card", no_wrap=True), "task", "bands", "classes", "description")
     for card in cards:
         table.add_row(card.name, card.task, str(card.bands or "any"), str(card.classes), card.description)
-    Console().print(table)
+    console = Console()
+    # What is piped has no width of its own; at 80 columns a description would be a word per line.
+    (console if console.is_terminal else Console(width=_PIPED)).print(table)
     return 0
 
 
@@ -63,6 +69,6 @@ def check(data: str, card: str | None = None, json: bool = False) -> int:
     else:
         for problem in problems:
             text = problem.problem if problem.problem.startswith(problem.file) else f"{problem.file}: {problem.problem}"
-            print(f"{problem.severity}: {text}. {problem.remedy[:1].upper()}{problem.remedy[1:]}")
+            print(f"{problem.severity}: {text.rstrip('.')}. {problem.remedy[:1].upper()}{problem.remedy[1:]}")
         print(f"{len(dataset.items)} items read, {len(problems)} problem(s)")
     return 1 if failed(problems) else 0

@@ -166,4 +166,7 @@ def load_class_split(path: Path) -> ThreeWaySplit:
             )
         return ThreeWaySplit(**{part: tuple(map(str, record[part])) for part in PARTS})
     except (KeyError, TypeError) as error:
-        raise RunError(f"{path} holds no split ({error!r}); remove it and make the split again") from error
+        raise RunError(
+            f"{path} holds no split ({error!r}); check the path; if the file is damaged, remove it and make the split "
+            "again"
+        ) from error
