@@ -8,7 +8,6 @@ from json import dumps
 from satsqueeze.cli.progress import progress
 from satsqueeze.core.run import plain
 
-
 _PIPED = 200
 """Columns of a table that no terminal shows."""
 
