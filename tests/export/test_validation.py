@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from satsqueeze.core.metrics import SegmentationMetrics
+from satsqueeze.core.metrics import SegmentationMetrics, mean_jaccard
 from satsqueeze.core.package import FlightManifest, Graph, PackageBand, PackageScaling
 from satsqueeze.export.samples import Samples
 from satsqueeze.export.validation import Validator
@@ -62,7 +62,9 @@ def test_jaccard_is_that_of_the_metrics(exported, manifest, make_cache, tmp_path
     for sample in Samples(cache, cache.ids, BANDS):
         metrics.update(sample.label, engine.run(sample.image[None], probabilities=False).mask[0], image=sample.id)
     assert verdict.jaccard == pytest.approx(metrics.overall().jaccard)
-    assert verdict.loss == pytest.approx(verdict.reference_jaccard - verdict.jaccard)
+    assert verdict.class_jaccard == pytest.approx(mean_jaccard(metrics))
+    losses = verdict.reference_jaccard - verdict.jaccard, verdict.reference_class_jaccard - verdict.class_jaccard
+    assert verdict.loss == pytest.approx(max(losses)), "of four classes the worse of both counts"
     assert 0 < verdict.agreement < 1
 
 
@@ -103,4 +105,6 @@ def test_classes_that_are_mixed_up_are_a_loss_where_none_is_foreground(exported,
     verdict = Validator(samples, alike, exported[1].parent, threads=1).judge(other, tmp_path)
     assert verdict.agreement < 1
     assert verdict.loss != 0, "the mean over classes sees it"
-    assert Validator(samples, manifest, exported[1].parent, threads=1).judge(other, tmp_path).loss == 0
+    merged = Validator(samples, manifest, exported[1].parent, threads=1).judge(other, tmp_path)
+    assert merged.jaccard == merged.reference_jaccard, "the foreground as a whole is the same"
+    assert merged.loss == max(0.0, merged.reference_class_jaccard - merged.class_jaccard)

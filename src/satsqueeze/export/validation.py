@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from satsqueeze.core.labels import IGNORE
-from satsqueeze.core.metrics import SegmentationMetrics
+from satsqueeze.core.metrics import SegmentationMetrics, mean_jaccard
 from satsqueeze.core.package import FlightManifest, Graph
 from satsqueeze.export.samples import Samples
 from satsqueeze.flight.engines import open_engine
@@ -44,21 +44,29 @@ class Verdict:
     """A graph against the float graph on the same images."""
 
     jaccard: float
-    """Global Jaccard of the foreground classes."""
+    """Global Jaccard of the foreground classes, or where there are none the mean over classes."""
     reference_jaccard: float
     """The float graph's."""
     loss: float
-    """``reference_jaccard - jaccard``; negative where the graph is better."""
+    """Of ``jaccard``, or of ``class_jaccard`` if there are more than two classes and it loses more; negative where the
+    graph is better."""
     agreement: float
     """Share of pixels with the float graph's class."""
     images: int
     truth: str
     """What the Jaccard is measured against: ``labels``, or ``float graph`` where there are no labels."""
+    class_jaccard: float = float("nan")
+    """Mean over classes, which sees classes that are mixed up within the foreground."""
+    reference_class_jaccard: float = float("nan")
+    """The float graph's."""
 
     @property
     def summary(self) -> str:
         """The loss in words."""
-        return f"{self.loss:.4f} Jaccard ({self.reference_jaccard:.4f} to {self.jaccard:.4f} against {self.truth})"
+        return (
+            f"{self.loss:.4f} Jaccard ({self.reference_jaccard:.4f} to {self.jaccard:.4f}, mean over classes "
+            f"{self.reference_class_jaccard:.4f} to {self.class_jaccard:.4f}, against {self.truth})"
+        )
 
 
 class Validator:
@@ -77,20 +85,23 @@ class Validator:
         self._threads = threads
         self._labelled = samples.labelled
         self._reference = self._masks(manifest.graphs[0], folder)
-        self._reference_jaccard = self._jaccard(self._reference)
+        self._reference_scores = self._jaccards(self._reference)
 
     def judge(self, graph: Graph, folder: Path) -> Verdict:
         """Run ``graph`` on every validation image."""
         masks = self._masks(graph, folder)
-        jaccard = self._jaccard(masks)
+        found, reference = self._jaccards(masks), self._reference_scores
         same = sum(int((a == b).sum()) for a, b in zip(masks, self._reference, strict=True))
         agreement = same / sum(mask.size for mask in masks)
-        # Without a foreground pixel in truth or prediction there is no Jaccard: then classes must agree.
-        loss = self._reference_jaccard - jaccard
+        losses = [before - after for before, after in zip(reference, found, strict=True)]
+        judged = [loss for loss in losses[: 2 if len(self._manifest.classes) > 2 else 1] if not np.isnan(loss)]
         return Verdict(
-            jaccard=jaccard,
-            reference_jaccard=self._reference_jaccard,
-            loss=1 - agreement if np.isnan(loss) else loss,
+            jaccard=found[0],
+            reference_jaccard=reference[0],
+            class_jaccard=found[1],
+            reference_class_jaccard=reference[1],
+            # Without a foreground pixel in truth or prediction there is no Jaccard: then classes must agree.
+            loss=1 - agreement if np.isnan(losses[0]) else max(judged),
             agreement=agreement,
             images=len(masks),
             truth="labels" if self._labelled else "float graph",
@@ -101,9 +112,10 @@ class Validator:
         model = FlightModel(self._manifest, graph=graph, engine=engine, window=DEFAULT_WINDOW)
         return [model.predict(s.image, self._manifest.band_names, valid=s.valid) for s in self._samples]
 
-    def _jaccard(self, masks: list[NDArray[np.uint8]]) -> float:
+    def _jaccards(self, masks: list[NDArray[np.uint8]]) -> tuple[float, float]:
+        """Of the foreground, and the mean over classes."""
         metrics = SegmentationMetrics(classes=len(self._manifest.classes), foreground=self._manifest.foreground)
         for sample, mask, reference in zip(self._samples, masks, self._reference, strict=True):
             truth = np.where(sample.valid, sample.label if self._labelled else reference, IGNORE).astype(np.uint8)
             metrics.update(truth, mask, image=sample.id)
-        return metrics.overall().jaccard
+        return metrics.overall().jaccard, mean_jaccard(metrics)
