@@ -48,7 +48,8 @@ def limited(words: list[str], max_ram: int) -> int:
     import rasterio.warp  # noqa: F401 - loaded before the limit is set, as all that follows
 
     from satsqueeze.cli.main import main
-    from satsqueeze.flight.runtime import FlightModel, open_package
+    from satsqueeze.flight.opening import open_package
+    from satsqueeze.flight.runtime import FlightModel
 
     def open_and_limit(*arguments: Any, **settings: Any) -> FlightModel:
         model = open_package(*arguments, **settings)

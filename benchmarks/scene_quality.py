@@ -40,7 +40,8 @@ from satsqueeze.core.saturation import SATURATIONS
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.reader import read_sample
 from satsqueeze.data.synth import BIOMES, SceneSettings, generate_scene
-from satsqueeze.flight.runtime import FlightModel, open_package
+from satsqueeze.flight.opening import open_package
+from satsqueeze.flight.runtime import FlightModel
 
 RESULT = HERE / "results" / "scene_quality.json"
 PATCHES = HERE / "labelled_patches.yaml"

@@ -38,7 +38,7 @@ from satsqueeze.bench.machine import this_machine
 from satsqueeze.cli.predict import shipped_package
 from satsqueeze.core.files import write_json
 from satsqueeze.flight.engine import EngineName, has_openvino
-from satsqueeze.flight.runtime import open_package
+from satsqueeze.flight.opening import open_package
 
 RESULT = Path(__file__).parent / "results" / "scene_speed.json"
 TARGETS = {"mpixel_per_s": 15.0, "share_of_network": 0.6, "times_s2cloudless": 40.0, "times_ukis": 20.0}

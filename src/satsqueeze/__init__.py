@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from satsqueeze.core.errors import SatsqueezeError
-    from satsqueeze.flight.runtime import FlightModel, open_package
+    from satsqueeze.flight.opening import open_package
+    from satsqueeze.flight.runtime import FlightModel
     from satsqueeze.plan import plan_unet
 
 __all__ = ["FlightModel", "SatsqueezeError", "__version__", "open_package", "plan_unet"]
@@ -20,7 +21,7 @@ __version__ = "0.1.0"
 _HOME = {
     "FlightModel": "satsqueeze.flight.runtime",
     "SatsqueezeError": "satsqueeze.core.errors",
-    "open_package": "satsqueeze.flight.runtime",
+    "open_package": "satsqueeze.flight.opening",
     "plan_unet": "satsqueeze.plan",
 }
 

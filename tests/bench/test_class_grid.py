@@ -33,7 +33,7 @@ from satsqueeze.data.class_stage import ClassPrepareSettings
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.distill.weighting import Confidence, Gated, Static
 from satsqueeze.export.settings import ClassExportSettings
-from satsqueeze.flight.runtime import open_package
+from satsqueeze.flight.opening import open_package
 from satsqueeze.learn.class_settings import ClassFitSettings
 
 SIDE = 16

@@ -18,7 +18,7 @@ from satsqueeze.data.synth import DatasetSettings, write_dataset
 from satsqueeze.distill.corrected import Corrected
 from satsqueeze.distill.soft import SoftCache
 from satsqueeze.export.settings import ExportSettings
-from satsqueeze.flight.runtime import open_package
+from satsqueeze.flight.opening import open_package
 from satsqueeze.learn.augment import AugmentSettings
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.nets.onnx_weights import OnnxStart

@@ -8,7 +8,7 @@ import pytest
 from satsqueeze.bench.evaluate import compare_classes, evaluate
 from satsqueeze.core.errors import DataError, LabelError, PackageError, SettingsError
 from satsqueeze.data.dataset import open_dataset
-from satsqueeze.flight.runtime import open_package
+from satsqueeze.flight.opening import open_package
 
 sklearn_metrics = pytest.importorskip("sklearn.metrics")
 

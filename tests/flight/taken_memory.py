@@ -14,7 +14,7 @@ from dataclasses import asdict
 from functools import partial
 
 from satsqueeze.flight.memory import blank, forget_peak, measure, peak_bytes, resident_bytes
-from satsqueeze.flight.runtime import open_package
+from satsqueeze.flight.opening import open_package
 
 
 def main(package: str, engine: str, streams: int, side: int) -> None:

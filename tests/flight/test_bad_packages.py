@@ -9,7 +9,7 @@ import pytest
 
 from satsqueeze.cli.main import main
 from satsqueeze.core.errors import PackageError
-from satsqueeze.flight.runtime import open_package
+from satsqueeze.flight.opening import open_package
 from satsqueeze.flight.verify import verify_package
 
 from .package_damage import damaged_packages, fresh_copy

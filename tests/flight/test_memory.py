@@ -12,7 +12,7 @@ import pytest
 from satsqueeze.flight.engine import has_openvino
 from satsqueeze.flight.engines import open_engine
 from satsqueeze.flight.memory import blank, measure, resident_bytes, settle
-from satsqueeze.flight.runtime import open_package
+from satsqueeze.flight.opening import open_package
 
 SCRIPT = Path(__file__).parent / "taken_memory.py"
 SIDE = 1024

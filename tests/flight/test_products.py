@@ -20,7 +20,7 @@ from satsqueeze.data.product import find_scenes
 from satsqueeze.data.product_date import acquired_in
 from satsqueeze.data.scene_reader import open_scene
 from satsqueeze.flight.cog import CogLayout, writing_cog
-from satsqueeze.flight.runtime import open_package
+from satsqueeze.flight.opening import open_package
 
 from .scene_files import BANDS, SCALE, numbers, write, write_item, write_landsat, write_safe, write_scene
 

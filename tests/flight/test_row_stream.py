@@ -17,9 +17,9 @@ from satsqueeze.core.package import read_manifest, seal, verify
 from satsqueeze.data.scene_reader import open_scene
 from satsqueeze.export.stream import UnstreamableError, write_stream
 from satsqueeze.flight.onnx_engine import OnnxEngine
+from satsqueeze.flight.opening import open_package
 from satsqueeze.flight.planner import plan_scene
 from satsqueeze.flight.row_flight import RowFlight, open_rows, same_mask
-from satsqueeze.flight.runtime import open_package
 from satsqueeze.flight.scene import fly
 from satsqueeze.flight.scene_flight import SceneFlight
 from satsqueeze.flight.scene_plan import ScenePlan

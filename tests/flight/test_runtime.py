@@ -24,9 +24,9 @@ from satsqueeze.core.errors import (
 )
 from satsqueeze.core.package import Graph, read_manifest, seal
 from satsqueeze.flight.choice import candidates
-from satsqueeze.flight.classifier import open_classifier
 from satsqueeze.flight.engine import has_openvino
-from satsqueeze.flight.runtime import Prediction, open_package
+from satsqueeze.flight.opening import open_classifier, open_package
+from satsqueeze.flight.runtime import Prediction
 from satsqueeze.flight.vectors import TestVectors
 
 BANDS = ("blue", "green", "red", "nir")

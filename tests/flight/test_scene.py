@@ -16,8 +16,8 @@ from satsqueeze.data.grid import GridRule
 from satsqueeze.data.scene_reader import open_scene
 from satsqueeze.flight.engine import has_openvino
 from satsqueeze.flight.memory import GraphMemory, ample_ram, resident_bytes
+from satsqueeze.flight.opening import open_package
 from satsqueeze.flight.planner import plan_scene
-from satsqueeze.flight.runtime import open_package
 from satsqueeze.flight.sample import Sample
 from satsqueeze.flight.scene import fly
 from satsqueeze.flight.scene_flight import SceneFlight

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from satsqueeze.core.errors import PackageError
 from satsqueeze.core.package import read_manifest, seal, verify
-from satsqueeze.flight.runtime import open_package
+from satsqueeze.flight.opening import open_package
 from satsqueeze.flight.vectors import TestVectors
 from satsqueeze.flight.verify import verify_package
 

@@ -25,7 +25,7 @@ from satsqueeze.core.run import RunFolder
 from satsqueeze.data.cache import PackedCache
 from satsqueeze.distill.soft import Teacher
 from satsqueeze.export.stage import export_package
-from satsqueeze.flight.runtime import open_package
+from satsqueeze.flight.opening import open_package
 from satsqueeze.learn.segmenter import Segmenter
 from satsqueeze.learn.threshold import ThresholdModel
 

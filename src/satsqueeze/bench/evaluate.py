@@ -17,7 +17,8 @@ from satsqueeze.core.metrics import CalibrationError, SegmentationMetrics
 from satsqueeze.data.dataset import Dataset, Item
 from satsqueeze.data.reader import read_sample
 from satsqueeze.flight.classifier import FlightClassifier
-from satsqueeze.flight.runtime import FlightModel, Prediction, open_package
+from satsqueeze.flight.opening import open_package
+from satsqueeze.flight.runtime import FlightModel, Prediction
 
 BINARY = ("background", "foreground")
 

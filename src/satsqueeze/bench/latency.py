@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from satsqueeze.bench.machine import load_average
 from satsqueeze.core.errors import GridError, SettingsError
-from satsqueeze.flight.runtime import FlightModel, open_package
+from satsqueeze.flight.opening import open_package
+from satsqueeze.flight.runtime import FlightModel
 
 Predict = Callable[[NDArray[np.float32]], object]
 """Takes float32 reflectance (C, H, W)."""

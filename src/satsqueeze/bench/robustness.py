@@ -18,7 +18,7 @@ from satsqueeze.core.errors import PackageError, SettingsError
 from satsqueeze.data.corruptions import CORRUPTIONS, SEVERITIES, Corruption, corrupted
 from satsqueeze.data.dataset import Dataset
 from satsqueeze.flight.classifier import FlightClassifier
-from satsqueeze.flight.runtime import open_package
+from satsqueeze.flight.opening import open_package
 
 
 @dataclass(frozen=True, kw_only=True)

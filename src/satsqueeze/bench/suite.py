@@ -17,7 +17,7 @@ from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.files import sha256
 from satsqueeze.core.package import MANIFEST, FlightManifest, read_manifest
 from satsqueeze.core.run import fingerprint_of
-from satsqueeze.flight.runtime import open_package
+from satsqueeze.flight.opening import open_package
 
 _METRICS = ("precision", "recall", "specificity", "f1", "accuracy", "jaccard_per_image_mean", "calibration_error")
 

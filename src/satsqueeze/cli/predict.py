@@ -14,7 +14,8 @@ from satsqueeze.core.errors import PackageError, SettingsError
 from satsqueeze.flight.batch import BatchFolder, SceneOutcome, fly_batch, fly_job
 from satsqueeze.flight.ledger import LEDGER, SceneRow
 from satsqueeze.flight.memory import ample_ram
-from satsqueeze.flight.runtime import FlightModel, open_package
+from satsqueeze.flight.opening import open_package
+from satsqueeze.flight.runtime import FlightModel
 from satsqueeze.flight.scene_run import SceneOutputs, ScenePilot
 
 SHIPPED = "cloud-s2l8-4band"

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.stage import Prepared
-from satsqueeze.flight.runtime import FlightModel, Precision, open_package
+from satsqueeze.flight.opening import open_package
+from satsqueeze.flight.runtime import FlightModel, Precision
 from satsqueeze.learn.evaluate import ScoreSettings, score
 from satsqueeze.learn.segmenter import Segmenter
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from satsqueeze.core.package import FlightManifest
 from satsqueeze.flight.classifier import FlightClassifier
 from satsqueeze.flight.engines import open_engine
-from satsqueeze.flight.runtime import FlightModel, flight_model
+from satsqueeze.flight.opening import flight_model
+from satsqueeze.flight.runtime import FlightModel
 from satsqueeze.flight.vectors import Result, TestVectors
 
 SIZES = ((64, 64), (37, 53), (1, 1))

@@ -1,8 +1,9 @@
 """Flying a package: opening, verifying, predicting, writing masks. Sees the core only, never torch."""
 
-from satsqueeze.flight.classifier import ClassPrediction, FlightClassifier, open_classifier
+from satsqueeze.flight.classifier import ClassPrediction, FlightClassifier
 from satsqueeze.flight.mask import quicklook, write_mask
-from satsqueeze.flight.runtime import FlightModel, Prediction, open_package
+from satsqueeze.flight.opening import open_classifier, open_package
+from satsqueeze.flight.runtime import FlightModel, Prediction
 from satsqueeze.flight.verify import VerifyReport, verify_package
 
 __all__ = [

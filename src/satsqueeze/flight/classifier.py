@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from satsqueeze.core.errors import GridError, PackageError, RadiometryError, Set
 from satsqueeze.core.package import FlightManifest, Graph
 from satsqueeze.flight.engine import Engine
 from satsqueeze.flight.reflectance import HIGHEST_MEDIAN, check_reflectance
-from satsqueeze.flight.runtime import FlightModel, open_package
+from satsqueeze.flight.runtime import FlightModel
 from satsqueeze.flight.source import arrays_of, require_names
 from satsqueeze.flight.vectors import SelfTest, TestVectors, compare, fitting
 
@@ -118,24 +117,6 @@ class FlightClassifier(FlightModel):
             )
         require_names(bands, images.shape[1], self.bands)
         return band_positions(bands, self.bands)
-
-
-def open_classifier(
-    path: Path | str,
-    *,
-    engine: Literal["auto", "onnx", "openvino"] = "auto",
-    precision: Literal["auto", "fp32", "int8"] = "auto",
-    threads: int | None = None,
-) -> FlightClassifier:
-    """:func:`satsqueeze.flight.runtime.open_package` for a package that decides on whole images.
-
-    Raises:
-        PackageError: the package is for segmentation; and see there.
-    """
-    model = open_package(path, engine=engine, precision=precision, threads=threads)
-    if not isinstance(model, FlightClassifier):
-        raise PackageError(f"{path} is a {model.manifest.task} package; use open_package and predict")
-    return model
 
 
 def _finite(

@@ -1,10 +1,9 @@
-"""Opening a flight package and predicting with it. No torch here, on the ground or in orbit."""
+"""A flight package, opened: prediction on images. No torch here, on the ground or in orbit."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, overload
 
 import numpy as np
@@ -13,11 +12,9 @@ from numpy.typing import NDArray
 from satsqueeze.core.buffer import Buffer
 from satsqueeze.core.errors import GridError, PackageError
 from satsqueeze.core.labels import IGNORE
-from satsqueeze.core.package import FlightManifest, Graph, verify
+from satsqueeze.core.package import FlightManifest, Graph
 from satsqueeze.core.window import cover
-from satsqueeze.flight.choice import candidates, require_buffer
 from satsqueeze.flight.engine import Engine
-from satsqueeze.flight.engines import open_engine
 from satsqueeze.flight.reflectance import check_reflectance
 from satsqueeze.flight.source import Source, arrays_of, channels_of
 from satsqueeze.flight.tiling import Tiling, importance
@@ -225,78 +222,3 @@ class FlightModel:
             raise PackageError(
                 f"{self.graph.file} gives probabilities {found}, by its manifest {expected} are due; export again"
             )
-
-
-def open_package(
-    path: Path | str,
-    *,
-    engine: Literal["auto", "onnx", "openvino"] = "auto",
-    precision: Literal["auto", "fp32", "int8"] = "auto",
-    threads: int | None = None,
-    streams: int = 1,
-    window: int = DEFAULT_WINDOW,
-    buffer_m: float | None = None,
-) -> FlightModel:
-    """Verify a flight package and open it.
-
-    Every byte is checked against the package's hashes, then the test vectors are run: a graph that does not
-    reproduce them on this machine is passed over for the next one, and :attr:`FlightModel.notes` says so.
-
-    A package that decides on whole images gives a :class:`satsqueeze.flight.classifier.FlightClassifier`, which has
-    ``classify`` in place of ``predict``; see also :func:`satsqueeze.flight.classifier.open_classifier`.
-
-    Args:
-        path: folder of the package.
-        engine: ``auto`` takes the one of the package's default graph where it is installed, else onnxruntime.
-        precision: ``auto`` takes the package's default.
-        threads: of all predictions at once; None leaves it to the engine.
-        streams: tiles of a scene that are computed at once; one where a package looks at its whole input.
-        window: images above this size are run in tiles of about this size, in pixels.
-        buffer_m: metres by which foreground is widened where a pixel's size is known; None for the package's.
-
-    Raises:
-        PackageError: not a package, changed, or no graph reproduces the test vectors here.
-        MissingDependencyError: the engine asked for is not installed.
-        SettingsError: an unknown engine or precision, or an impossible buffer.
-    """
-    folder = Path(path)
-    manifest = verify(folder)
-    if buffer_m is not None:
-        require_buffer(manifest, buffer_m)
-    vectors = TestVectors.read(folder / manifest.vectors) if manifest.vectors else None
-    notes = []
-    if manifest.task == "segmentation" and not manifest.window_invariant:
-        notes.append("not window-invariant: large images are blended from overlapping tiles")
-    for graph, name in candidates(manifest, engine, precision):
-        opened = open_engine(
-            name, folder / graph.file, threads=threads, streams=streams if manifest.window_invariant else 1
-        )
-        model = flight_model(manifest, graph=graph, engine=opened, window=window, notes=notes, buffer_m=buffer_m)
-        if vectors is None:
-            model.try_out()
-            return model
-        result = model.self_test(vectors)
-        if result.passed:
-            return model
-        notes.append(f"{graph.file} on {name} was passed over: {result.reason}")
-    raise PackageError(
-        f"{folder}: no graph reproduces the test vectors on this machine ({'; '.join(notes)}). Do not fly it: "
-        "update the engine, or export the package again here."
-    )
-
-
-def flight_model(
-    manifest: FlightManifest,
-    *,
-    graph: Graph,
-    engine: Engine,
-    window: int = DEFAULT_WINDOW,
-    notes: Sequence[str] = (),
-    buffer_m: float | None = None,
-) -> FlightModel:
-    """The model for the task of a package; arguments as for :class:`FlightModel`."""
-    if manifest.task == "segmentation":
-        return FlightModel(manifest, graph=graph, engine=engine, window=window, notes=notes, buffer_m=buffer_m)
-    from satsqueeze.flight.classifier import FlightClassifier
-
-    return FlightClassifier(manifest, graph=graph, engine=engine, notes=notes)

@@ -10,7 +10,7 @@ from satsqueeze.core.errors import PackageError
 from satsqueeze.core.package import FlightManifest, verify
 from satsqueeze.flight.engine import has_openvino
 from satsqueeze.flight.engines import open_engine
-from satsqueeze.flight.runtime import flight_model
+from satsqueeze.flight.opening import flight_model
 from satsqueeze.flight.vectors import SelfTest, TestVectors
 
 
