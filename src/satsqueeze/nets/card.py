@@ -10,8 +10,8 @@ from torch import nn
 
 from satsqueeze.core.errors import BandError, SettingsError
 from satsqueeze.core.scaling import Scaling
-from satsqueeze.nets import classifier
 from satsqueeze.nets.baselines import SmpUNet, SmpUNetConfig
+from satsqueeze.nets.classifier import FAMILY as CLASSIFIER_FAMILY
 from satsqueeze.nets.classifier import ClassifierConfig
 from satsqueeze.nets.encoder_unet import EncoderUNet, EncoderUNetConfig
 from satsqueeze.nets.series_unet import SeriesUNet, SeriesUNetConfig
@@ -36,13 +36,21 @@ class Family:
     """What its networks are for."""
 
 
+def _classifier(config: ClassifierConfig) -> nn.Module:
+    # Here, because the zoo imports timm, which takes seconds, and segmentation does without it.
+    from satsqueeze.nets.zoo import build_classifier
+
+    network: nn.Module = build_classifier(config)
+    return network
+
+
 SERIES_FAMILY = "series-unet"
 FAMILIES: dict[str, Family] = {
     "unet": Family(config=UNetConfig, build=UNet),
     SERIES_FAMILY: Family(config=SeriesUNetConfig, build=SeriesUNet),
     "smp-unet-resnet34": Family(config=SmpUNetConfig, build=SmpUNet),
     "encoder-unet": Family(config=EncoderUNetConfig, build=EncoderUNet),
-    classifier.FAMILY: Family(config=ClassifierConfig, build=classifier.build, tasks=("classification", "multi-label")),
+    CLASSIFIER_FAMILY: Family(config=ClassifierConfig, build=_classifier, tasks=("classification", "multi-label")),
     SCALED_FAMILY: Family(config=ScaledConfig, build=build_scaled, tasks=("classification", "multi-label")),
 }
 

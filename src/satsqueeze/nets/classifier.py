@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from torch import nn
-
 from satsqueeze.core.errors import SettingsError
 
 FAMILY = "zoo"
@@ -61,17 +59,3 @@ class ClassifierConfig:
             return cls(**record)
         except TypeError as error:
             raise SettingsError(f"not a classifier config: {error}") from error
-
-
-def build(config: ClassifierConfig) -> nn.Module:
-    """The network, images (N, C, H, W) to logits (N, K), with freshly drawn weights.
-
-    Raises:
-        SettingsError: an unknown name.
-        GridError: a size that the network cannot take.
-    """
-    # Here, because the zoo imports timm, which takes seconds, and segmentation does without it.
-    from satsqueeze.nets.zoo import build_classifier
-
-    network: nn.Module = build_classifier(config)
-    return network
