@@ -117,8 +117,8 @@ def name_channels(labels: Sequence[str], *, path: str, gsd_m: float | None = Non
 
 
 REMEDY = (
-    "State them in channel order: --bands where the command has it, or 'bands: [blue, green, red, nir]' in dataset.yaml "
-    "for a data set; or write them into the file as band descriptions."
+    "State them in channel order: --bands where the command has it, or 'bands: [blue, green, red, nir]' in "
+    "dataset.yaml for a data set; or write them into the file as band descriptions."
 )
 
 
