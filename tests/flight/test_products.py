@@ -266,6 +266,14 @@ def test_what_no_run_made_is_never_replaced(run, tmp_path):
     assert "1 done, 1 done before, 0 quarantined" in run(tmp_path / "in", "--out", tmp_path / "out")
 
 
+def test_a_picture_of_ones_own_beside_a_mask_stays(run, tmp_path):
+    write_scene(tmp_path / "in/a.tif")
+    run(tmp_path / "in", "--out", tmp_path / "out")
+    (tmp_path / "out/a.png").write_bytes(b"a picture")
+    assert "a.png exists" in run(tmp_path / "in", "--out", tmp_path / "out", "--preview", "yes", status=2)
+    assert (tmp_path / "out/a.png").read_bytes() == b"a picture"
+
+
 def test_what_a_killed_run_left_is_known_by_its_item(run, tmp_path):
     write_scene(tmp_path / "in/a.tif")
     run(tmp_path / "in", "--out", tmp_path / "out")

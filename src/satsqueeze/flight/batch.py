@@ -108,9 +108,9 @@ def fly_batch(
 def _foreign(job: SceneJob, outputs: SceneOutputs, ledger: Ledger) -> str:
     """Why the outputs of a scene would replace what no run made from it; empty where they do not."""
     source = job.origin.source
-    if outputs.item is not None and source_of(outputs.item) == source.as_uri():
-        return ""
     ours = ledger.outputs(job.origin.id) if ledger.source(job.origin.id) == str(source) else ()
+    if not ours and outputs.item is not None and source_of(outputs.item) == source.as_uri():
+        return ""  # of a run that was killed before it could say so, or whose ledger is gone
     there = [path for path in outputs.all.values() if path.exists() and path not in ours]
     if not there:
         return ""
