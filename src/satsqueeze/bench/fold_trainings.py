@@ -123,13 +123,11 @@ class FoldTrainings:
         place: Path,
         soft: SoftTargets | None,
     ) -> None:
-        present = {self.cache.entries[self.cache.position(item)].source for item in ids}
-        weights = {source: self.cache.weights.get(source, 1.0) for source in present}
         objective: Objective = DiceCE()
         if soft is not None:
             share = settings.teacher_share or 0.5
             objective = Distillation(hard=objective, weight=share, temperature=self.recipe.temperature)
-        how = replace(how, source_weights=weights, keep="last")
+        how = replace(how, keep="last")
         fit(model, self.cache, Split(train=tuple(ids), validation=()), how, place, objective=objective, soft=soft)
 
     def _answers(self, settings: NetworkSettings, fold: int | None) -> SoftTargets | None:

@@ -96,11 +96,8 @@ def _best(path: str, dataset: Any, channel: int, statement: Statement) -> Radiom
 def _require_sensor(path: str, statement: Statement) -> None:
     """Refuse a statement about one mission for a file that is named as another's."""
     sensor, mission = sensor_in(PurePosixPath(path).name), statement.kind.partition("-")[0]
-    if (
-        sensor is not None
-        and mission in ("sentinel2", "landsat")
-        and mission != sensor.replace("-", "")[: len(mission)]
-    ):
+    stated = mission in ("sentinel2", "landsat")
+    if stated and sensor is not None and not sensor.replace("-", "").startswith(mission):
         raise RadiometryError(
             f"the name of {path} is of {sensor}, which contradicts the stated radiometry of {statement.kind}; remove "
             "the statement, or give the file another name"
