@@ -171,14 +171,15 @@ class Augmenter:
         chosen = draws.indices(self._settings.paste, len(batch.images))
         batch = pasted(batch, chosen, draws.others(chosen, len(batch.images)))
         valid = geometry.valid_pixels(batch.images)
+        invalid = None if bool(valid.all()) else ~valid
         self._noise(batch.images, draws)
-        self._blur(batch.images, valid, draws)
+        self._blur(batch.images, invalid, draws)
         self._brightness(batch.images, draws)
-        self._contrast(batch.images, valid, draws)
+        self._contrast(batch.images, invalid, draws)
         self._coarsen(batch.images, draws)
-        self._gamma(batch.images, valid, draws)
-        if not bool(valid.all()):
-            batch.images.masked_fill_(~valid, 0.0)
+        self._gamma(batch.images, invalid, draws)
+        if invalid is not None:
+            batch.images.masked_fill_(invalid, 0.0)
         batch = self._flip(batch, draws)
         self._saturate(batch.images, draws)
         return batch
@@ -216,30 +217,30 @@ class Augmenter:
             factor = draws.factor(*self._settings.brightness_range, len(chosen), images.shape[1], 1, 1)
             images[chosen.to(images.device)] *= factor.to(images.device)
 
-    def _contrast(self, images: Tensor, valid: Tensor, draws: Draws) -> None:
+    def _contrast(self, images: Tensor, invalid: Tensor | None, draws: Draws) -> None:
         chosen = draws.indices(self._settings.contrast, len(images))
         if len(chosen):
             factor = draws.factor(*self._settings.contrast_range, len(chosen), images.shape[1], 1, 1)
             at = chosen.to(images.device)
-            images[at] = intensity.contrasted(images[at].masked_fill(~valid[at], 0.0), valid[at], factor)
+            images[at] = intensity.contrasted(images[at], _among(invalid, at), factor)
 
-    def _gamma(self, images: Tensor, valid: Tensor, draws: Draws) -> None:
+    def _gamma(self, images: Tensor, invalid: Tensor | None, draws: Draws) -> None:
         s = self._settings
         for probability, inverted in ((s.gamma_inverted, True), (s.gamma, False)):
             chosen = draws.indices(probability, len(images))
             if len(chosen):
                 gamma = draws.factor(*s.gamma_range, len(chosen), images.shape[1], 1, 1)
                 at = chosen.to(images.device)
-                values = images[at].masked_fill(~valid[at], 0.0)
-                images[at] = intensity.gamma_corrected(values, valid[at], gamma, inverted=inverted)
+                images[at] = intensity.gamma_corrected(images[at], _among(invalid, at), gamma, inverted=inverted)
 
-    def _blur(self, images: Tensor, valid: Tensor, draws: Draws) -> None:
+    def _blur(self, images: Tensor, invalid: Tensor | None, draws: Draws) -> None:
         patches, bands = self._planes(self._settings.blur, images, draws)
         if len(patches):
             sigma = draws.uniform(*self._settings.blur_range, len(patches))
-            mask = valid[patches, 0]
-            planes = images[patches, bands].masked_fill(~mask, 0.0)
-            images[patches, bands] = intensity.blurred(planes, mask.to(images.dtype), sigma)
+            bad = _among(invalid, patches)
+            images[patches, bands] = intensity.blurred(
+                images[patches, bands], None if bad is None else bad[:, 0], sigma
+            )
 
     def _coarsen(self, images: Tensor, draws: Draws) -> None:
         patches, bands = self._planes(self._settings.low_resolution, images, draws)
@@ -263,6 +264,13 @@ class Augmenter:
         chosen = draws.chosen(probability, count)[:, None] & draws.chosen(_CHANNEL_SHARE, count, bands)
         patch, band = chosen.nonzero(as_tuple=True)
         return patch.to(images.device), band.to(images.device)
+
+
+def _among(invalid: Tensor | None, chosen: Tensor) -> Tensor | None:
+    """The invalid pixels (M, 1, h, w) of the chosen patches; None where there are none, which is faster."""
+    if invalid is None or not bool(invalid[chosen].any()):
+        return None
+    return invalid[chosen]
 
 
 def soft_from_bytes(soft: Tensor) -> Tensor:

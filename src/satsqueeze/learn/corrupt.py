@@ -92,8 +92,8 @@ def blurred_images(images: Tensor, valid: Tensor, sigma: Tensor) -> Tensor:
         sigma: (n,) in pixels, > 0.
     """
     bands = images.shape[1]
-    planes, mask = images.flatten(0, 1), valid.expand_as(images).to(images.dtype).flatten(0, 1)
-    return blurred(planes, mask, sigma.repeat_interleave(bands)).view_as(images)
+    invalid = None if bool(valid.all()) else ~valid.expand_as(images).flatten(0, 1)
+    return blurred(images.flatten(0, 1), invalid, sigma.repeat_interleave(bands)).view_as(images)
 
 
 def hazed(images: Tensor, shares: Tensor) -> Tensor:

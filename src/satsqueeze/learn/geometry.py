@@ -92,7 +92,7 @@ def warped(batch: TrainBatch, chosen: Tensor, matrices: Tensor) -> TrainBatch:
 def valid_pixels(images: Tensor) -> Tensor:
     """Where reflectance (N, C, h, w) is not 0 in every band: bool (N, 1, h, w)."""
     seen = images[:, :1] != 0
-    return seen if bool(seen.all()) else (images != 0).any(dim=1, keepdim=True)
+    return seen if bool(seen.all()) else images.any(dim=1, keepdim=True)
 
 
 def renormalised(soft: Tensor) -> Tensor:
