@@ -177,8 +177,7 @@ def _opened(path: Path, layout: CogLayout, step: int) -> Iterator[Any]:
         "tiled": True,
         "blockysize": _PART_BLOCK[0],
         "blockxsize": _PART_BLOCK[1],
-        "compress": "DEFLATE",
-        "zlevel": 1,
+        "compress": "PACKBITS",
         "bigtiff": "if_safer",
         **({} if place is None or step > 1 else {"crs": place.crs, "transform": Affine(*place.transform)}),
     }
