@@ -174,7 +174,7 @@ def test_unknown_names_are_refused_with_the_closest(recipe, tmp_path):
     with pytest.raises(SettingsError, match="small: at least one seed"):
         replace(recipe, students=(replace(recipe.students[0], seeds=()),))
     unknown = replace(recipe, students=(replace(recipe.students[0], model="resnet9"),))
-    with pytest.raises(SettingsError, match="closest: resnet8"):
+    with pytest.raises(SettingsError, match="did you mean resnet8"):
         ClassGrid(unknown, RunFolder(tmp_path / "run"))
 
 

@@ -177,7 +177,7 @@ def test_mistakes(recipe, tmp_path):
         TransferStart(name="random", transferred=False, freeze_epochs=1)
     with pytest.raises(SettingsError, match=r"freeze_epochs must lie in 0..2"):
         replace(recipe, starts=(TransferStart(name="a", transferred=True, freeze_epochs=3),))
-    with pytest.raises(SettingsError, match="closest: resnet8"):
+    with pytest.raises(SettingsError, match="did you mean resnet8"):
         quiet(replace(recipe, model="resnet9"), tmp_path / "a")
     with pytest.raises(SplitError, match="without an image; ask for a share of at least"):
         quiet(replace(recipe, fractions=(1.0, 0.05)), tmp_path / "b").execute()

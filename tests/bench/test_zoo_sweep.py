@@ -90,7 +90,7 @@ def test_a_budget_in_minutes_is_decided_once(prepared, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"models": ("resnet9",)}, "closest: resnet8"),
+        ({"models": ("resnet9",)}, "did you mean resnet8"),
         ({"minutes": -1.0}, "minutes >= 0"),
         ({"seeds": ()}, "needs seeds"),
         ({"batch": 0}, "at least 1"),

@@ -67,7 +67,7 @@ def test_a_shared_cache_and_a_given_split(tiles, run_main, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--model", "resnet9"), "closest: resnet8"),
+        (("--model", "resnet9"), "did you mean resnet8"),
         (("--split", "official"), "in no official part"),
         (("--fit.epochs", "0"), "'epochs' must be at least 1"),
         (("--bands", "nir"), "nir"),

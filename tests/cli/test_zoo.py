@@ -52,7 +52,7 @@ def test_showing_one_network(run_main):
 def test_mistakes_are_explained(run_main):
     status, out, err = run_main("zoo", "show", "resnet-8")
     assert (status, out) == (2, "")
-    assert "closest: resnet8" in err
+    assert "did you mean resnet8" in err
     assert run_main("zoo", "show", "vit6", "--size", "4")[2].endswith(
         "takes square images of at least 8 x 8 px; got 4 x 4\n"
     )

@@ -33,5 +33,5 @@ def test_every_sensor_states_radiance_and_irradiance_of_the_same_bands(name):
 
 
 def test_an_unknown_sensor_names_the_closest():
-    with pytest.raises(SettingsError, match="no sensor is called 'landsat-5', did you mean 'landsat-5-tm'"):
+    with pytest.raises(SettingsError, match="no sensor is called 'landsat-5'; did you mean landsat-5-tm"):
         saturation_of("landsat-5")

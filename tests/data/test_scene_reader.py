@@ -257,6 +257,20 @@ def test_a_saturated_pixel_is_part_of_no_average(write_tiff, tmp_path):
     np.testing.assert_allclose(raster.values[0][raster.valid], 0.2, atol=1e-6)
 
 
+@pytest.mark.parametrize("gsd", [5.0, 20.0])
+@pytest.mark.parametrize("tag", [0, 60000])
+def test_what_one_band_lacks_is_part_of_none_of_its_averages(write_tiff, tmp_path, gsd, tag):
+    numbers = np.full((4, 40, 40), 2000, np.uint16)
+    numbers[1, 7:12, 9:14] = tag
+    path = write_tiff(
+        tmp_path / "a.tif", numbers, names=FOUR, crs=UTM, gsd=10 if gsd > 10 else 20, scales=(1e-4,) * 4, nodata=tag
+    )
+    with open_scene(path, grid=GridRule(gsd_m=gsd, exact=True)) as reader:
+        raster = reader.read()
+    assert not raster.valid.all()
+    np.testing.assert_allclose(raster.values[:, raster.valid], 0.2, atol=1e-6)
+
+
 def with_mask(path, write_tiff, *, inside, gsd):
     """Four bands whose first rows, of a number like any other, are masked by the file or by a file beside it."""
     write_tiff(path, np.full((4, 40, 40), 2000, np.uint16), names=FOUR, crs=UTM, gsd=gsd, scales=(1e-4,) * 4)

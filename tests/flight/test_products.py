@@ -48,6 +48,21 @@ def want(package, values, scale=SCALE, offset=0.0):
     return open_package(package, threads=1).predict(image.astype(np.float32), BANDS)
 
 
+@pytest.mark.parametrize("gsd", [(), ("--gsd", 20)])
+def test_missing_pixels_that_the_file_does_not_tag(run, package, tmp_path, gsd):
+    values = numbers(96, 64)
+    tagged = write_scene(tmp_path / "tagged.tif", 96, 64)
+    marked = np.where(values == 0, 60000, values).astype(np.uint16)
+    silent = write(tmp_path / "silent.tif", marked, names=BANDS, nodata=None)
+    with rasterio.open(silent, "r+") as target:
+        target.scales = (SCALE,) * 4
+    run(tagged, "--out", tmp_path / "a.tif", *gsd)
+    run(silent, "--out", tmp_path / "b.tif", "--nodata", 60000, *gsd)
+    np.testing.assert_array_equal(mask_of(tmp_path / "b.tif"), mask_of(tmp_path / "a.tif"))
+    run(silent, "--out", tmp_path / "c.tif", *gsd)
+    assert (mask_of(tmp_path / "c.tif") != mask_of(tmp_path / "a.tif")).any()
+
+
 def test_a_sentinel_2_product(run, package, tmp_path):
     safe = write_safe(tmp_path)
     run(safe, "--out", tmp_path / "out")

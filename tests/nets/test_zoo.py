@@ -110,9 +110,9 @@ def test_costs_are_counted_for_channel_attention():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("wrn-eca-b9", r"closest: wrn-eca-b\d, .*list` shows all"),
-        ("ResNet8", "closest: resnet8"),
-        ("xqzj", "none is similar"),
+        ("wrn-eca-b9", r"did you mean wrn-eca-b\d or .*list` shows all"),
+        ("ResNet8", "did you mean resnet8"),
+        ("xqzj", "`satsqueeze zoo list` shows all"),
     ],
 )
 def test_unknown_names_list_the_closest(name, message):

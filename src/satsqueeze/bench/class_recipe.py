@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.names import meant
 from satsqueeze.data.class_stage import ClassPrepareSettings
 from satsqueeze.distill.weighting import Policy, policy_named
 from satsqueeze.export.settings import ClassExportSettings
@@ -211,6 +211,4 @@ def _named(parts: Iterable[Part], name: str, kind: str) -> Part:
 
 
 def _hint(name: str, known: Sequence[str]) -> str:
-    close = get_close_matches(name, known, n=2, cutoff=0.4)
-    nearest = f"did you mean {' or '.join(close)}? " if close else ""
-    return f"{nearest}it has {', '.join(known) or 'none'}"
+    return f"{meant(name, known)}it has {', '.join(known) or 'none'}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.names import meant
 from satsqueeze.data.synth.landcover_writer import LandCoverSettings
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.nets.students import student_card
@@ -126,7 +127,8 @@ class InitRecipe:
             SettingsError: an unknown start, or no region of the kind that it needs.
         """
         if start not in get_args(Start):
-            raise SettingsError(f"unknown start {start!r}; known: {', '.join(get_args(Start))}")
+            known = get_args(Start)
+            raise SettingsError(f"unknown start {start!r}; {meant(start, known)}known: {', '.join(known)}")
         own = self.region(target)
         if start in ("random", "distilled"):
             return None

@@ -37,6 +37,7 @@ def predict(
     precision: Literal["auto", "fp32", "int8"] = "auto",
     bands: list[str] | None = None,
     radiometry: str = "auto",
+    nodata: float | None = None,
     gsd: float | None = None,
     buffer: float | None = None,
     probabilities: bool = False,
@@ -59,6 +60,7 @@ def predict(
         bands: common names of the image's bands in file order, where the files do not say.
         radiometry: what the numbers are, where the files do not say: reflectance, sentinel2-n0400, sentinel2-old,
             landsat-l1:<sun elevation in degrees>, landsat-l2, or scale:<reflectance per number>[:<offset>].
+        nodata: number of missing pixels, such as 0 or -9999, beside those that the files tag or mask.
         gsd: side of a pixel in metres that every scene is resampled to; by default only scenes much finer or
             coarser than the package's pixels, to one and to three times these.
         buffer: metres by which foreground is widened, where the size of pixels is known; by default the package's.
@@ -67,7 +69,7 @@ def predict(
         json: print JSON.
     """
     folder = package or shipped_package()
-    reading = Reading(bands=tuple(bands or ()), radiometry=radiometry, gsd_m=gsd)
+    reading = Reading(bands=tuple(bands or ()), radiometry=radiometry, gsd_m=gsd, nodata=nodata)
     limit = None if max_ram is None else parse_size(max_ram)
     model = open_package(
         folder, engine=engine, precision=precision, threads=threads, streams=min(threads, STREAMS), buffer_m=buffer

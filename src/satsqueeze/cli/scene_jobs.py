@@ -24,6 +24,7 @@ class Reading:
     bands: tuple[str, ...] = ()
     radiometry: str = "auto"
     gsd_m: float | None = None
+    nodata: float | None = None
 
 
 def jobs_of(paths: Sequence[Path], reading: Reading, model: FlightModel, *, out: Path) -> list[SceneJob]:
@@ -102,6 +103,7 @@ def _gsd_m(reading: Reading, model: FlightModel) -> float:
 def _job(source: SceneSource, reading: Reading, model: FlightModel) -> SceneJob:
     rule = GridRule(gsd_m=_gsd_m(reading, model), exact=reading.gsd_m is not None)
     radiometry = reading.radiometry if reading.radiometry != "auto" else source.radiometry
+    nodata = source.nodata if reading.nodata is None else reading.nodata
 
     def opened() -> SceneReader:
         if source.problem is not None:
@@ -113,12 +115,12 @@ def _job(source: SceneSource, reading: Reading, model: FlightModel) -> SceneJob:
             want=model.bands,
             file_bands=source.file_bands,
             grid=rule,
-            nodata=source.nodata,
+            nodata=nodata,
         )
 
     return SceneJob(
         origin=SceneOrigin(id=source.id, source=source.path, acquired=source.acquired),
         open=opened,
         files=tuple(Path(file) for file in source.files),
-        settings=repr((reading, radiometry, source.nodata, source.file_bands)),
+        settings=repr((reading, radiometry, nodata, source.file_bands)),
     )

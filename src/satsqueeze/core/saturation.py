@@ -6,7 +6,6 @@ Mapper Plus (Landsat 7) cut them off, each band at a level of its own, so that a
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.names import meant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,5 @@ def saturation_of(name: str) -> Saturation:
         SettingsError: there is none; the message names the closest.
     """
     if name not in SATURATIONS:
-        close = difflib.get_close_matches(name, SATURATIONS, n=1, cutoff=0.3)
-        hint = f", did you mean '{close[0]}'" if close else ""
-        raise SettingsError(f"no sensor is called '{name}'{hint}; there are {', '.join(SATURATIONS)}")
+        raise SettingsError(f"no sensor is called {name!r}; {meant(name, SATURATIONS)}known: {', '.join(SATURATIONS)}")
     return SATURATIONS[name]

@@ -12,6 +12,7 @@ from typing import Any
 import pydantic
 
 from satsqueeze.core.errors import CardError, DataError
+from satsqueeze.core.names import meant
 from satsqueeze.data.card import DatasetCard, Task
 from satsqueeze.data.card_text import load_yaml
 
@@ -33,7 +34,8 @@ def load_card(name_or_path: str | Path) -> DatasetCard:
         return _shipped(name)
     path = Path(name_or_path)
     if path.suffix.lower() not in (".yaml", ".yml"):
-        raise CardError(f"unknown card {name!r}; expected one of {', '.join(card_names())}, or a YAML file")
+        hint = meant(name, card_names())
+        raise CardError(f"unknown card {name!r}; {hint}expected one of {', '.join(card_names())}, or a YAML file")
     return card_from(read_yaml(path), where=str(path))
 
 
@@ -46,7 +48,8 @@ def card_from(record: Mapping[str, Any], *, where: str) -> DatasetCard:
     fields = dict(record)
     base = str(fields.pop("card", "folder"))
     if base not in card_names():
-        raise CardError(f"{where}: unknown card {base!r}; expected one of {', '.join(card_names())}")
+        hint = meant(base, card_names())
+        raise CardError(f"{where}: unknown card {base!r}; {hint}expected one of {', '.join(card_names())}")
     return override(_shipped(base), fields, where=where)
 
 

@@ -177,6 +177,7 @@ def laid(dataset: Any, grid: Grid, *, nodata: float | None) -> AbstractContextMa
         resampling=Resampling.average if finer else Resampling.cubic,
         tolerance=_EXACT,
         warp_mem_limit=_WARP_MEMORY_MB,
+        UNIFIED_SRC_NODATA="NO",  # else a number is left out only where all bands lack theirs
     )
     return warped
 

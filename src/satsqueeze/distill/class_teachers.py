@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -17,6 +16,7 @@ from torch.nn import functional
 
 from satsqueeze.core.errors import CardError, RunError
 from satsqueeze.core.files import sha256
+from satsqueeze.core.names import meant
 from satsqueeze.core.run import fingerprint_of
 from satsqueeze.distill.contract import GraphContract
 from satsqueeze.distill.teachers import weights_digest
@@ -214,11 +214,7 @@ def open_class_teacher(source: Path, *, precision: Precision = "auto") -> ClassT
     """
     if not source.exists():
         beside = [path.name for path in source.parent.iterdir()] if source.parent.is_dir() else []
-        close = get_close_matches(source.name, beside, n=3, cutoff=0.4)
-        hint = (
-            f"did you mean {' or '.join(str(source.parent / name) for name in close)}?" if close else "check the path"
-        )
-        raise RunError(f"there is no teacher {source}; {hint}")
+        raise RunError(f"there is no teacher {source}; {meant(source.name, beside)}check the path")
     if source.suffix == ".onnx":
         return OnnxClassTeacher(source, OnnxClassContract.read(source.with_suffix(".yaml")))
     folders = (

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol
 
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor
 
 from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.names import meant
 
 Measure = Literal["confidence", "entropy", "margin"]
 
@@ -231,7 +231,5 @@ def policy_named(name: str, *, teachers: int) -> Policy:
         SettingsError: an unknown name; the message names the closest ones.
     """
     if name not in POLICIES:
-        close = get_close_matches(name, POLICIES, n=2, cutoff=0.4)
-        hint = f"did you mean {' or '.join(close)}? " if close else ""
-        raise SettingsError(f"unknown weight policy {name!r}; {hint}known: {', '.join(POLICIES)}")
+        raise SettingsError(f"unknown weight policy {name!r}; {meant(name, POLICIES)}known: {', '.join(POLICIES)}")
     return POLICIES[name](teachers)

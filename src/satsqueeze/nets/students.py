@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 
 from satsqueeze.core.errors import BudgetError, SettingsError
+from satsqueeze.core.names import meant
 from satsqueeze.nets.unet import UNet
 from satsqueeze.nets.unet_config import UNetConfig
 
@@ -122,7 +123,7 @@ def student_card(name: str) -> StudentCard:
         SettingsError: there is none.
     """
     if name not in STUDENTS:
-        raise SettingsError(f"unknown student {name!r}; known: {', '.join(STUDENTS)}")
+        raise SettingsError(f"unknown student {name!r}; {meant(name, STUDENTS)}known: {', '.join(STUDENTS)}")
     return STUDENTS[name]
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.names import meant
 
 LAND_USE = ("water", "forest", "winter crop", "summer crop", "grassland", "orchard", "built-up", "bare ground")
 """Classes 0, 1, ... of land cover; 255 where clouds or nodata hide it."""
@@ -124,5 +125,5 @@ def country_called(name: str) -> Country:
         SettingsError: there is none.
     """
     if name not in COUNTRIES:
-        raise SettingsError(f"unknown country {name!r}; known: {', '.join(COUNTRIES)}")
+        raise SettingsError(f"unknown country {name!r}; {meant(name, COUNTRIES)}known: {', '.join(COUNTRIES)}")
     return COUNTRIES[name]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.names import meant
 from satsqueeze.nets.classifier import ClassifierConfig
 from satsqueeze.nets.zoo.builders import BUILDERS
 from satsqueeze.nets.zoo.card import ZooCard
@@ -21,9 +20,7 @@ def zoo_card(name: str) -> ZooCard:
         SettingsError: there is none; the message lists the closest names.
     """
     if name not in ZOO:
-        close = get_close_matches(name.lower(), ZOO, n=5, cutoff=0.5)
-        hint = f"closest: {', '.join(close)}" if close else "none is similar"
-        raise SettingsError(f"unknown network {name!r}; {hint}. `satsqueeze zoo list` shows all {len(ZOO)}")
+        raise SettingsError(f"unknown network {name!r}; {meant(name, ZOO)}`satsqueeze zoo list` shows all {len(ZOO)}")
     return ZOO[name]
 
 
