@@ -91,7 +91,10 @@ def test_a_reference_needs_one_start_beside_random(tmp_path, starts):
         ablation(tmp_path, reference=replace(REFERENCE, starts=starts))
 
 
-@pytest.mark.parametrize("changed", [{"seeds": (0,)}, {"fractions": (0.5,)}, {"targets": ("borea",)}])
+LAND = replace(REFERENCE.land, seed=7)
+
+
+@pytest.mark.parametrize("changed", [{"seeds": (0,)}, {"fractions": (0.5,)}, {"targets": ("borea",)}, {"land": LAND}])
 def test_variants_are_compared_at_the_same_cells(tmp_path, changed):
     other = replace(SHORTER, recipe=replace(SHORTER.recipe, **changed))
     with pytest.raises(SettingsError, match=f"steps 2 of them has the {next(iter(changed))}"):

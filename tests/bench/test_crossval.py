@@ -96,6 +96,13 @@ def test_more_seeds_go_on_but_another_making_is_refused(work, recipe):
             other.execute(["small"])
 
 
+def test_int8_of_other_export_settings_is_refused(work, recipe):
+    crossval, _, _ = work
+    other = replace(recipe, export=replace(recipe.export, jaccard_loss=0.3))
+    with pytest.raises(RunError, match="holds 'small' in int8 as other export settings made it"):
+        Crossval(other, crossval.run, say=lambda _: None).execute(["small"])
+
+
 def test_shipping_gives_a_package_with_its_cross_validated_scores(work, tmp_path):
     crossval, _, _ = work
     manifest = crossval.ship("small", tmp_path / "small")

@@ -124,6 +124,13 @@ def test_networks_over_dates_are_compared_by_places(tmp_path):
         replace(recipe, series=0)
 
 
+def test_land_of_other_settings_is_not_taken_for_the_one_asked_for(done):
+    folder, _ = done
+    other = replace(TINY, land=replace(TINY.land, seed=2))
+    with pytest.raises(RunError, match="images that were made with other settings"):
+        quiet(other, folder).execute()
+
+
 def test_sources_see_no_validation_or_test_place(done):
     folder, _ = done
     grid = quiet(TINY, folder)

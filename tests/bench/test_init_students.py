@@ -13,7 +13,7 @@ from satsqueeze.bench.init_grid import InitGrid
 from satsqueeze.bench.init_recipe import InitRecipe
 from satsqueeze.bench.init_row import read_init_rows
 from satsqueeze.bench.init_students import StudentsRecipe, compare_students, draw_students, students_table
-from satsqueeze.bench.init_teacher import teacher_recipe
+from satsqueeze.bench.init_teacher import distilling, teacher_recipe
 from satsqueeze.bench.tables import make_tables
 from satsqueeze.cli.main import main
 from satsqueeze.core.errors import DataError, SettingsError
@@ -52,6 +52,18 @@ def test_a_second_call_trains_nothing(done):
     said = []
     assert compare_students(RECIPE, MODELS, RunFolder(folder), said.append) == rows
     assert said == list(MODELS)
+
+
+def test_students_of_another_teacher_are_others(done):
+    folder, _, _ = done
+    grid = InitGrid(
+        RECIPE, RunFolder(folder / "students/unet-2"), lambda _: None, regions=folder / "regions",
+        teachers=folder / "teachers",
+    )  # fmt: skip
+    first, second = (grid.answers("alba", 0.5, seed) for seed in (0, 1))
+    assert first.described == grid.answers("alba", 0.5, 0).described
+    assert first.described != second.described
+    assert first.described in repr(distilling(first))
 
 
 def test_a_teacher_answers_for_images_whose_labels_stay_unseen(done):

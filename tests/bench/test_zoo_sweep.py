@@ -85,6 +85,12 @@ def test_a_budget_in_minutes_is_decided_once(prepared, tmp_path):
     assert 8 * steps <= max(8, 1e-4 * 60 * record["images_per_second"])
     (tmp_path / ROWS).unlink()
     assert sweep(prepared, tmp_path, models=("resnet8",), minutes=1e-4).run()[0].steps == steps
+    kept = (tmp_path / ROWS).read_text()
+    with pytest.raises(
+        RunError, match=r"seed_0 was trained within 0.0001 minutes, 3 are asked for; choose a new --out"
+    ):
+        sweep(prepared, tmp_path, models=("resnet8",), minutes=3.0).run()
+    assert (tmp_path / ROWS).read_text() == kept
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,20 @@ def test_a_shared_cache_and_a_given_split(tiles, run_main, tmp_path):
     assert not (tmp_path / "two" / "data" / "cache").exists()
 
 
+def test_a_corrected_list_is_another_split(tiles, run_main, tmp_path):
+    run_main("zoo", "train", tiles, "--out", tmp_path / "one", *FIT)
+    split = json.loads((tmp_path / "one/data/split.json").read_text())
+    names = [(name, part) for part in ("train", "validation", "test") for name in split[part]]
+    listed = tmp_path / "parts.csv"
+    listed.write_text("\n".join(["patch_id,split", *(f"{name},{part}" for name, part in names)]))
+    words = ("zoo", "train", tiles, "--out", tmp_path / "two", "--split", listed, *FIT)
+    assert run_main(*words)[0] == 0
+    assert run_main(*words)[0] == 0
+    listed.write_text("\n".join(["patch_id,split", *(f"{name},{part}" for name, part in names[1:])]))
+    status, _, err = run_main(*words)
+    assert (status, "another split than asked for now" in err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -6,6 +6,7 @@ from torch.nn import functional
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.learn.batch import ClassBatch
 from satsqueeze.learn.class_augment import ClassAugmenter, mixed, shifted
+from satsqueeze.learn.class_augment import moved as moved_maps
 from satsqueeze.learn.class_losses import LabelLoss
 from satsqueeze.learn.class_settings import ClassAugmentSettings, ClassFitSettings
 
@@ -107,3 +108,14 @@ def test_refused_variation_and_smoothing():
         ClassAugmentSettings(shift=-1)
     with pytest.raises(SettingsError, match=r"in \[0, 1\), got 1"):
         LabelLoss(smoothing=1.0)
+
+
+def test_maps_move_with_their_images():
+    maps = torch.rand(2, 8, 6, generator=torch.Generator().manual_seed(0))
+    shifts = [[8, 0], [-4, 12]]
+    found = moved_maps(maps, shifts, size=(32, 24))  # cells of 4 x 4 pixels
+    torch.testing.assert_close(found[0, 2:], maps[0, :-2])
+    torch.testing.assert_close(found[1, :-1, 3:], maps[1, 1:, :-3])
+    torch.testing.assert_close(moved_maps(maps, [[0, 0]] * 2, size=(32, 24)), maps)
+    half = moved_maps(maps, [[2, 0]] * 2, size=(32, 24))
+    torch.testing.assert_close(half[:, 1:], (maps[:, 1:] + maps[:, :-1]) / 2)

@@ -12,9 +12,11 @@ from satsqueeze.core.errors import GridError, LabelError, RunError, SettingsErro
 from satsqueeze.core.scaling import Scaling
 from satsqueeze.data.cache import PackedCache, pack
 from satsqueeze.data.class_split import class_split
+from satsqueeze.data.class_stage import ClassPrepared
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.dihedral import view_of
 from satsqueeze.learn.class_losses import LabelLoss
+from satsqueeze.learn.class_stage import score_on_test, thresholds_of
 from satsqueeze.learn.classify import class_logits, score_classes
 from satsqueeze.learn.fit_classifier import ClassAugmentSettings, ClassFitSettings, fit_classifier
 from satsqueeze.nets.card import ModelCard
@@ -130,6 +132,15 @@ def test_several_labels_with_thresholds_from_validation(scenes, tmp_path):
     assert validation["mean_average_precision"] == result.best_score
     assert len(validation["thresholds"]) == 3
     assert validation["f1_micro"] > 0.8
+
+
+def test_test_images_choose_no_threshold(scenes, tmp_path):
+    seen = class_split(scenes, shares=(0.5, 0.25, 0.25), seed=0)
+    split = replace(seen, train=(*seen.train, *seen.validation), validation=())
+    prepared = ClassPrepared(cache=scenes, split=split, scaling=make_model(task="multi-label").card.scaling)
+    fit_classifier(make_model(task="multi-label"), scenes, split, replace(SETTINGS, keep="last"), tmp_path)
+    assert thresholds_of(tmp_path) == ()
+    assert score_on_test(tmp_path, prepared)["thresholds"] == [0.5] * 3
 
 
 @pytest.mark.parametrize(
@@ -257,6 +268,17 @@ def test_a_frozen_body_keeps_weights_and_statistics(tiles, split, tmp_path):
     assert [band.how for band in origin.bands] == ["matched", "matched", "fresh"]
     with pytest.raises(SettingsError, match=r"freeze_epochs is 2, but no weights were taken over that could be kept"):
         fit_classifier(wider, tiles, split, settings, tmp_path / "wider", origin=origin)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_thawed_norms_keep_their_statistics_where_all_do(tiles, split, tmp_path, keep):
+    model = make_model()
+    origin = started(model)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items() if "running_mean" in name}
+    settings = replace(SETTINGS, epochs=2, freeze_epochs=1, keep_statistics=keep, keep="last")
+    fit_classifier(model, tiles, split, settings, tmp_path, origin=origin)
+    assert before
+    assert all(torch.equal(model.state_dict()[name], tensor) == keep for name, tensor in before.items())
 
 
 def test_thawing_resumes_bit_for_bit(tiles, split, tmp_path):

@@ -91,13 +91,13 @@ def test_constant_band_stays_constant():
 
 def test_coarsened_keeps_size_and_a_constant():
     plane = torch.full((2, 15, 17), 0.3)
-    assert torch.allclose(coarsened(plane, 0.5), plane, atol=1e-6)
+    assert torch.allclose(coarsened(plane, None, 0.5), plane, atol=1e-6)
     noise = torch.rand(1, 32, 32, generator=torch.Generator().manual_seed(0))
-    out = coarsened(noise, 0.5)
+    out = coarsened(noise, None, 0.5)
     assert out.shape == noise.shape
     # Half the samples cannot carry the finest detail.
     assert (out[:, :, 1:] - out[:, :, :-1]).abs().mean() < (noise[:, :, 1:] - noise[:, :, :-1]).abs().mean()
-    assert torch.allclose(coarsened(noise, 1.0), noise, atol=1e-6)
+    assert torch.allclose(coarsened(noise, None, 1.0), noise, atol=1e-6)
 
 
 @pytest.mark.parametrize("inverted", [False, True])
@@ -120,3 +120,14 @@ def test_what_stands_in_invalid_pixels_has_no_influence():
     sigma = torch.tensor([0.6, 1.0])
     smooth = (blurred(given[:, 0], ~valid[:, 0], sigma) * valid[:, 0] for given in (values, other))
     assert torch.equal(*smooth)
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.7, 0.9])
+def test_coarsening_mixes_nothing_with_what_is_invalid(scale):
+    planes, invalid = torch.full((2, 40, 40), 0.5), torch.zeros(1, 40, 40, dtype=torch.bool)
+    invalid[:, :, 20:] = True
+    planes = planes.masked_fill(invalid, 0.0)
+    out = coarsened(planes, invalid, scale)
+    assert torch.allclose(out[:, :, :20], torch.tensor(0.5), atol=1e-6)
+    noise = torch.rand(2, 40, 40, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(coarsened(noise, None, scale), coarsened(noise, torch.zeros_like(invalid), scale), atol=1e-6)

@@ -4,9 +4,10 @@ from itertools import pairwise
 
 import pytest
 import torch
+from torch import nn
 
 from satsqueeze.core.errors import GridError
-from satsqueeze.nets.cost import cost, count_parameters, size_multiple
+from satsqueeze.nets.cost import cost, cost_of_network, count_parameters, size_multiple
 from satsqueeze.nets.students import plain_student
 from satsqueeze.nets.unet_config import UNetConfig
 
@@ -113,3 +114,23 @@ def test_only_trainable_parameters_count():
     assert count_parameters(layer) == 8
     layer.bias.requires_grad_(False)
     assert count_parameters(layer) == 6
+
+
+@pytest.mark.parametrize(
+    "middle",
+    [
+        nn.ReLU(),
+        nn.GELU(),
+        nn.SiLU(),
+        nn.Hardswish(),
+        nn.Sigmoid(),
+        nn.ELU(),
+        nn.Hardtanh(),
+        nn.GroupNorm(2, 8),
+        nn.Tanh(),
+    ],
+)
+def test_element_wise_layers_take_no_memory_of_their_own(middle):
+    net = nn.Sequential(nn.Conv2d(4, 8, 3, padding=1), middle, nn.Conv2d(8, 4, 3, padding=1))
+    found = cost_of_network(net, in_channels=4, height=16, width=16)
+    assert found.peak_activation_bytes == 4 * 16 * 16 * (4 + 8)

@@ -168,6 +168,16 @@ def test_a_long_schedule_is_nnunets_recipe():
     assert [d.rule for d in recipe(fit).decisions] == ["recipe"]
 
 
+@pytest.mark.parametrize(
+    ("patch", "degrees"), [((256, 256), 180), ((256, 384), 180), ((256, 400), 15), ((512, 256), 15)]
+)
+def test_elongated_patches_are_turned_little(patch, degrees):
+    for fit in (FitSettings(patch_size=patch), FitSettings(patch_size=patch, epochs=1, steps_per_epoch=9)):
+        found = recipe(fit)
+        assert found.fit.augment.rotation_degrees == degrees
+        assert ("rotation" in [d.rule for d in found.decisions]) == (degrees == 15)
+
+
 def test_a_short_one_replaces_what_takes_long():
     fit = FitSettings(epochs=100, steps_per_epoch=99)
     short = recipe(fit)

@@ -16,7 +16,7 @@ def unit(seed, *shape):
     return torch.nn.functional.normalize(values, dim=-1)
 
 
-def slow_info_nce(queries, keys, temperature, banned, queue):
+def slow_info_nce(queries, keys, temperature, banned, queue, queue_banned):
     """The definition, pair by pair, in float64."""
     losses = []
     for i, query in enumerate(queries):
@@ -25,7 +25,9 @@ def slow_info_nce(queries, keys, temperature, banned, queue):
         for j, key in enumerate(keys):
             if j != i and not banned[i, j]:
                 total += math.exp(float(np.dot(query, key)) / temperature)
-        for key in queue:
+        for key, barred in zip(queue, queue_banned[i], strict=True):
+            if barred:
+                continue
             total += math.exp(float(np.dot(query, key)) / temperature)
         losses.append(-math.log(own / total))
     return sum(losses) / len(losses)
@@ -36,15 +38,21 @@ def slow_info_nce(queries, keys, temperature, banned, queue):
 def test_it_is_what_its_definition_says(temperature, queued):
     queries, keys, queue = unit(0, 12, 7), unit(1, 12, 7), unit(2, queued, 7)
     banned = torch.rand(12, 12, generator=torch.Generator().manual_seed(3)) < 0.3
-    found = info_nce(queries, keys, temperature=temperature, banned=banned, queue=queue if queued else None)
+    barred = torch.rand(12, queued, generator=torch.Generator().manual_seed(4)) < 0.3
+    further = (queue, barred) if queued else None
+    found = info_nce(queries, keys, temperature=temperature, banned=banned, queue=further)
     arrays = (values.double().numpy() for values in (queries, keys))
-    assert float(found) == pytest.approx(slow_info_nce(*arrays, temperature, banned.numpy(), queue.numpy()), rel=1e-5)
+    assert float(found) == pytest.approx(
+        slow_info_nce(*arrays, temperature, banned.numpy(), queue.numpy(), barred), rel=1e-5
+    )
 
 
 def test_identical_embeddings_cost_the_logarithm_of_their_number():
     same = unit(0, 1, 8).expand(20, 8)
     assert float(info_nce(same, same, temperature=0.1)) == pytest.approx(math.log(20), rel=1e-6)
-    assert float(info_nce(same, same, temperature=0.1, queue=same[:5])) == pytest.approx(math.log(25), rel=1e-6)
+    assert float(
+        info_nce(same, same, temperature=0.1, queue=(same[:5], torch.zeros(20, 5, dtype=torch.bool)))
+    ) == pytest.approx(math.log(25), rel=1e-6)
 
 
 def test_orthogonal_pairs_that_agree():
@@ -112,6 +120,7 @@ def test_the_projection_has_two_layers_and_directions_have_unit_length():
         ({"width": 1}, "width must be at least 2"),
         ({"momentum": 1.0}, r"momentum must lie in \[0, 1\)"),
         ({"queue": 8}, "set momentum, such as 0.99"),
+        ({"queue": 8, "momentum": 0.9, "negatives": "positions"}, "negatives to all or images, or queue to 0"),
     ],
 )
 def test_settings_that_cannot_be(changes, message):

@@ -94,13 +94,17 @@ def _row(row: InitRow, factor: str, value: str, *, is_reference: bool) -> Ablati
 
 
 def _require_comparable(variant: Variant, reference: InitRecipe) -> None:
-    for name in ("targets", "fractions", "seeds", "starts"):
+    for name in ("targets", "fractions", "seeds", "starts", "land"):
         mine, asked = getattr(variant.recipe, name), getattr(reference, name)
         if mine != asked:
             raise SettingsError(
-                f"{variant.factor} {variant.value} has the {name} {list(mine)}, the reference {list(asked)}; only what "
-                "they are compared at may not differ"
+                f"{variant.factor} {variant.value} has the {name} {_shown(mine)}, the reference {_shown(asked)}; only "
+                "what they are compared at may not differ"
             )
+
+
+def _shown(value: object) -> str:
+    return str(list(value)) if isinstance(value, tuple) else str(value)
 
 
 def _file_name(text: str) -> str:

@@ -105,6 +105,7 @@ class Crossval:
             self.counts.count(candidate, fold, answer)
 
     def _score_int8(self, settings: NetworkSettings, seed: int) -> None:
+        self._claim_int8(settings)
         candidate = Candidate(name=settings.name, precision="int8", seed=seed)
         for fold in self.counts.missing(candidate):
             folder = self._fold_package(settings, seed, fold)
@@ -118,6 +119,17 @@ class Crossval:
                 return np.asarray(mask)
 
             self.counts.count(candidate, fold, answer)
+
+    def _claim_int8(self, settings: NetworkSettings) -> None:
+        """Refuse packages and scores of int8 that were exported otherwise."""
+        place = f"int8/{settings.name}"
+        if not self.run.is_done(place, self.recipe.export):
+            if self.run.has(place):
+                raise RunError(
+                    f"{self.run.path} holds '{settings.name}' in int8 as other export settings made it; choose a new "
+                    "--out, or give the network another name"
+                )
+            self.run.finish(place, self.recipe.export, {}, seconds=0.0)
 
     def package(
         self,

@@ -65,20 +65,20 @@ class FoldTrainings:
     def trained(self, settings: NetworkSettings, seed: int, fold: int | None) -> SegmentationModel:
         """The network trained without the validation scenes of a fold; with fold None, on everything."""
         if settings.fit is None:
-            return self._started(settings, seed)
+            return self._started(settings, seed, fold)
         ids = self.cache.ids if fold is None else self.folds[fold].train
         place = self.run / ("all" if fold is None else f"fold_{fold}") / settings.name / f"seed_{seed}"
         if (place / "metrics.json").exists():
             return load_model(place)
         soft = self._answers(settings, fold) if settings.teacher_share else None
-        model = self._started(settings, seed)
+        model = self._started(settings, seed, fold)
         self.say(f"training {settings.name}, seed {seed}, {'all scenes' if fold is None else f'fold {fold}'}")
         how = replace(settings.fit, seed=settings.fit.seed + seed)
         self._fit(model, ids, settings, how, place, soft)
         return model
 
-    def card(self, settings: NetworkSettings) -> ModelCard:
-        """What a network of the recipe is, on this data."""
+    def card(self, settings: NetworkSettings, fold: int | None = None) -> ModelCard:
+        """What a network of the recipe is, on this data; with fold None, for all of it."""
         config = network_config(
             settings.network,
             bands=len(self.cache.bands),
@@ -89,23 +89,23 @@ class FoldTrainings:
             name=settings.name,
             family="unet" if isinstance(config, UNetConfig) else "smp-unet-resnet34",
             config=config,
-            scaling=self._scaling(settings),
+            scaling=self._scaling(settings, fold),
             normalisation=settings.normalisation,
             bands=self.cache.bands,
             classes=self.cache.classes,
             foreground=self.cache.foreground,
         )
 
-    def _started(self, settings: NetworkSettings, seed: int) -> SegmentationModel:
-        """A network as its start leaves it."""
+    def _started(self, settings: NetworkSettings, seed: int, fold: int | None) -> SegmentationModel:
+        """A network as its start leaves it, for the training of a fold."""
         place = self.run / "start" / settings.name / f"seed_{seed}"
         if settings.start is not None and (place / "metrics.json").exists():
             return load_model(place)
-        model = build_model(self.card(settings), seed=seed)
+        model = build_model(self.card(settings, fold), seed=seed)
         if settings.onnx_start is not None:
             start_from_onnx(model.net.net, settings.onnx_start)  # type: ignore[arg-type]
         if settings.continues:
-            model.load_state_dict(self._started(self.recipe.network(settings.continues), seed).state_dict())
+            model.load_state_dict(self._started(self.recipe.network(settings.continues), seed, fold).state_dict())
         if settings.start is None:
             return model
         soft = self._taught(settings, self._teachers(settings, folds=()), self.cache.ids)
@@ -140,7 +140,7 @@ class FoldTrainings:
         """The teachers of a network, as far as they were trained without the other folds' images."""
         named = [self.recipe.network(name) for name in settings.teachers]
         started = [
-            (f"{n.name}-seed-{seed}", self._started(n, seed)) for n in named if n.fit is None for seed in n.seeds
+            (f"{n.name}-seed-{seed}", self._started(n, seed, None)) for n in named if n.fit is None for seed in n.seeds
         ]
         fitted = [(f"{n.name}-{k}", self.trained(n, n.seeds[0], k)) for n in named if n.fit is not None for k in folds]
         learnt = [ModelTeacher(name, [model], window=COST_SIDE) for name, model in (*started, *fitted)]
@@ -152,8 +152,10 @@ class FoldTrainings:
         answers = teach(teachers, self.cache, ids, self.run / "soft")
         return Corrected(answers, self.cache, settings.exact) if settings.exact else answers
 
-    def _scaling(self, settings: NetworkSettings) -> Scaling:
+    def _scaling(self, settings: NetworkSettings, fold: int | None) -> Scaling:
+        """Statistics of what no fold touches, since one network starts all; else of the fold's training side."""
         if settings.onnx_scaling:
             contract = OnnxContract.read(self.recipe.teacher_files[0].contract)
             return Scaling(bands=contract.bands, mean=contract.mean, std=contract.std)
-        return fingerprint(self.cache, self.untouched or None).scaling()
+        ids = self.untouched or (self.cache.ids if fold is None else self.folds[fold].train)
+        return fingerprint(self.cache, ids).scaling()

@@ -23,6 +23,7 @@ from satsqueeze.core.run import RunFolder, fingerprint_of
 from satsqueeze.data.cache import PackedCache, pack
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.label_share import share_of_labels
+from satsqueeze.data.made_folder import claim
 from satsqueeze.data.parts import named_split
 from satsqueeze.data.place_share import share_of_places
 from satsqueeze.data.series import series_of
@@ -157,6 +158,7 @@ class InitGrid:
         if not data:
             data = str(place / "data")
             settings = replace(self.recipe.land, country=name)
+            claim(place / "data", settings)
             # The card is written last, and its absence tells of an interrupted generation.
             if not (place / "data/dataset.yaml").is_file():
                 self.say(f"{name}: generating {sum(settings.places)} places at {settings.dates} dates")
@@ -218,8 +220,9 @@ class InitGrid:
             return self._fitted(land, split, settings, place, begin)
         known = self.answers(trial.target, trial.fraction, trial.seed)
         everything = Split(train=land.split.train, validation=split.validation)
+        objective = distilling(known)
         return train_network(
-            self._card(land), land.cache, everything, settings, place, start=begin, objective=distilling(), soft=known
+            self._card(land), land.cache, everything, settings, place, start=begin, objective=objective, soft=known
         )
 
     def _answers(self, target: str, fraction: float, seed: int) -> Known:

@@ -38,6 +38,6 @@ def answers_of(teacher: Path, cache: PackedCache, ids: tuple[str, ...], labelled
     return Known(teach([model], cache, ids, run / "soft"), cache, labelled)
 
 
-def distilling() -> Distillation:
+def distilling(known: Known) -> Distillation:
     """The objective that learns from what is known alone."""
-    return Distillation(hard=DiceCE(), weight=1.0, temperature=TEMPERATURE, teachers="teacher")
+    return Distillation(hard=DiceCE(), weight=1.0, temperature=TEMPERATURE, teachers=known.described)

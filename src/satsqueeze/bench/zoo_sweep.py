@@ -15,7 +15,7 @@ from satsqueeze.bench.energy import Meter, find_meter, measure_energy
 from satsqueeze.bench.machine import this_machine
 from satsqueeze.bench.throughput import measure_throughput
 from satsqueeze.bench.zoo_row import ZooRow, read_zoo_rows, record_zoo_row
-from satsqueeze.core.errors import SatsqueezeError, SettingsError
+from satsqueeze.core.errors import RunError, SatsqueezeError, SettingsError
 from satsqueeze.core.files import read_json, write_json
 from satsqueeze.core.run import fingerprint_of, plain
 from satsqueeze.data.class_stage import ClassPrepared
@@ -86,13 +86,30 @@ class ZooSweep:
 
         Args:
             on_row: called with each row, whether new or from before.
+
+        Raises:
+            RunError: a network of the folder was trained within other minutes.
         """  # noqa: D205
+        asked = [(name, seed) for name in self.settings.models or tuple(ZOO) for seed in self.settings.seeds]
+        for name, seed in asked:
+            self._require_same_budget(self._place(name, seed))
         rows = []
-        for name in self.settings.models or tuple(ZOO):
-            for seed in self.settings.seeds:
-                rows.append(self._row(name, seed))
-                on_row(rows[-1])
+        for name, seed in asked:
+            rows.append(self._row(name, seed))
+            on_row(rows[-1])
         return tuple(rows)
+
+    def _place(self, name: str, seed: int) -> Path:
+        return self.folder / name / f"seed_{seed}"
+
+    def _require_same_budget(self, place: Path) -> None:
+        """Refuse to give out a training of another length as one of these minutes."""
+        minutes = read_json(place / BUDGET).get("minutes") if (place / BUDGET).is_file() else None
+        if minutes is not None and minutes != self.settings.minutes:
+            raise RunError(
+                f"{place} was trained within {minutes:g} minutes, {self.settings.minutes:g} are asked for; choose a "
+                "new --out, or remove that folder"
+            )
 
     def _row(self, name: str, seed: int) -> ZooRow:
         key = fingerprint_of([self.prepared.key, name, self._alike(seed)])
@@ -114,7 +131,7 @@ class ZooSweep:
         return alike | {"fit": {**fit.to_dict(), "progress": fit.progress}}
 
     def _measured(self, name: str, seed: int, key: str) -> ZooRow:
-        place = self.folder / name / f"seed_{seed}"
+        place = self._place(name, seed)
         card = classifier_card(name, self.prepared)
         fit = self._budgeted(card, replace(self.settings.fit, seed=seed), place)
         result = train_classifier(card, self.prepared, fit, place)
@@ -173,7 +190,8 @@ class ZooSweep:
             short = replace(fit, epochs=1, steps_per_epoch=_PROBE_STEPS, keep="last")
             trial = replace(self.prepared, split=replace(self.prepared.split, validation=()))
             speed = train_classifier(card, trial, short, place / "trial").images_per_second
-            write_json(record, {"images_per_second": speed, **_within(self.settings.minutes, speed, fit, trial)})
+            minutes = self.settings.minutes
+            write_json(record, {"minutes": minutes, "images_per_second": speed, **_within(minutes, speed, fit, trial)})
         chosen = read_json(record)
         return replace(fit, epochs=chosen["epochs"], steps_per_epoch=chosen["steps_per_epoch"])
 

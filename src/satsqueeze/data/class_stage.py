@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from satsqueeze.core.errors import DataError, RunError
-from satsqueeze.core.files import read_json, write_json
+from satsqueeze.core.files import read_json, sha256, write_json
 from satsqueeze.core.run import RunFolder
 from satsqueeze.core.scaling import Scaling
 from satsqueeze.data.band_statistics import scaling_of
@@ -23,6 +23,7 @@ from satsqueeze.data.class_split import (
     save_class_split,
 )
 from satsqueeze.data.dataset import open_dataset
+from satsqueeze.data.growth import require_whole
 from satsqueeze.data.packed import SEGMENTATION
 from satsqueeze.data.split_lists import listed_split
 from satsqueeze.data.splits import ThreeWaySplit
@@ -76,9 +77,10 @@ def prepare_classes(
         DataError: see :func:`satsqueeze.data.dataset.open_dataset` and :func:`satsqueeze.data.cache.pack`; or labels of
             pixels.
         SplitError: a class without images, or too few images for the split.
-        RunError: the run folder is about other data, bands or splits.
+        RunError: the run folder is about other data, bands or splits, or the data has grown since.
     """
-    if not run.is_done(STAGE, settings):
+    asked = _asked(settings)
+    if not run.is_done(STAGE, asked):
         if (run / f"stages/{STAGE}.json").exists():
             raise RunError(
                 f"{run.path} was made from other data or another split than asked for now (its settings stand in "
@@ -98,8 +100,17 @@ def prepare_classes(
         write_json(run / SCALING, scaling_of(cache, split.train).to_dict())
         write_json(run / PLACE, {"cache": settings.cache and str(place.resolve())})
         result = {"images": len(cache), "quarantined": len(cache.quarantine), "test": len(split.test)}
-        run.finish(STAGE, settings, result, time.monotonic() - started)
-    return load_classes(run)
+        run.finish(STAGE, asked, result, time.monotonic() - started)
+    prepared = load_classes(run)
+    require_whole(prepared.cache, settings.data, card=settings.card, run=run)
+    return prepared
+
+
+def _asked(settings: ClassPrepareSettings) -> object:
+    """The settings, with what the lists say that they name: lists are corrected now and then."""
+    place = Path(settings.split)
+    lists = sorted(place.glob("*.csv")) if place.is_dir() else [place] if place.is_file() else []
+    return (settings, {path.name: sha256(path) for path in lists}) if lists else settings
 
 
 def load_classes(run: RunFolder) -> ClassPrepared:

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from satsqueeze.core.errors import RunError, SatsqueezeError, SettingsError
+from satsqueeze.core.errors import RunError, SettingsError
 from satsqueeze.core.files import read_json, write_json
 from satsqueeze.core.run import RunFolder
-from satsqueeze.data.cache import PackedCache, grown, pack
+from satsqueeze.data.cache import PackedCache, pack
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.fingerprint import Fingerprint, fingerprint
+from satsqueeze.data.growth import require_whole
 from satsqueeze.data.splits import Split, grouped_folds, holdout, load_splits, save_splits
 
 STAGE = "data"
@@ -95,22 +96,8 @@ def prepare(
         write_json(run / FINGERPRINT, found)
         run.finish(STAGE, settings, result, time.monotonic() - started)
     prepared = load_prepared(run)
-    _require_whole(prepared.cache, settings, run)
+    require_whole(prepared.cache, settings.data, card=settings.card, run=run)
     return prepared
-
-
-def _require_whole(cache: PackedCache, settings: PrepareSettings, run: RunFolder) -> None:
-    """Refuse to go on without what was added to the data since it was packed."""
-    try:
-        dataset = open_dataset(settings.data, card=settings.card)
-    except SatsqueezeError:
-        return  # what was packed is enough, wherever the files are now
-    found = grown(cache, dataset)
-    if found:
-        raise RunError(
-            f"{settings.data} holds {found}, of which {run.path} knows nothing, since it was made before; choose a new "
-            "--out folder to use them, or move them out of the data"
-        )
 
 
 def load_prepared(run: RunFolder) -> Prepared:

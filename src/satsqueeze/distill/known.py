@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from satsqueeze.core.labels import IGNORE
+from satsqueeze.core.run import fingerprint_of
 from satsqueeze.core.window import Window
 from satsqueeze.data.cache import PackedCache
 from satsqueeze.distill.soft import SoftCache
@@ -27,6 +28,11 @@ class Known:
         classes = len(cache.classes)
         self._certain = np.zeros((classes, IGNORE + 1), np.uint8)
         self._certain[:, :classes] = np.eye(classes, dtype=np.uint8) * 255
+
+    @property
+    def described(self) -> str:
+        """Who answered and whose labels are known, for the record."""
+        return f"{self.answers.teachers}, labels {fingerprint_of(sorted(self.labelled))[:12]}"
 
     def window(self, id: str, window: Window) -> NDArray[np.uint8]:  # noqa: A002 - the sampler's protocol
         """See :class:`satsqueeze.data.sampler.SoftTargets`: 0 everywhere where a known label is 255."""

@@ -176,7 +176,7 @@ class Augmenter:
         self._blur(batch.images, invalid, draws)
         self._brightness(batch.images, draws)
         self._contrast(batch.images, invalid, draws)
-        self._coarsen(batch.images, draws)
+        self._coarsen(batch.images, invalid, draws)
         self._gamma(batch.images, invalid, draws)
         if invalid is not None:
             batch.images.masked_fill_(invalid, 0.0)
@@ -242,12 +242,15 @@ class Augmenter:
                 images[patches, bands], None if bad is None else bad[:, 0], sigma
             )
 
-    def _coarsen(self, images: Tensor, draws: Draws) -> None:
+    def _coarsen(self, images: Tensor, invalid: Tensor | None, draws: Draws) -> None:
         patches, bands = self._planes(self._settings.low_resolution, images, draws)
         scales = draws.uniform(*self._settings.low_resolution_range, len(images)).tolist()
         for patch in sorted(set(patches.tolist())):
             touched = bands[patches == patch]
-            images[patch, touched] = intensity.coarsened(images[patch, touched], scales[patch])
+            bad = _among(invalid, torch.tensor([patch]))
+            images[patch, touched] = intensity.coarsened(
+                images[patch, touched], None if bad is None else bad[0], scales[patch]
+            )
 
     def _saturate(self, images: Tensor, draws: Draws) -> None:
         chosen = draws.indices(self._settings.saturation, len(images))

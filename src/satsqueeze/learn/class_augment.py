@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -41,9 +43,11 @@ class ClassAugmenter:
             SettingsError: mixup along with teachers' answers, which are about single images.
         """
         generator = np.random.Generator(np.random.Philox(step_seed(self._seed, batch.step)))
-        images, targets, reach = batch.images, batch.targets, self._settings.shift
+        images, targets, maps, reach = batch.images, batch.targets, batch.maps, self._settings.shift
         if reach:
-            images = shifted(images, generator.integers(-reach, reach + 1, size=(len(images), 2)).tolist())
+            shifts = generator.integers(-reach, reach + 1, size=(len(images), 2)).tolist()
+            maps = tuple(moved(values, shifts, size=images.shape[-2:]) for values in maps)
+            images = shifted(images, shifts)
         if self._corrupt is not None:
             images = self._corrupt(images, batch.step)
         if self._settings.mixup:
@@ -53,7 +57,7 @@ class ClassAugmenter:
             kept = torch.from_numpy(shares.astype(np.float32)).to(images.device)
             images = mixed(images, kept)
             targets = mixed(targets, kept)
-        return batch._replace(images=images, targets=targets)
+        return batch._replace(images=images, targets=targets, maps=maps)
 
 
 def shifted(images: Tensor, shifts: list[list[int]]) -> Tensor:
@@ -74,6 +78,22 @@ def shifted(images: Tensor, shifts: list[list[int]]) -> Tensor:
         for image, (rows, cols) in zip(padded, shifts, strict=True)
     ]
     return torch.stack(windows)
+
+
+def moved(maps: Tensor, shifts: list[list[int]], *, size: Sequence[int]) -> Tensor:
+    """Maps (N, h, w) of images, each moved with its image by (rows, cols) in pixels of that, mirrored likewise.
+
+    Args:
+        maps: of fewer cells than the images have pixels, as a rule.
+        shifts: of each image.
+        size: rows and columns of the images.
+    """
+    grid = torch.eye(2, 3, device=maps.device).repeat(len(maps), 1, 1)
+    # A grid says where to look, and in units of half a side.
+    grid[:, :, 2] = torch.tensor([[-2 * cols / size[1], -2 * rows / size[0]] for rows, cols in shifts])
+    places = functional.affine_grid(grid, [len(maps), 1, *maps.shape[1:]], align_corners=False).to(maps)
+    found = functional.grid_sample(maps[:, None], places, padding_mode="reflection", align_corners=False)
+    return found[:, 0]
 
 
 def mixed(values: Tensor, kept: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+from satsqueeze.core.class_thresholds import DEFAULT_THRESHOLD
 from satsqueeze.core.errors import SplitError
 from satsqueeze.core.files import read_json
 from satsqueeze.data.class_stage import ClassPrepared
@@ -94,6 +95,8 @@ def thresholds_of(folder: Path) -> tuple[float, ...]:
 def score_on_test(folder: Path, prepared: ClassPrepared, *, model: SegmentationModel | None = None) -> dict[str, Any]:
     """Metrics of a trained model on the test images, on which nothing was chosen.
 
+    Where no validation images told the thresholds of several labels, they are 0.5.
+
     Args:
         folder: of the training.
         prepared: what it was trained on.
@@ -105,5 +108,5 @@ def score_on_test(folder: Path, prepared: ClassPrepared, *, model: SegmentationM
     """
     if not prepared.split.test:
         raise SplitError("the split has no test images; give the test part a share")
-    thresholds = thresholds_of(folder)
+    thresholds = thresholds_of(folder) or (DEFAULT_THRESHOLD,) * len(prepared.cache.classes)
     return score_classes(model or load_model(folder), prepared.cache, prepared.split.test, thresholds=thresholds)

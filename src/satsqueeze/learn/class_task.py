@@ -61,7 +61,7 @@ class ClassTask(TrainingTask[ClassBatch]):
         """Freeze or thaw, by the number of the step alone, so that a resumed run does the same."""
         super().on_train_batch_start(batch, batch_idx)
         if self._freeze_steps:
-            self._body.hold(batch.step < self._freeze_steps)
+            self._body.hold(batch.step < self._freeze_steps, keep_statistics=self.settings.keep_statistics)
 
     @override
     def on_train_end(self) -> None:

@@ -65,7 +65,7 @@ def score_classes(
     ids: Sequence[str],
     *,
     precision: Precision = "fp32",
-    thresholds: Sequence[float] = (),
+    thresholds: Sequence[float] | None = None,
 ) -> dict[str, Any]:
     """Metrics of a model on whole images: :meth:`satsqueeze.core.class_metrics.ClassMetrics.to_dict`.
 
@@ -90,6 +90,6 @@ def score_classes(
     if not multi_label:
         metrics.update(truth, probabilities)
         return metrics.to_dict()
-    chosen = tuple(thresholds) or best_thresholds(truth, probabilities)
+    chosen = best_thresholds(truth, probabilities) if thresholds is None else tuple(thresholds)
     metrics.update(truth, probabilities, predicted=probabilities >= np.array(chosen, np.float32))
     return metrics.to_dict() | {"thresholds": list(chosen)}

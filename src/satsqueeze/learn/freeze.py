@@ -21,9 +21,9 @@ class HeldBody:
         self._weights = [weight for name, weight in network.named_parameters() if name in names]
         self._norms = [module for name, module in network.named_modules() if f"{name}.running_mean" in names]
 
-    def hold(self, held: bool) -> None:
-        """Hold them, or let them go; norms are then in training mode."""
+    def hold(self, held: bool, *, keep_statistics: bool = False) -> None:
+        """Hold them, or let them go; norms are then in training mode, unless they are to keep their statistics."""
         for weight in self._weights:
             weight.requires_grad_(not held)
         for norm in self._norms:
-            norm.train(not held)
+            norm.train(not held and not keep_statistics)

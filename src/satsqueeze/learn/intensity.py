@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 _EPS = 1e-7
+_MOSTLY = 0.5  # share of valid pixels in what a pixel is interpolated from
 
 
 def blurred(planes: Tensor, invalid: Tensor | None, sigma: Tensor) -> Tensor:
@@ -45,16 +46,27 @@ def _smoothed(planes: Tensor, half: Tensor, *, axis: int) -> Tensor:
     return total
 
 
-def coarsened(plane: Tensor, scale: float) -> Tensor:
-    """Simulate a coarser sensor: nearest pixel down to ``scale``, bicubic back.
+def coarsened(planes: Tensor, invalid: Tensor | None, scale: float) -> Tensor:
+    """Simulate a coarser sensor: nearest pixel down to ``scale``, bicubic back, invalid pixels without a part in it.
+
+    Pixels that would be made mostly from invalid ones stay as they are.
 
     Args:
-        plane: float32 (P, h, w).
+        planes: float32 (P, h, w); anything where invalid.
+        invalid: bool (1, h, w); None where all pixels are valid.
         scale: in (0, 1]; 0.5 doubles the ground sample distance.
     """
-    height, width = plane.shape[-2:]
+    if invalid is None:
+        return _coarse(planes, scale)
+    weight = _coarse((~invalid).to(planes.dtype), scale)
+    smooth = _coarse(planes.masked_fill(invalid, 0.0), scale) / weight.clamp(min=_MOSTLY)
+    return torch.where(weight >= _MOSTLY, smooth, planes)
+
+
+def _coarse(planes: Tensor, scale: float) -> Tensor:
+    height, width = planes.shape[-2:]
     size = [max(1, round(height * scale)), max(1, round(width * scale))]
-    coarse = functional.interpolate(plane[:, None], size=size, mode="nearest-exact")
+    coarse = functional.interpolate(planes[:, None], size=size, mode="nearest-exact")
     return functional.interpolate(coarse, size=[height, width], mode="bicubic", align_corners=False)[:, 0]
 
 

@@ -26,6 +26,10 @@ SHORT_SCHEDULE = 10_000
 """Steps below which nnU-Net's recipe has no time to work, so that parts of it are replaced; see :func:`recipe`."""
 SMALLEST_BATCH = 6
 """Patches that a batch of a short schedule holds at least, where memory allows."""
+ELONGATED = 1.5
+"""Ratio of a patch's sides above which large turns would fill it with reflections."""
+SMALL_TURN = 15.0
+"""Degrees by which such patches are turned at most; both by nnU-Net v2."""
 EPOCHS = 20
 """Epochs into which a schedule bounded in minutes is cut: checkpoints and validations, no more."""
 SHORT_RATE = 5e-3
@@ -147,6 +151,12 @@ def recipe(fit: FitSettings, norm: Norm | None = None) -> Recipe:
         norm: as told, or None for the rule.
     """
     told = () if norm is None else (Decision("norm", f"{norm} norm, as told."),)
+    if max(fit.patch_size) > ELONGATED * min(fit.patch_size):
+        turn = Decision(
+            "rotation",
+            f"turns by up to {SMALL_TURN:g} degrees, as nnU-Net: patches of {fit.patch_size} px are elongated.",
+        )
+        fit, told = replace(fit, augment=replace(fit.augment, rotation_degrees=SMALL_TURN)), (turn, *told)
     if fit.steps >= SHORT_SCHEDULE:
         as_nnunet = Decision("recipe", "SGD with Nesterov momentum 0.99, poly schedule, all augmentations, as nnU-Net.")
         return Recipe(fit=fit, norm=norm or "instance", decisions=(as_nnunet, *told))
@@ -156,7 +166,7 @@ def recipe(fit: FitSettings, norm: Norm | None = None) -> Recipe:
         schedule="onecycle",
         learning_rate=SHORT_RATE,
         weight_decay=1e-2,
-        augment=AugmentSettings.geometric(),
+        augment=replace(AugmentSettings.geometric(), rotation_degrees=fit.augment.rotation_degrees),
     )
     few = f"{fit.steps} steps are few (fewer than {SHORT_SCHEDULE:,})"
     decisions = (

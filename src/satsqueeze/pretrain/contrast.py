@@ -33,7 +33,7 @@ class ContrastSettings:
     momentum: float | None = None
     """Share that a slowly following copy of the network, which then gives the keys, keeps of itself per step."""
     queue: int = 0
-    """Keys of earlier steps that serve as further negatives; needs momentum."""
+    """Keys of earlier steps, of other places, that serve as further negatives; needs momentum."""
     image_weight: float = 0.0
     """Weight of the same contrast between means of whole images, by a projection of its own; 0 = off."""
 
@@ -51,6 +51,11 @@ class ContrastSettings:
             )
         if self.momentum is not None and not 0 <= self.momentum < 1:
             raise SettingsError(f"momentum must lie in [0, 1), got {self.momentum}")
+        if self.queue and self.negatives == "positions":
+            raise SettingsError(
+                f"a queue of {self.queue} keys holds those of other images, which negatives: positions leaves out; set "
+                "negatives to all or images, or queue to 0"
+            )
         if self.queue and self.momentum is None:
             raise SettingsError(
                 f"a queue of {self.queue} keys needs a network that follows slowly, or its keys are stale; set "
@@ -77,7 +82,12 @@ def embedded(projected: Tensor) -> Tensor:
 
 
 def info_nce(
-    queries: Tensor, keys: Tensor, *, temperature: float, banned: Tensor | None = None, queue: Tensor | None = None
+    queries: Tensor,
+    keys: Tensor,
+    *,
+    temperature: float,
+    banned: Tensor | None = None,
+    queue: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
     """InfoNCE (van den Oord et al. 2018): mean of -log exp(q_i k_i / t) / sum_j exp(q_i k_j / t).
 
@@ -86,7 +96,7 @@ def info_nce(
         keys: float32 (M, D), of unit length; key i belongs to query i, the others are its negatives.
         temperature: t.
         banned: bool (M, M), True where key j is no negative of query i; the diagonal does not matter.
-        queue: float32 (Q, D), further negatives of all queries.
+        queue: float32 (Q, D), further negatives, and bool (M, Q), True where one is no negative of a query.
 
     Raises:
         TrainError: no query.
@@ -101,7 +111,8 @@ def info_nce(
         own = torch.eye(len(queries), dtype=torch.bool, device=queries.device)
         logits = logits.masked_fill(banned & ~own, -torch.inf)
     if queue is not None:
-        logits = torch.cat([logits, queries @ queue.T / temperature], dim=1)
+        further, barred = queue
+        logits = torch.cat([logits, (queries @ further.T / temperature).masked_fill(barred, -torch.inf)], dim=1)
     return functional.cross_entropy(logits, torch.arange(len(queries), device=queries.device))
 
 

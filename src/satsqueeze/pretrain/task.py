@@ -18,6 +18,7 @@ from satsqueeze.pretrain.collapse import report_collapse
 from satsqueeze.pretrain.contrast import Projection, banned_negatives, embedded, info_nce
 from satsqueeze.pretrain.features import Backbone, sampled
 from satsqueeze.pretrain.forecast import Forecast, forecast_loss
+from satsqueeze.pretrain.key_queue import KeyQueue
 from satsqueeze.pretrain.monitors import alignment, uniformity
 from satsqueeze.pretrain.probe import Probe
 from satsqueeze.pretrain.settings import PretrainSettings
@@ -74,7 +75,6 @@ class PretrainTask(TrainingTask[ViewBatch]):
     """
 
     settings: PretrainSettings
-    queue: Tensor | None
 
     def __init__(
         self, model: SegmentationModel, settings: PretrainSettings, sampler: ViewSampler, probe: Probe | None
@@ -84,9 +84,8 @@ class PretrainTask(TrainingTask[ViewBatch]):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(step_seed(settings.seed, _MONITOR_STEP))
             self.embedder = Embedder(model, settings)
-            queue = embedded(torch.randn(1, contrast.width, contrast.queue))[0] if contrast.queue else None
+            self.queue = KeyQueue(contrast.queue, contrast.width) if contrast.queue else None
         self.slow = None if contrast.momentum is None else _still(copy.deepcopy(self.embedder))
-        self.register_buffer("queue", queue)
         self._weather = Weather(settings.views, model.card.scaling, seed=settings.seed)
         self._probe = probe
         self._monitored = self._weather(sampler.batch(_MONITOR_STEP))
@@ -192,7 +191,7 @@ class PretrainTask(TrainingTask[ViewBatch]):
         return super().snapshot() | {
             "embedder": self.embedder.state_dict(),
             "slow": None if self.slow is None else self.slow.state_dict(),
-            "queue": self.queue,
+            "queue": None if self.queue is None else self.queue.state_dict(),
             "uniformities": self._uniformities,
         }
 
@@ -203,7 +202,9 @@ class PretrainTask(TrainingTask[ViewBatch]):
         self.embedder.load_state_dict(snapshot["embedder"])
         if self.slow is not None:
             self.slow.load_state_dict(snapshot["slow"])
-        self.queue, self._uniformities = snapshot["queue"], list(snapshot["uniformities"])
+        if self.queue is not None:
+            self.queue.load_state_dict(snapshot["queue"])
+        self._uniformities = list(snapshot["uniformities"])
 
     def _keys(self, batch: ViewBatch, pixels: Tensor, whole: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """What embeddings are compared with: themselves, or those of the slow copy."""
@@ -218,16 +219,15 @@ class PretrainTask(TrainingTask[ViewBatch]):
         first_keys, second_keys = (side[counts] for side in keys.chunk(2))
         slots = torch.arange(len(counts), device=counts.device)[:, None].expand_as(counts)[counts]
         ground, partners = batch.ground[counts], batch.partners[counts]
-        banned = banned_negatives(batch.places[slots], slots, ground, partners, contrast)
-        queue = None if self.queue is None else self.queue.clone()
+        places = batch.places[slots]
+        banned = banned_negatives(places, slots, ground, partners, contrast)
+        queue = None if self.queue is None else self.queue.negatives(places)
         loss = sum(
             info_nce(asked, known, temperature=contrast.temperature, banned=barred, queue=queue) / 2
             for asked, known, barred in ((first, second_keys, banned), (second, first_keys, banned.T))
         )
         if self.queue is not None and self.training:
-            newest = torch.cat([first_keys, second_keys]).detach()
-            newest = newest[torch.randperm(len(newest))[: contrast.queue].to(newest.device)]
-            self.queue = torch.cat([newest, self.queue])[: contrast.queue]
+            self.queue.push(torch.cat([first_keys, second_keys]), places.repeat(2))
         return torch.as_tensor(loss)
 
     def _image(self, batch: ViewBatch, whole: Tensor, keys: Tensor) -> Tensor:

@@ -1,0 +1,32 @@
+"""Data that has grown since a run packed it."""
+
+from __future__ import annotations
+
+from satsqueeze.core.errors import RunError, SatsqueezeError
+from satsqueeze.core.run import RunFolder
+from satsqueeze.data.cache import PackedCache, grown
+from satsqueeze.data.dataset import open_dataset
+
+
+def require_whole(cache: PackedCache, data: str, *, card: str | None, run: RunFolder) -> None:
+    """Refuse to go on without what was added to the data since it was packed.
+
+    Args:
+        cache: what was packed.
+        data: folder, zip file or YAML list of sources.
+        card: name of the dataset card, where the folder has no dataset.yaml.
+        run: that was made of it.
+
+    Raises:
+        RunError: there is something new.
+    """
+    try:
+        dataset = open_dataset(data, card=card)
+    except SatsqueezeError:
+        return  # what was packed is enough, wherever the files are now
+    found = grown(cache, dataset)
+    if found:
+        raise RunError(
+            f"{data} holds {found}, of which {run.path} knows nothing, since it was made before; choose a new --out "
+            "folder to use them, or move them out of the data"
+        )
