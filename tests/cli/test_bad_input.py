@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from satsqueeze.core.files import read_json
+from satsqueeze.core.run import RunFolder
+from satsqueeze.data.stage import load_prepared
 
 from .conftest import write_raster
 
@@ -209,6 +211,47 @@ def test_a_stage_names_the_one_before_it(run_main, scenes, tmp_path, command, st
     status, _, err = run_main(command, tmp_path / "run")
     assert status == 2
     assert f"the stage '{stage}' has not finished; run 'satsqueeze {stage}" in err
+
+
+@pytest.mark.parametrize(
+    "words", [("--model", "unet-8"), ("--bands", "[red]"), ("--fit.epochs", "7"), ("--card", "synth")]
+)
+def test_what_would_change_nothing_of_a_teacher_is_refused(run_main, squeezed, words):
+    status, _, err = run_main("train", squeezed, *words)
+    assert status == 2
+    assert f"{words[0].partition('.')[0]} would change nothing: a teacher is trained as it was planned" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("train", "--model", "unett-2"), "unknown student 'unett-2'; did you mean unet-2"),
+        (("train", "--label_fraction", "0"), "a share of the labels in (0, 1], got 0"),
+        (("pretrain", "--model", "unett-2"), "unknown student 'unett-2'; did you mean unet-2"),
+    ],
+)
+def test_mistakes_are_found_before_anything_is_packed(run_main, scenes, tmp_path, words, message):
+    status, _, err = run_main(words[0], scenes, *words[1:], "--out", tmp_path / "run")
+    assert (status, message in err) == (2, True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_pretraining_leaves_out_what_the_plan_tests_on(run_main, scenes, squeezed, tmp_path):
+    small = ("--fit.epochs", 1, "--fit.steps_per_epoch", 1, "--fit.batch_size", 2, "--fit.views.size", 32,
+             "--fit.views.positions", 8, "--fit.monitor_pixels", 0)  # fmt: skip
+    words = ("pretrain", scenes, "--plan", squeezed, "--out", tmp_path / "run")
+    status, _, err = run_main(*words, "--model", "unet-8", *small)
+    assert (status, "--model unet-8 would change nothing" in err) == (2, True)
+    status, out, _ = run_main(*words, *small)
+    prepared = load_prepared(RunFolder(squeezed))
+    left = len(prepared.cache) - len(prepared.test)
+    assert status == 0
+    assert f"{left} images" in out
+
+
+def test_shipping_needs_a_name(run_main, tmp_path):
+    status, _, err = run_main("crossval", tmp_path / "recipe.yaml", "--ship", tmp_path / "package")
+    assert (status, "needs --student" in err) == (2, True)
 
 
 def test_check_reports_every_problem_and_goes_on(run_main, folder):

@@ -49,6 +49,16 @@ def dataset(make_folder, write_tiff, tmp_path):
     return open_dataset(root)
 
 
+def test_a_finished_cache_is_kept_where_it_may_not_be_replaced(dataset, make_folder, tmp_path):
+    first = pack(dataset, tmp_path / "c", overwrite=False)
+    assert pack(dataset, tmp_path / "c", overwrite=False).fingerprint == first.fingerprint
+    other = open_dataset(make_folder(tmp_path / "other", names=("x", "y")))
+    with pytest.raises(RunError, match="holds other images than those asked for"):
+        pack(other, tmp_path / "c", overwrite=False)
+    assert PackedCache(tmp_path / "c").ids == first.ids
+    assert pack(other, tmp_path / "c").ids != first.ids
+
+
 def test_everything_comes_back(dataset, tmp_path):
     seen = []
     cache = pack(dataset, tmp_path / "c", bands=("nir", "blue"), on_progress=lambda *n: seen.append(n))

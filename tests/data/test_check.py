@@ -22,6 +22,14 @@ def spoilt(make_folder, tmp_path):
     return run
 
 
+def test_foreground_that_nothing_holds_is_told(spoilt):
+    (found,) = spoilt(classes=(0, 3))
+    assert (found.severity, "no image holds any foreground (thick cloud, thin cloud)" in found.problem) == (
+        "warning",
+        True,
+    )
+
+
 def test_a_sound_set_has_no_problem(spoilt):
     assert spoilt() == ()
     assert not failed(())

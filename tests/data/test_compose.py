@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from satsqueeze.core.errors import DataError, SettingsError
+from satsqueeze.core.errors import DataError, RunError, SettingsError
 from satsqueeze.data.compose import ComposeSettings, compose
 from satsqueeze.data.compose.clouds import VISIBLE, Cloud, paste, procedural_cloud
 from satsqueeze.data.compose.fractal import fractal
@@ -84,11 +84,11 @@ def test_surfaces_are_seeded_and_in_range(ground, make):
     assert first.max() <= 1.31
 
 
-def _grounds(folder):
+def _grounds(folder, seed=0):
     for number in range(2):
         scene = generate_scene(
             SceneSettings(
-                seed=number, height=48, width=48, biome="farmland", cloud_fraction=0.0, nodata_probability=0.0
+                seed=seed + number, height=48, width=48, biome="farmland", cloud_fraction=0.0, nodata_probability=0.0
             )
         )
         write_scene(scene, folder, f"scene{number}")
@@ -110,6 +110,26 @@ def test_a_composed_set_is_seeded_resumable_and_readable(tmp_path):
     dataset = open_dataset(tmp_path / "a")
     assert len(dataset.labelled) == 6
     assert dataset.bands == ("blue", "green", "red", "nir")
+
+
+def test_composites_of_one_ground_share_a_group(tmp_path):
+    grounds, settings = _grounds(tmp_path / "grounds"), ComposeSettings(composites=8, scenes=2, size=48)
+    compose(grounds, settings, tmp_path / "out")
+    groups = {item.id: item.groups for item in open_dataset(tmp_path / "out").items}
+    assert {group for name, (group,) in groups.items() if "/scene" in name} == {
+        "composed/scene00008",
+        "composed/scene00009",
+    }
+    known = {f"composed/{item.groups[0]}" for item in grounds.items}
+    assert {group for name, (group,) in groups.items() if "composite" in name} <= known
+
+
+def test_other_grounds_of_the_same_names_are_not_mixed_in(tmp_path):
+    settings = ComposeSettings(composites=2, scenes=0, size=48)
+    compose(_grounds(tmp_path / "one"), settings, tmp_path / "out")
+    other = _grounds(tmp_path / "two", seed=5)
+    with pytest.raises(RunError, match="or from other images"):
+        compose(other, settings, tmp_path / "out")
 
 
 def test_composites_need_clear_ground(tmp_path):

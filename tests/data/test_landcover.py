@@ -7,10 +7,12 @@ import pytest
 
 from satsqueeze.cli.main import main
 from satsqueeze.core.errors import SettingsError, SplitError
+from satsqueeze.core.run import RunFolder
 from satsqueeze.data.cache import pack
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.packed import CacheEntry
 from satsqueeze.data.parts import named_split
+from satsqueeze.data.stage import PrepareSettings, prepare
 from satsqueeze.data.synth.countries import COUNTRIES, LAND_USE, Country
 from satsqueeze.data.synth.landcover import PlaceSettings, generate_place
 from satsqueeze.data.synth.landcover_writer import LandCoverSettings, write_land_cover
@@ -98,6 +100,14 @@ def test_a_written_country_is_read_and_its_parts_share_no_place(tmp_path):
     assert sum(len(part) for part in groups) == len(set.union(*groups)) == 6
     scene = next(iter(generate_place(settings.place(0)))).scene
     np.testing.assert_array_equal(cache.label(cache.position("corda/train_p0000_d00")), scene.labels)
+
+
+def test_runs_test_on_the_places_that_are_for_it(tmp_path):
+    settings = LandCoverSettings(country="corda", places=(4, 2, 2), dates=1, size=32)
+    names = write_land_cover(settings, tmp_path / "corda")
+    prepared = prepare(PrepareSettings(data=str(tmp_path / "corda"), folds=2), RunFolder(tmp_path / "run"))
+    assert sorted(prepared.test) == sorted(f"corda/{name}" for name in names if name.startswith("test_"))
+    assert not any("test_" in name for name in prepared.learnable)
 
 
 def entry(name, group):

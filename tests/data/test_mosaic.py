@@ -13,6 +13,7 @@ from satsqueeze.data.cache import pack
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.mosaic import PURE, MosaicSettings, shared_out, write_mosaics
 from satsqueeze.data.parts import named_split
+from satsqueeze.data.splits import stated_test
 from satsqueeze.data.synth import DatasetSettings, write_dataset
 
 CLASSES = ("field", "wood", "lake")
@@ -73,6 +74,7 @@ def test_each_label_is_that_of_the_tile_that_the_pixel_is_of(mosaics):
 
 def test_no_tile_is_in_two_parts(mosaics):
     split = named_split(mosaics.entries)
+    assert set(stated_test(mosaics.entries).validation) == set(split.test)
     assert [len(split.train), len(split.validation), len(split.test)] == [3, 1, 2]
     seen = [
         set(np.unique(np.concatenate([stamps(mosaics, mosaics.position(name)).ravel() for name in part])))

@@ -106,3 +106,26 @@ def test_constant_labels_cover_valid_pixels_only(write_tiff, reflectance, tmp_pa
     label = read_sample(open_dataset(tmp_path).items[0], FOUR).label
     assert (label[0] == 255).all()
     assert (label[1:] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        ({"crs": "EPSG:32632"}, "is in EPSG:32632 but .* is in EPSG:32631; expected one system"),
+        ({"origin": (300_030, 5_000_000)}, "lies up to 3 px from where .*a.tif lies; expected the same place"),
+        ({"gsd": 20}, "px from where .*a.tif lies"),
+        ({"origin": (300_004, 5_000_000)}, ""),
+        ({"crs": None}, ""),
+    ],
+)
+def test_a_mask_lies_where_its_image_lies(write_tiff, reflectance, tmp_path, mask, message):
+    image = reflectance()
+    place = {"crs": "EPSG:32631", "gsd": 10, "origin": (300_000, 5_000_000)}
+    write_tiff(tmp_path / "images" / "a.tif", image, names=FOUR, **place)
+    write_tiff(tmp_path / "masks" / "a.tif", np.ones(image.shape[1:], np.uint8), **{**place, **mask})
+    item = open_dataset(tmp_path).items[0]
+    if not message:
+        assert (read_sample(item, ("red",)).label == 1).all()
+        return
+    with pytest.raises(GridError, match=message):
+        read_sample(item, ("red",))

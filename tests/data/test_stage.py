@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from satsqueeze.core.errors import RunError, SettingsError
 from satsqueeze.core.run import RunFolder
@@ -71,6 +72,21 @@ def test_what_was_added_since_is_not_passed_over(run, tmp_path):
     # What was packed is enough where the files are gone.
     folder.rename(tmp_path / "elsewhere")
     assert prepare(settings, run).key == known.key
+
+
+@pytest.mark.parametrize(("field", "value"), [("group", "(scene)"), ("label_map", {0: 0, 1: 1}), ("offset", -0.2)])
+def test_a_card_that_was_corrected_since_is_not_passed_over(run, tmp_path, field, value):
+    folder = tmp_path / "scenes"
+    write_dataset(DatasetSettings(seed=3, scenes=8, size=32), folder)
+    settings = PrepareSettings(data=str(folder), folds=2)
+    prepare(settings, run)
+    place = folder / "dataset.yaml"
+    card = yaml.safe_load(place.read_text())
+    place.write_text(yaml.safe_dump({**card, "licence": "another"}))
+    prepare(settings, run)
+    place.write_text(yaml.safe_dump({**card, field: value}))
+    with pytest.raises(RunError, match=f"says something else now about {field} of synthetic than when .* was made"):
+        prepare(settings, run)
 
 
 def test_bands_can_be_chosen(scenes, run):

@@ -178,3 +178,9 @@ def test_places_and_what_is_wrong_with_them(cache, tmp_path):
 def test_settings_that_cannot_be(changes, message):
     with pytest.raises(SettingsError, match=message):
         replace(SETTINGS, **changes)
+
+
+def test_classes_to_avoid_are_known(coordinates):
+    settings = replace(SETTINGS, avoid=("clouds",))
+    with pytest.raises(SettingsError, match=r"'avoid' names clouds; .*the labels have"):
+        ViewSampler(coordinates, coordinates.ids, settings, batch_size=2, seed=0)

@@ -8,6 +8,7 @@ from satsqueeze.bench.crossval import Crossval
 from satsqueeze.bench.recipe import Recipe
 from satsqueeze.bench.row import record_row
 from satsqueeze.cli.flags import read_settings
+from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.run import RunFolder
 
 
@@ -30,6 +31,8 @@ def crossval(
         ship: also train a student on all scenes and write it as a flight package to this folder.
         student: name of the student to ship.
     """
+    if ship is not None and not student:
+        raise SettingsError(f"--ship {ship} needs --student, the name of the network to ship")
     work = Crossval(read_settings(Recipe, recipe), RunFolder(out))
     found_rows = work.execute(only or ())
     if rows is not None:

@@ -11,15 +11,16 @@ from satsqueeze.bench.history import read_history
 from satsqueeze.cli.embedding import RECORD, draw_pretraining
 from satsqueeze.cli.progress import progress
 from satsqueeze.cli.stage import PLAN, TEACHER, console, run_stage
-from satsqueeze.core.errors import RunError
+from satsqueeze.core.errors import DataError, RunError, SettingsError
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.cache import PackedCache, pack
 from satsqueeze.data.dataset import open_dataset
-from satsqueeze.data.stage import Prepared
+from satsqueeze.data.stage import Prepared, load_prepared
 from satsqueeze.learn.progress import HISTORY_FILE
 from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.model import build_model
 from satsqueeze.nets.model_home import PRETRAINED
+from satsqueeze.nets.students import student_card
 from satsqueeze.plan.stage import TrainPlan
 from satsqueeze.pretrain.card import CLASSES, network_card, over_dates, unlabelled
 from satsqueeze.pretrain.pretraining import pretrain as train_without_labels
@@ -27,13 +28,14 @@ from satsqueeze.pretrain.settings import PretrainSettings
 from satsqueeze.pretrain.teacher import TeacherPretraining
 
 CACHE = "data/cache"
+MODEL = "lite-16"
 _SHOWN = ("loss", "alignment", "uniformity", "knn", "probe")
 
 
 def pretrain(
     data: str,
     *,
-    model: str = "lite-16",
+    model: str = MODEL,
     out: Path = Path("runs/pretrained"),
     card: str | None = None,
     bands: list[str] | None = None,
@@ -42,6 +44,9 @@ def pretrain(
     fit: PretrainSettings = PretrainSettings(),  # noqa: B008 - frozen, and shown as the default
 ) -> int:
     """Pre-train a segmentation network by dense contrast of two views; labels are not needed. Resumes where stopped.
+
+    All images are learnt from, also those that 'satsqueeze train' tests on later, whose labels stay unseen; with --plan
+    none of a scene that the plan has set aside for its test.
 
     Args:
         data: folder, zip file or YAML list of sources; labels, where there are any, only serve to watch.
@@ -54,16 +59,23 @@ def pretrain(
             'satsqueeze train --series'.
         fit: settings of views, objective and training.
     """
+    if plan is None:
+        student_card(model)  # before anything is packed
+    elif model != MODEL:
+        raise SettingsError(f"--model {model} would change nothing, since --plan names the network; leave one out")
     run = RunFolder(out)
     with progress("reading images") as advance:
-        cache = pack(open_dataset(data, card=card), run / CACHE, bands=bands or None, on_progress=advance)
+        cache = pack(
+            open_dataset(data, card=card), run / CACHE, bands=bands or None, on_progress=advance, overwrite=False
+        )
     for entry in cache.quarantine:
         console.print(f"left out: {entry.id}: {entry.reason}", style="dim")
     if series:
         fit = replace(fit, views=replace(fit.views, series=series))
-    network = _card(model, plan, cache)
-    told = pretrain_stage(run, cache, over_dates(network) if fit.views.series else network, fit)
-    draw_pretraining(run, cache, cache.ids)
+    ids = None if plan is None else _untested(cache, plan)
+    network = _card(model, plan, cache, ids or cache.ids)
+    told = pretrain_stage(run, cache, over_dates(network) if fit.views.series else network, fit, ids=ids)
+    draw_pretraining(run, cache, ids or cache.ids)
     last = ", ".join(f"{name} {value:.3f}" for name in _SHOWN if (value := told["last"].get(name)) is not None)
     print(f"{out / PRETRAINED}: {told['images']} images, {last}; start from it with --init {out}")
     return 0
@@ -121,7 +133,19 @@ def teacher_pretrain_stage(
     return run / PRETRAINED
 
 
-def _card(model: str, plan: Path | None, cache: PackedCache) -> ModelCard:
+def _untested(cache: PackedCache, plan: Path) -> tuple[str, ...]:
+    """Images of no scene that a plan tests on."""
+    prepared = load_prepared(RunFolder(plan))
+    tested = {group for name in prepared.test for group in prepared.cache.entries[prepared.cache.position(name)].groups}
+    kept = tuple(entry.id for entry in cache.entries if tested.isdisjoint(entry.groups))
+    if not kept:
+        raise DataError(f"every image is of a scene that {plan} tests on; name images of others")
+    if len(kept) < len(cache):
+        console.print(f"{len(cache) - len(kept)} images are left out: {plan} tests on their scenes")
+    return kept
+
+
+def _card(model: str, plan: Path | None, cache: PackedCache, ids: Sequence[str]) -> ModelCard:
     if plan is None:
-        return network_card(model, cache, cache.ids, classes=CLASSES)
-    return unlabelled(TrainPlan.read(plan / PLAN).card, cache, cache.ids)
+        return network_card(model, cache, ids, classes=CLASSES)
+    return unlabelled(TrainPlan.read(plan / PLAN).card, cache, ids)

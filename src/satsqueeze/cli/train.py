@@ -25,6 +25,7 @@ from satsqueeze.learn.settings import FitSettings
 from satsqueeze.learn.stage import train_folds, train_network
 from satsqueeze.nets.model import WEIGHTS_FILE, SegmentationModel, load_model
 from satsqueeze.nets.model_home import NETWORK, model_home
+from satsqueeze.nets.students import student_card
 from satsqueeze.nets.transfer_report import TransferReport
 from satsqueeze.plan.stage import TrainPlan
 from satsqueeze.pretrain.card import network_card
@@ -42,13 +43,14 @@ FIT = FitSettings(
     augment=AugmentSettings.geometric(),
 )
 """Of one network on a data set, for small networks and short runs."""
+MODEL = "lite-16"
 
 
 def train(
     data: str,
     *,
     out: Path | None = None,
-    model: str = "lite-16",
+    model: str = MODEL,
     card: str | None = None,
     bands: list[str] | None = None,
     init: Path | None = None,
@@ -77,11 +79,15 @@ def train(
     """
     if series < 0 or (series and out is None):
         raise SettingsError(f"--series needs a number of dates of at least 1 and --out; got {series}, out {out}")
+    if not 0 < label_fraction <= 1:
+        raise SettingsError(f"--label_fraction is a share of the labels in (0, 1], got {label_fraction:g}")
     if out is None:
+        _require_defaults(model=model, card=card, bands=bands, fit=fit)
         run = Path(data)
         scores = train_stage(open_run(run), init=init, label_fraction=label_fraction, seed=seed)
         print(f"{run / TEACHER}: validation Jaccard by fold {_listed(scores)}")
         return 0
+    student_card(model)  # before anything is packed
     settings = PrepareSettings(data=data, card=card, bands=tuple(bands or ()), seed=seed)
     run_folder = RunFolder(out)
     prepared = prepare_stage(settings, run_folder)
@@ -101,6 +107,17 @@ def train(
         f"{found['test']['images']} test images"
     )
     return 0
+
+
+def _require_defaults(*, model: str, card: str | None, bands: list[str] | None, fit: FitSettings) -> None:
+    """Refuse what says how one network is trained, where a teacher is, which is planned."""
+    told = {"--model": model != MODEL, "--card": card is not None, "--bands": bool(bands), "--fit": fit != FIT}
+    useless = [name for name, changed in told.items() if changed]
+    if useless:
+        raise SettingsError(
+            f"{', '.join(useless)} would change nothing: a teacher is trained as it was planned. Plan it anew with "
+            "'satsqueeze plan --plan.schedule...', or name --out to train one network on a data set"
+        )
 
 
 def train_stage(

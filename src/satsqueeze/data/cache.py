@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from satsqueeze.core.errors import DataError, RunError
 from satsqueeze.core.files import read_json, replacing, write_json
 from satsqueeze.core.run import fingerprint_of
+from satsqueeze.data.card import IN_WORDS
 from satsqueeze.data.dataset import Dataset
 from satsqueeze.data.filetree import stamp
 from satsqueeze.data.item import Item
@@ -56,6 +57,7 @@ def pack(
     *,
     bands: Sequence[str] | None = None,
     on_progress: Progress | None = None,
+    overwrite: bool = True,
 ) -> PackedCache:
     """Read every item once and write the cache; a finished cache of the same files is opened as it is.
 
@@ -67,9 +69,11 @@ def pack(
         folder: where; made if absent.
         bands: common names in channel order; by default all bands the sources share.
         on_progress: told after each item.
+        overwrite: whether a finished cache of other files is replaced.
 
     Raises:
-        RunError: the disk is full or the folder cannot be written; what was packed is kept.
+        RunError: the disk is full or the folder cannot be written; what was packed is kept. Or there is a cache of
+            other files.
         DataError: every item had to be quarantined.
         CardError: the sources have labels of different kinds.
     """
@@ -82,6 +86,11 @@ def pack(
         same = done.fingerprint in (key, _with_quarantine(key, done.quarantine))
         if same and not _mended(done, dataset, bands):
             return done if done.weights == dataset.weights else _weighted(folder, dataset)
+        if not overwrite:
+            raise RunError(
+                f"{folder} holds other images than those asked for, or as they were before they changed; choose a new "
+                "--out folder"
+            )
         (folder / MANIFEST).unlink()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -112,6 +121,18 @@ def grown(cache: PackedCache, dataset: Dataset) -> str:
     mended = _mended(cache, dataset, cache.bands)
     told = [f"{len(added)} new items, such as {added[0]}"] if added else []
     return " and ".join(told + ([f"items that can be read now, such as {mended}"] if mended else []))
+
+
+def rewritten(cache: PackedCache, dataset: Dataset) -> tuple[str, ...]:
+    """Fields of its cards that say something else by now; none of a cache from before cards were kept."""
+    now = json.loads(json.dumps(dataset.cards))
+    changed = (
+        f"{field} of {source}"
+        for source, card in cache.cards.items()
+        for field, value in card.items()
+        if source in now and now[source].get(field) != value
+    )
+    return tuple(changed)
 
 
 def _mended(cache: PackedCache, dataset: Dataset, bands: Sequence[str]) -> str:
@@ -234,6 +255,7 @@ def _finish(folder: Path, writer: _Writer, dataset: Dataset, record: dict[str, A
             "classes": list(dataset.classes),
             "foreground": list(dataset.foreground),
             "weights": dict(dataset.weights),
+            "cards": dataset.cards,
             "entries": [entry.to_dict() for entry in entries],
             "quarantine": [asdict(entry) for entry in writer.quarantine],
         },
@@ -266,7 +288,7 @@ def _identity(item: Item) -> list[Any]:
     files = [*item.images, *([item.label] if item.label else [])]
     # Left out where a card says nothing of it: older caches were made without.
     unset = {name for name in _LATER_FIELDS if getattr(item.card, name) in ((), "", None)}
-    card = item.card.model_dump_json(exclude={"description", "licence", "how_to_get", "source"} | unset)
+    card = item.card.model_dump_json(exclude=IN_WORDS | unset)
     places = [item.id, item.source, list(item.groups), item.stratum, item.role, list(item.images), item.label]
     dated = [item.series, item.date, item.frame] if item.series else []
     return [zlib.crc32(card.encode()), [*places, *dated], [stamp(path) for path in files]]

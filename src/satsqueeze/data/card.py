@@ -12,6 +12,8 @@ from satsqueeze.data.band_naming import TABLES, common_name, known_band
 from satsqueeze.data.pattern import PathPattern, anywhere
 from satsqueeze.data.radiometric_statement import parse_radiometry
 
+IN_WORDS = {"description", "licence", "how_to_get", "source"}
+"""Fields that say something about a data set and nothing about how its files are read."""
 Task = Literal["segmentation", "classification", "multi-label", "unlabelled"]
 
 
@@ -200,6 +202,11 @@ class DatasetCard(_Model):
         for pattern in (self.image_pattern, *self.label_patterns):
             _ = pattern.regex
         return self
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """All that decides what its files mean, without what is said about them in words."""
+        return self.model_dump(mode="json", exclude=IN_WORDS)
 
     @property
     def separate_files(self) -> bool:

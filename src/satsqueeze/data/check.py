@@ -10,12 +10,10 @@ from typing import Literal
 import numpy as np
 
 from satsqueeze.core.errors import BandError, DataError, GridError, LabelError, RadiometryError, RasterError
-from satsqueeze.data.array_file import is_array_file
 from satsqueeze.data.dataset import Dataset
 from satsqueeze.data.item import Item
 from satsqueeze.data.packed import class_counts
-from satsqueeze.data.raster_file import georeference_of, opened
-from satsqueeze.data.reader import open_item, read_label, read_targets
+from satsqueeze.data.reader import open_item, read_label, read_targets, require_mask_in_place
 
 _REMEDIES: tuple[tuple[type[DataError], str], ...] = (
     (RasterError, "fetch or write the file again, or remove it"),
@@ -112,14 +110,9 @@ def _label_problems(item: Item, dataset: Dataset, facts: dict[str, _Facts]) -> I
         shape, place = None, None
     try:
         label = read_label(item, shape)
+        require_mask_in_place(item, place, label.shape)
         known = facts.get(item.id, _Facts())
         facts[item.id] = _Facts(dtype=known.dtype, class_pixels=class_counts(label, len(dataset.classes)))
-        other = None
-        if not is_array_file(str(item.label)):
-            with opened(str(item.label)) as handle:
-                other = georeference_of(handle)
-        if place and other and place.crs != other.crs:
-            raise GridError(f"{item.label} is in {other.crs} but its image is in {place.crs}; expected one system")
     except DataError as error:
         yield _problem(item.label or item.images[0], error)
 
@@ -149,6 +142,7 @@ def _whole_problems(dataset: Dataset, facts: dict[str, _Facts]) -> Iterator[Prob
                 problem=f"images of '{source}' have different data types: {listed}; expected one",
                 remedy="write all images with the same type and scale",
             )
+    yield from _absent_foreground(dataset, facts)
     totals = [known.class_pixels for known in facts.values() if known.class_pixels]
     if totals:
         present = np.flatnonzero(np.sum(totals, axis=0))
@@ -159,6 +153,18 @@ def _whole_problems(dataset: Dataset, facts: dict[str, _Facts]) -> Iterator[Prob
                 problem=f"the labels of {len(totals)} images hold one class only ({found}); expected at least two",
                 remedy="add images of the other classes, or correct 'label_map'",
             )
+
+
+def _absent_foreground(dataset: Dataset, facts: dict[str, _Facts]) -> Iterator[Problem]:
+    totals = np.sum([known.class_pixels for known in facts.values() if known.class_pixels], axis=0)
+    names = [dataset.classes[value] for value in dataset.foreground]
+    if names and np.count_nonzero(totals) > 1 and not totals[list(dataset.foreground)].any():
+        yield Problem(
+            file=dataset.sources[0],
+            problem=f"no image holds any foreground ({', '.join(names)}); expected some",
+            remedy="nothing, if none is expected here; else correct 'foreground' or 'label_map'",
+            severity="warning",
+        )
 
 
 def _problem(file: str, error: DataError) -> Problem:

@@ -71,6 +71,11 @@ class Dataset:
         return "segmentation"
 
     @property
+    def cards(self) -> dict[str, dict[str, Any]]:
+        """What the card of each source says, JSON-ready."""
+        return {item.source: item.card.reading for item in {one.source: one for one in self.items}.values()}
+
+    @property
     def sources(self) -> tuple[str, ...]:
         """Names of the sources, in order."""
         return tuple(dict.fromkeys(item.source for item in self.items))

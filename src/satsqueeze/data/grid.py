@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
@@ -41,6 +42,27 @@ def require_one_grid(sets: Sequence[Any], finest: Any, *, resample: bool) -> Non
         raise GridError(
             f"{dataset.name} ({_extent(dataset)}) does not lie on the grid of {finest.name} ({_extent(finest)}); "
             "expected one grid. Crop or resample the bands first"
+        )
+
+
+def require_one_place(
+    first: Georeference, second: Georeference, shape: tuple[int, ...], *, names: tuple[str, str]
+) -> None:
+    """Check that two images of one size (H, W) cover the same ground, to a pixel.
+
+    Raises:
+        GridError: different coordinate systems or places.
+    """
+    if CRS.from_string(first.crs) != CRS.from_string(second.crs):
+        raise GridError(f"{names[0]} is in {first.crs} but {names[1]} is in {second.crs}; expected one system")
+    corners = np.array([(0, 0, 1), (shape[1], shape[0], 1), (shape[1], 0, 1)])
+    slack = max(abs(value) for value in second.transform[:2])
+    aside = corners @ np.subtract(first.transform, second.transform).reshape(2, 3).T
+    away = float(np.hypot(*aside.T).max())
+    if away > np.sqrt(2) * slack:
+        raise GridError(
+            f"{names[0]} lies up to {away / slack:.0f} px from where {names[1]} lies; expected the same place. Give "
+            "the image its own mask, or correct the georeference of one of them"
         )
 
 

@@ -1,15 +1,15 @@
-"""Data that has grown since a run packed it."""
+"""Data that has grown, or is read otherwise, since a run packed it."""
 
 from __future__ import annotations
 
 from satsqueeze.core.errors import RunError, SatsqueezeError
 from satsqueeze.core.run import RunFolder
-from satsqueeze.data.cache import PackedCache, grown
+from satsqueeze.data.cache import PackedCache, grown, rewritten
 from satsqueeze.data.dataset import open_dataset
 
 
 def require_whole(cache: PackedCache, data: str, *, card: str | None, run: RunFolder) -> None:
-    """Refuse to go on without what was added to the data since it was packed.
+    """Refuse to go on without what was added to the data since it was packed, or by cards that were corrected since.
 
     Args:
         cache: what was packed.
@@ -18,12 +18,18 @@ def require_whole(cache: PackedCache, data: str, *, card: str | None, run: RunFo
         run: that was made of it.
 
     Raises:
-        RunError: there is something new.
+        RunError: there is something new, or a card says something else.
     """
     try:
         dataset = open_dataset(data, card=card)
     except SatsqueezeError:
         return  # what was packed is enough, wherever the files are now
+    changed = rewritten(cache, dataset)
+    if changed:
+        raise RunError(
+            f"{data} says something else now about {', '.join(changed[:5])} than when {run.path} was made of it; "
+            "choose a new --out folder to go by that, or put it back"
+        )
     found = grown(cache, dataset)
     if found:
         raise RunError(

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from satsqueeze.core.errors import RunError
 from satsqueeze.core.files import read_json, write_json
 from satsqueeze.core.run import fingerprint_of
+from satsqueeze.data.filetree import stamp
+from satsqueeze.data.item import Item
 
 RECORD = ".made.json"
+
+
+def content_of(item: Item) -> list[Any]:
+    """What an image that something is made from is, whatever the place and age of its files."""
+    files = [*item.images, *([item.label] if item.label else [])]
+    return [item.id, item.card.reading, [stamp(file)[:1] for file in files]]
 
 
 def claim(folder: Path, making: object) -> None:

@@ -17,7 +17,7 @@ from satsqueeze.core.files import write_text
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.data.dataset import Dataset
 from satsqueeze.data.item import Item
-from satsqueeze.data.made_folder import claim
+from satsqueeze.data.made_folder import claim, content_of
 from satsqueeze.data.reader import read_image
 from satsqueeze.data.splits import PARTS
 from satsqueeze.data.synth.noise import stream
@@ -91,7 +91,7 @@ def write_mosaics(
         raise BandError(f"mosaics are written with Sentinel-2's bands, got {', '.join(unknown)}; choose others")
     tiles = shared_out(dataset.items, settings)
     parts = [part for part, count in zip(PARTS, settings.scenes, strict=True) for _ in range(count)]
-    claim(folder, [settings, bands, [item.id for item in dataset.items]])
+    claim(folder, [settings, bands, [content_of(item) for item in dataset.items]])
     names: list[str] = []
     for number, part in enumerate(parts):
         names.append(f"{part}_m{number:04d}")
@@ -196,7 +196,7 @@ def _card(dataset: Dataset, bands: Sequence[str], settings: MosaicSettings) -> d
     return {
         "name": "mosaic",
         "task": "segmentation",
-        "images": "images/*.tif",
+        "images": f"images/{{split:{'|'.join(PARTS)}}}_{{number}}.tif",
         "labels": "labels/{name}.tif",
         "bands": [{"name": band, "wavelength_nm": SENTINEL2[band].wavelength_nm, "gsd_m": 10.0} for band in bands],
         "scale": RADIOMETRY.scale,

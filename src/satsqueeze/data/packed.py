@@ -56,7 +56,7 @@ class CacheEntry:
     targets: tuple[int, ...] = ()
     """Classes of the whole image, sorted; empty in segmentation."""
     part: str = ""
-    """The official part it belongs to, such as ``train``, where labels belong to whole images and paths tell."""
+    """The official part it belongs to, such as ``train``, where paths tell."""
     series: str = ""
     """The place of which it is one date; empty where dates do not make series."""
     date: str = ""
@@ -113,6 +113,8 @@ class PackedCache:
         self.classes: tuple[str, ...] = tuple(record["classes"])
         self.foreground: tuple[int, ...] = tuple(record["foreground"])
         self.weights: dict[str, float] = dict(record["weights"])
+        self.cards: dict[str, dict[str, Any]] = dict(record.get("cards", {}))
+        """What the card of each source said, see :attr:`satsqueeze.data.card.DatasetCard.reading`."""
         self.entries: tuple[CacheEntry, ...] = tuple(CacheEntry.from_dict(entry) for entry in record["entries"])
         self.quarantine: tuple[Quarantined, ...] = tuple(Quarantined(**entry) for entry in record["quarantine"])
         self.fingerprint: str = record["fingerprint"]

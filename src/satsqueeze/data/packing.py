@@ -55,7 +55,7 @@ def packed_targets(item: Item, bands: Sequence[str], classes: int) -> Packed | D
     counts = tuple(int(value in targets) for value in range(classes))
     entry = _entry(item, raster, gsd_m, counts=counts, labelled=True)
     return _nothing_valid(item, raster) or Packed(
-        entry=replace(entry, targets=targets, part=item.part), image=quantise(raster.values, raster.valid), label=None
+        entry=replace(entry, targets=targets), image=quantise(raster.values, raster.valid), label=None
     )
 
 
@@ -84,6 +84,7 @@ def _entry(item: Item, raster: Raster, gsd_m: float | None, *, counts: tuple[int
         valid_pixels=int(raster.valid.sum()),
         gsd_m=None if gsd_m is None else round(gsd_m, 3),
         provenance=raster.provenance,
+        part=item.part,
         series=item.series,
         date=item.date,
     )

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from satsqueeze.core.errors import GridError, LabelError
 from satsqueeze.core.labels import IGNORE
-from satsqueeze.core.raster import Raster
+from satsqueeze.core.raster import Georeference, Raster
 from satsqueeze.data.filetree import read_bytes
 from satsqueeze.data.frame_reader import FrameReader, is_array_file, read_label_array
+from satsqueeze.data.grid import require_one_place
 from satsqueeze.data.item import Item, read_rule
 from satsqueeze.data.label_map import map_labels
-from satsqueeze.data.raster_file import read_single
+from satsqueeze.data.raster_file import georeference_of, opened, read_single
 from satsqueeze.data.scene_reader import SceneReader, open_scene
 
 __all__ = [
@@ -97,18 +98,35 @@ def read_label(
     return label if valid is None else np.where(valid, label, np.uint8(IGNORE))
 
 
+def require_mask_in_place(item: Item, place: Georeference | None, shape: tuple[int, ...]) -> None:
+    """Check that a mask of the size (H, W) of its image lies where that lies, as far as both files tell.
+
+    Raises:
+        GridError: another coordinate system, or more than a pixel aside.
+    """
+    if place is None or item.label is None or item.card.label_kind != "mask" or is_array_file(item.label):
+        return
+    with opened(item.label) as handle:
+        other = georeference_of(handle)
+    if other is not None:
+        require_one_place(other, place, shape, names=(item.label, f"its image {item.images[0]}"))
+
+
 def read_sample(item: Item, bands: Sequence[str]) -> Sample:
     """Image and label together; unlabelled items get a label of 255 everywhere.
 
     Raises:
         LabelError: the item's mask is missing although others of its source have one, or does not fit.
+        GridError: the mask has another size than the image, or lies elsewhere.
     """
     with open_item(item, bands) as reader:
-        raster = reader.read()
+        raster, place = reader.read(), reader.georeference
         gsd_m = reader.gsd_m or item.card.gsd_m
     shape = (raster.values.shape[1], raster.values.shape[2])
     if item.labelled or item.label_expected:
-        return Sample(raster=raster, label=read_label(item, shape, valid=raster.valid), gsd_m=gsd_m)
+        label = read_label(item, shape, valid=raster.valid)
+        require_mask_in_place(item, place, shape)
+        return Sample(raster=raster, label=label, gsd_m=gsd_m)
     return Sample(raster=raster, label=np.full(shape, IGNORE, np.uint8), gsd_m=gsd_m)
 
 

@@ -116,6 +116,20 @@ def holdout(items: Sequence[Grouped], *, share: float, seed: int) -> Split:
     return split
 
 
+def stated_test(items: Sequence[Grouped]) -> Split | None:
+    """The test images that paths state on the validation side, all other scenes on the other; None where paths do not
+    tell images for training, validation and test apart.
+
+    Raises:
+        SplitError: a side that holds one class only.
+    """  # noqa: D205 - one thought
+    if {getattr(item, "part", "") for item in items} != set(PARTS):
+        return None
+    split = _split(items, [item for item in items if getattr(item, "part", "") == "test"])
+    require_classes(split, items, name="the stated split")
+    return split
+
+
 def partition(items: Sequence[Grouped], *, shares: Sequence[float], seed: int) -> tuple[tuple[str, ...], ...]:
     """Names of the items of each part, in about these shares, as evenly as :func:`grouped_folds` spreads them.
 

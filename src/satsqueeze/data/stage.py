@@ -14,7 +14,7 @@ from satsqueeze.data.cache import PackedCache, pack
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.fingerprint import Fingerprint, fingerprint
 from satsqueeze.data.growth import require_whole
-from satsqueeze.data.splits import Split, grouped_folds, holdout, load_splits, save_splits
+from satsqueeze.data.splits import Split, grouped_folds, holdout, load_splits, save_splits, stated_test
 
 STAGE = "data"
 CACHE, SPLITS, FINGERPRINT = "data/cache", "data/splits.json", "fingerprint.json"
@@ -33,7 +33,8 @@ class PrepareSettings:
     folds: int = 3
     """Folds of the teacher ensemble, by scene."""
     test_share: float = 0.2
-    """Share of the scenes that nothing is trained or chosen on."""
+    """Share of the scenes that nothing is trained or chosen on, unless paths state which images are for training,
+    validation and test: then it is the latter, and folds are of the others."""
     seed: int = 0
     """Of everything that is drawn; the same seed gives the same result on one machine."""
 
@@ -86,7 +87,7 @@ def prepare(
         started = time.monotonic()
         dataset = open_dataset(settings.data, card=settings.card)
         cache = pack(dataset, run / CACHE, bands=settings.bands or None, on_progress=on_progress)
-        aside = holdout(cache.entries, share=settings.test_share, seed=settings.seed)
+        aside = stated_test(cache.entries) or holdout(cache.entries, share=settings.test_share, seed=settings.seed)
         kept = set(aside.train)
         rest = [entry for entry in cache.entries if entry.id in kept]
         folds = grouped_folds(rest, folds=settings.folds, seed=settings.seed)

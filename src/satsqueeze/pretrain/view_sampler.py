@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from satsqueeze.core.errors import DataError, SettingsError
 from satsqueeze.core.labels import IGNORE
+from satsqueeze.core.names import meant
 from satsqueeze.core.window import Window
 from satsqueeze.data.acquisition import day_of_year
 from satsqueeze.data.packed import PackedCache
@@ -118,6 +119,12 @@ class ViewSampler:
             else {}
         )
         self._channels = channels
+        unknown = [name for name in settings.avoid if name not in cache.classes]
+        if unknown and settings.avoid != ViewSettings.avoid:
+            raise SettingsError(
+                f"'avoid' names {', '.join(unknown)}; {meant(unknown[0], cache.classes)}the labels have "
+                f"{', '.join(cache.classes)}"
+            )
         self._avoided = [value for value, name in enumerate(cache.classes) if name in settings.avoid]
 
     def batch(self, step: int) -> ViewBatch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +15,15 @@ from satsqueeze.core.files import write_text
 from satsqueeze.data.compose.clouds import Labelled, paste, procedural_cloud
 from satsqueeze.data.compose.surfaces import bright_objects, recolour, snowy_mountains
 from satsqueeze.data.dataset import Dataset
-from satsqueeze.data.made_folder import claim
-from satsqueeze.data.reader import read_image
+from satsqueeze.data.item import Item
+from satsqueeze.data.made_folder import claim, content_of
+from satsqueeze.data.reader import read_image, read_label
 from satsqueeze.data.synth import DatasetSettings, SceneSettings, SynthScene, card_dict, generate_scene, write_scene
 from satsqueeze.data.synth.biomes import Biome
 
 BANDS = ("blue", "green", "red", "nir")
+GROUPS = "grounds.csv"
+"""The ground that each composite is made of."""
 _BIOMES: tuple[Biome, ...] = (
     "farmland", "forest", "urban", "coast", "wetland", "desert", "snow", "mountain", "savanna",
 )  # fmt: skip
@@ -56,9 +59,10 @@ def compose(
     """Write composites and scenes with their card; images that exist are kept, so a killed run continues.
 
     Args:
-        grounds: images of clear ground with blue, green, red and nir.
+        grounds: images of ground with blue, green, red and nir; those with nodata, or foreground in their masks, are
+            left out.
         settings: see there.
-        folder: gets images/, labels/, landcover/ and dataset.yaml.
+        folder: gets images/, labels/, landcover/, grounds.csv and dataset.yaml.
         on_progress: called with (done, total).
 
     Returns:
@@ -67,10 +71,10 @@ def compose(
     Raises:
         DataError: composites are asked for, but there is no wholly valid image of clear ground.
     """
-    images = [image for item in grounds.items if (image := _clear(item)) is not None] if settings.composites else []
+    images = [ground for item in grounds.items if (ground := _clear(item)) is not None] if settings.composites else []
     if settings.composites and not images:
-        raise DataError("no image of clear ground without nodata; composites need at least one")
-    claim(folder, [settings, [item.id for item in grounds.items]])
+        raise DataError("no image of clear ground without nodata or foreground; composites need at least one")
+    claim(folder, [settings, [content_of(item) for item in grounds.items]])
     total = settings.composites + settings.scenes
     for number in range(total):
         name = f"composite{number:05d}" if number < settings.composites else f"scene{number:05d}"
@@ -80,20 +84,50 @@ def compose(
             write_scene(made, folder, name)
         if on_progress:
             on_progress(number + 1, total)
-    card = {**card_dict(DatasetSettings(seed=settings.seed, bands=BANDS)), "name": "composed"}
+    write_text(folder / GROUPS, "\n".join(["name,ground", *_groups(images, settings), ""]))
+    table = {"file": GROUPS, "key": "name", "value": "ground"}
+    made_of = {"name": "composed", "group": "{name}", "group_table": table}
+    card = {**card_dict(DatasetSettings(seed=settings.seed, bands=BANDS)), **made_of}
     write_text(folder / "dataset.yaml", yaml.safe_dump(card, sort_keys=False))
     return total
 
 
-def _clear(item: object) -> NDArray[np.float32] | None:
-    raster = read_image(item, BANDS)  # type: ignore[arg-type]
-    return raster.values if raster.valid.all() else None
+@dataclass(frozen=True, kw_only=True)
+class _Ground:
+    """Clear ground."""
+
+    group: str
+    """The scene that it is of."""
+    values: NDArray[np.float32]
+    """Reflectance (4, H, W)."""
 
 
-def _composite(
-    images: Sequence[NDArray[np.float32]], settings: ComposeSettings, rng: np.random.Generator
-) -> SynthScene:
-    ground = _crop(images[int(rng.integers(len(images)))], settings.size, rng)
+def _clear(item: Item) -> _Ground | None:
+    """An image without nodata, and without foreground where it has a mask."""
+    raster = read_image(item, BANDS)
+    if not raster.valid.all():
+        return None
+    if item.card.label_kind == "mask" and item.label is not None:
+        label = read_label(item, raster.valid.shape)
+        if np.isin(label, item.card.foreground).any():
+            return None
+    return _Ground(group=item.groups[0], values=raster.values)
+
+
+def _drawn(images: Sequence[_Ground], rng: np.random.Generator) -> _Ground:
+    """The ground of a composite: the first thing that is drawn for it."""
+    return images[int(rng.integers(len(images)))]
+
+
+def _groups(images: Sequence[_Ground], settings: ComposeSettings) -> Iterator[str]:
+    """Rows of the table of groups: composites of one ground stay on one side of a split."""
+    for number in range(settings.composites):
+        rng = np.random.Generator(np.random.Philox(key=[settings.seed, number]))
+        yield f"composite{number:05d},{_drawn(images, rng).group}"
+
+
+def _composite(images: Sequence[_Ground], settings: ComposeSettings, rng: np.random.Generator) -> SynthScene:
+    ground = _crop(_drawn(images, rng).values, settings.size, rng)
     kind = rng.random()
     if kind < 0.40:
         ground = recolour(ground, rng)

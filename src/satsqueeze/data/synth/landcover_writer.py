@@ -104,7 +104,7 @@ def land_cover_card(settings: LandCoverSettings) -> dict[str, Any]:
     return {
         "name": settings.country,
         "task": "segmentation",
-        "images": "images/*.tif",
+        "images": f"images/{{split:{'|'.join(PARTS)}}}_{{number}}.tif",
         "labels": "labels/{name}.tif",
         "group": PLACE,
         "series": PLACE,
