@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pydantic
 import pytest
@@ -176,3 +177,19 @@ def test_something_else_is_never_replaced(tmp_path):
     with pytest.raises(PackageError, match="is not a flight package"), assembling(tmp_path / "precious.txt"):
         pass
     assert (tmp_path / "precious.txt").read_text() == "mine"
+
+
+def test_what_killed_runs_left_is_cleared_away(tmp_path):
+    folder, dead, living = tmp_path / "mine[1]", 2**22 + 1, os.getppid()
+    left = {name: tmp_path / name for name in (f".mine[1].{dead}.part", f".mine[1].{dead}.old", f".other.{dead}.part")}
+    used = tmp_path / f".mine[1].{living}.part"
+    for path in (*left.values(), used):
+        path.mkdir()
+    with assembling(folder) as part:
+        (part / MANIFEST).write_text("{}")
+    # An older package is kept as long as no other stands in its place.
+    assert [path.exists() for path in left.values()] == [False, True, True]
+    with assembling(folder) as part:
+        (part / MANIFEST).write_text("{}")
+    assert [path.exists() for path in left.values()] == [False, False, True]
+    assert used.exists()

@@ -6,8 +6,10 @@ The manifest holds the hash of every other file, so one 32-byte value vouches fo
 
 from __future__ import annotations
 
+import glob
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +19,7 @@ from typing import Any, Literal, Self
 import pydantic
 
 from satsqueeze.core.errors import PackageError, SettingsError
-from satsqueeze.core.files import sha256, write_text
+from satsqueeze.core.files import is_running, sha256, write_text
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.rows import RowStream
 from satsqueeze.core.scaling import Scaling
@@ -213,6 +215,7 @@ def assembling(folder: Path) -> Iterator[Path]:
     """
     if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise PackageError(f"{folder} exists and is not a flight package; choose another folder")
+    _clear_stale(folder)
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
     shutil.rmtree(part, ignore_errors=True)
@@ -229,6 +232,15 @@ def assembling(folder: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _clear_stale(folder: Path) -> None:
+    """Remove what killed runs have left beside a package; an older package only where there is another in its place."""
+    pattern = re.compile(rf"\.{re.escape(folder.name)}\.(\d+)\.(part|old)")
+    for path in folder.parent.glob(f".{glob.escape(folder.name)}.*"):
+        match = pattern.fullmatch(path.name)
+        if match and not is_running(int(match[1])) and (match[2] == "part" or folder.exists()):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def seal(folder: Path, manifest: FlightManifest) -> FlightManifest:

@@ -16,7 +16,7 @@ import rasterio
 
 from satsqueeze.core.buffer import Buffer
 from satsqueeze.core.errors import BudgetError, PackageError
-from satsqueeze.core.files import write_json
+from satsqueeze.core.files import is_running, write_json
 from satsqueeze.core.raster import StripReader
 from satsqueeze.flight.memory import GraphMemory, forget_peak, measure, peak_bytes, settle
 from satsqueeze.flight.planner import DEFAULT_RAM, LEAST_CACHE, plan_scene
@@ -259,18 +259,8 @@ def clear_stale(folders: Sequence[Path]) -> list[Path]:
     removed = []
     for path in (path for folder in folders if folder.is_dir() for path in folder.iterdir()):
         match = _STALE.match(path.name)
-        if match and not _is_alive(int(match[1])) and path.is_file():
+        if match and not is_running(int(match[1])) and path.is_file():
             with suppress(OSError):
                 path.unlink()
                 removed.append(path)
     return removed
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
