@@ -249,6 +249,13 @@ def test_pretraining_leaves_out_what_the_plan_tests_on(run_main, scenes, squeeze
     assert f"{left} images" in out
 
 
+def test_a_budget_that_no_student_meets_is_refused_by_the_plan(run_main, scenes, tmp_path):
+    budget = tmp_path / "budget.yaml"
+    budget.write_text("parameters: 30000\nstudent: {parameters: 10}\n")
+    status, _, err = run_main("plan", scenes, "--out", tmp_path / "run", "--folds", 2, "--budget", budget)
+    assert (status, "BudgetError: no student meets" in err) == (2, True)
+
+
 def test_shipping_needs_a_name(run_main, tmp_path):
     status, _, err = run_main("crossval", tmp_path / "recipe.yaml", "--ship", tmp_path / "package")
     assert (status, "needs --student" in err) == (2, True)

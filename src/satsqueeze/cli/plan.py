@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from satsqueeze.cli.distill import planned_rungs
 from satsqueeze.cli.fingerprint import prepare_stage
 from satsqueeze.cli.stage import DEFAULT_RUN, PLAN, TEACHER, run_stage
 from satsqueeze.core.errors import RunError, SettingsError
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.stage import Prepared, PrepareSettings
+from satsqueeze.distill.stage import DistillSettings
 from satsqueeze.plan.budget_file import read_budgets
 from satsqueeze.plan.speed import training_macs_per_second
 from satsqueeze.plan.stage import PlanSettings, TrainPlan, plan_training
@@ -35,7 +37,8 @@ def command(
         out: run folder; created if absent.
         card: name of the dataset card, where the folder has no dataset.yaml.
         bands: common names of the bands to use, in channel order; by default all that the sources share.
-        budget: YAML file with limits: parameters, macs_per_pixel, activation_bytes, train_minutes (per fold).
+        budget: YAML file with limits: parameters, macs_per_pixel, activation_bytes, train_minutes (per fold); of its
+            section student it is only asked whether any student can meet it.
         folds: folds of the teacher ensemble, by scene.
         seed: of splits and training.
         plan: settings of the planner.
@@ -44,6 +47,9 @@ def command(
     settings = PrepareSettings(data=data, card=card, bands=tuple(bands or ()), folds=folds, seed=seed)
     told = told_plan(plan, budget=budget, seed=seed)
     planned = plan_stage(told, run, prepare_stage(settings, run))
+    if budget is not None:
+        # What no student can meet is told now, not after a teacher has been trained.
+        planned_rungs(DistillSettings(compression=1, budget=read_budgets(budget).student), planned)
     print(f"{out / PLAN}: {planned.parameters:,} parameters per network")
     for decision in planned.decisions:
         print(f"  {decision}")
