@@ -113,8 +113,9 @@ def test_an_image_whose_pixels_are_too_fine_for_the_buffer_is_left_out(folder, t
     for seed in range(2):
         image, cloud = scene(seed)
         write_scene(folder, f"s{seed}", image=image, label=cloud)
-    with rasterio.open(folder / "images" / "s1.tif", "r+") as target:
-        target.transform = rasterio.Affine(0.1, 0, 600000, 0, -0.1, 5000000)
+    for kind in ("images", "labels"):
+        with rasterio.open(folder / kind / "s1.tif", "r+") as target:
+            target.transform = rasterio.Affine(0.1, 0, 600000, 0, -0.1, 5000000)
     found = evaluate(tiny_package, open_dataset(folder), buffer_m=20)
     assert found["images"] == 1
     assert "a buffer must be from 0 to 64 pixels" in found["quarantined"][0]["reason"]
