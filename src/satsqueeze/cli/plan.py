@@ -13,6 +13,7 @@ from satsqueeze.core.errors import RunError, SettingsError
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.stage import Prepared, PrepareSettings
 from satsqueeze.distill.stage import DistillSettings
+from satsqueeze.plan.budget import Budget
 from satsqueeze.plan.budget_file import read_budgets
 from satsqueeze.plan.speed import training_macs_per_second
 from satsqueeze.plan.stage import PlanSettings, TrainPlan, plan_training
@@ -47,9 +48,10 @@ def command(
     settings = PrepareSettings(data=data, card=card, bands=tuple(bands or ()), folds=folds, seed=seed)
     told = told_plan(plan, budget=budget, seed=seed)
     planned = plan_stage(told, run, prepare_stage(settings, run))
-    if budget is not None:
+    limits = read_budgets(budget).student if budget else Budget()
+    if limits != Budget():
         # What no student can meet is told now, not after a teacher has been trained.
-        planned_rungs(DistillSettings(compression=1, budget=read_budgets(budget).student), planned)
+        planned_rungs(DistillSettings(compression=1, budget=limits), planned)
     print(f"{out / PLAN}: {planned.parameters:,} parameters per network")
     for decision in planned.decisions:
         print(f"  {decision}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import csv
+import io
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,7 +86,7 @@ def compose(
             write_scene(made, folder, name)
         if on_progress:
             on_progress(number + 1, total)
-    write_text(folder / GROUPS, "\n".join(["name,ground", *_groups(images, settings), ""]))
+    _write_groups(images, settings, folder / GROUPS)
     table = {"file": GROUPS, "key": "name", "value": "ground"}
     made_of = {"name": "composed", "group": "{name}", "group_table": table}
     card = {**card_dict(DatasetSettings(seed=settings.seed, bands=BANDS)), **made_of}
@@ -119,11 +121,15 @@ def _drawn(images: Sequence[_Ground], rng: np.random.Generator) -> _Ground:
     return images[int(rng.integers(len(images)))]
 
 
-def _groups(images: Sequence[_Ground], settings: ComposeSettings) -> Iterator[str]:
-    """Rows of the table of groups: composites of one ground stay on one side of a split."""
+def _write_groups(images: Sequence[_Ground], settings: ComposeSettings, path: Path) -> None:
+    """The table of groups: composites of one ground stay on one side of a split."""
+    table = io.StringIO()
+    rows = csv.writer(table, lineterminator="\n")
+    rows.writerow(("name", "ground"))
     for number in range(settings.composites):
         rng = np.random.Generator(np.random.Philox(key=[settings.seed, number]))
-        yield f"composite{number:05d},{_drawn(images, rng).group}"
+        rows.writerow((f"composite{number:05d}", _drawn(images, rng).group))
+    write_text(path, table.getvalue())
 
 
 def _composite(images: Sequence[_Ground], settings: ComposeSettings, rng: np.random.Generator) -> SynthScene:
