@@ -80,7 +80,7 @@ def test_a_network_is_trained_from_it_with_few_labels(pretrained, places, tmp_pa
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--label_fraction", "0"], "SettingsError: the share of labels must lie in"),
+        (["--label_fraction", "0"], "SettingsError: --label_fraction is a share of the labels in (0, 1], got 0"),
         (["--model", "unet-4"], "SettingsError: unet-2 cannot start unet-4"),
         (["--init", "nowhere"], "RunError: nowhere holds no trained model"),
     ],
@@ -96,7 +96,8 @@ def test_the_network_of_a_plan_is_pretrained_and_its_teacher_starts_from_it(plac
     schedule = ["--plan.schedule.epochs", "1", "--plan.schedule.steps_per_epoch", "1"]
     assert main(["plan", str(places), "--out", str(planned), "--folds", "2", "--plan.norm", "batch", *schedule]) == 0
     size = read_json(planned / "plan.json")["fit"]["patch_size"][0]
-    words = ["--plan", str(planned), *PRETRAIN, "--fit.views.size", str(size), "--fit.batch_size", "2"]
+    # Without --model: the plan names the network.
+    words = ["--plan", str(planned), *PRETRAIN[2:], "--fit.views.size", str(size), "--fit.batch_size", "2"]
     assert main(["pretrain", str(places), "--out", str(out), *words]) == 0
     capsys.readouterr()
     assert main(["train", str(planned), "--init", str(out)]) == 0
