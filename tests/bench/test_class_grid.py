@@ -17,13 +17,13 @@ from onnx import TensorProto, helper, numpy_helper
 from scipy.stats import binom
 
 from satsqueeze.bench.class_evaluate import tallied
-from satsqueeze.bench.class_grid import ROWS, ClassGrid
+from satsqueeze.bench.class_grid import ROWS, SHIPPED, ClassGrid
 from satsqueeze.bench.class_pass import ClassPass
 from satsqueeze.bench.class_recipe import ClassRecipe, GivenTeacher, StudentNetwork, TrainedNetwork, Way
 from satsqueeze.bench.class_ship import long_cell, rescore, ship
 from satsqueeze.bench.evaluate import evaluate
 from satsqueeze.bench.grid_cell import HELD, RECORD
-from satsqueeze.bench.grid_row import read_grid_rows, record_grid_rows
+from satsqueeze.bench.grid_row import read_grid_rows, record_grid_rows, write_grid_rows
 from satsqueeze.bench.held import HeldAnswers
 from satsqueeze.bench.paired import mcnemar
 from satsqueeze.cli.main import main
@@ -231,8 +231,10 @@ def test_a_package_that_ships_is_scored_anew(work, tiles, tmp_path):
     sealed = ship(grid, "small", "confidence", tmp_path / "tiny")
     rows = [row for row in grid.rows() if row.kind == "shipped"]
     worse = [row.model_copy(update={"test": {**row.test, "accuracy": 0.0}}) for row in rows]
+    write_grid_rows(grid.run / SHIPPED, worse)
     renewed = rescore(grid, "small", "confidence", tmp_path / "tiny", worse)
     assert [row.test for row in renewed] == [row.test for row in rows]
+    assert [row.test for row in grid.rows() if row.kind == "shipped"] == [row.test for row in rows]
     assert open_package(tmp_path / "tiny").manifest.quality == sealed.quality
     ids = set(grid.prepared.split.test)
     model = open_package(tmp_path / "tiny", precision="int8", engine="onnx")

@@ -59,8 +59,7 @@ def ship(grid: ClassGrid, student: str, way: str, folder: Path) -> FlightManifes
     scores = {graph: _scores(grid, draft, manifest, graph) for graph in manifest.graphs}
     sealed = _sealed(grid, network, draft, folder, manifest, scores)
     rows = [_row(grid, cell, folder, sealed, graph, found) for graph, found in scores.items()]
-    older = [r for r in read_grid_rows(grid.run / SHIPPED) if (r.name, r.way) != (student, way)]
-    write_grid_rows(grid.run / SHIPPED, [*older, *rows])
+    _record(grid, student, way, rows)
     return sealed
 
 
@@ -91,7 +90,15 @@ def rescore(grid: ClassGrid, student: str, way: str, folder: Path, rows: Sequenc
             "it was recorded as --rows"
         )
     _sealed(grid, network, folder, folder, manifest, scores)
-    return tuple(known[_named(graph)].model_copy(update={"test": metrics_of(found)}) for graph, found in scores.items())
+    renewed = [known[_named(graph)].model_copy(update={"test": metrics_of(found)}) for graph, found in scores.items()]
+    _record(grid, student, way, renewed)
+    return tuple(renewed)
+
+
+def _record(grid: ClassGrid, student: str, way: str, rows: Sequence[GridRow]) -> None:
+    """Put rows into the run folder, in place of older ones of the same student and way."""
+    others = [row for row in read_grid_rows(grid.run / SHIPPED) if (row.name, row.way) != (student, way)]
+    write_grid_rows(grid.run / SHIPPED, [*others, *rows])
 
 
 def _sealed(  # noqa: PLR0917 - what is sealed, where and with which scores
