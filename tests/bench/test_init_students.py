@@ -34,6 +34,13 @@ def done(tmp_path_factory):
     return folder, compare_students(RECIPE, MODELS, RunFolder(folder), said.append), said
 
 
+def grid_in(folder):
+    return InitGrid(
+        RECIPE, RunFolder(folder / "students/unet-2"), lambda _: None, regions=folder / "regions",
+        teachers=folder / "teachers",
+    )  # fmt: skip
+
+
 def test_every_student_has_every_start(done):
     folder, rows, _ = done
     assert [(row.model, row.start, row.seed) for row in rows] == [
@@ -56,10 +63,7 @@ def test_a_second_call_trains_nothing(done):
 
 def test_students_of_another_teacher_are_others(done):
     folder, _, _ = done
-    grid = InitGrid(
-        RECIPE, RunFolder(folder / "students/unet-2"), lambda _: None, regions=folder / "regions",
-        teachers=folder / "teachers",
-    )  # fmt: skip
+    grid = grid_in(folder)
     first, second = (grid.answers("alba", 0.5, seed) for seed in (0, 1))
     assert first.described == grid.answers("alba", 0.5, 0).described
     assert first.described != second.described
@@ -68,10 +72,7 @@ def test_students_of_another_teacher_are_others(done):
 
 def test_a_teacher_answers_for_images_whose_labels_stay_unseen(done):
     folder, _, _ = done
-    grid = InitGrid(
-        RECIPE, RunFolder(folder / "students/unet-2"), lambda _: None, regions=folder / "regions",
-        teachers=folder / "teachers",
-    )  # fmt: skip
+    grid = grid_in(folder)
     known, land = grid.answers("alba", 0.5, 0), grid.land("alba")
     assert isinstance(known, Known)
     assert known.labelled == set(grid.labelled("alba", 0.5, 0).train)
