@@ -86,7 +86,7 @@ def test_bands_by_name_then_wavelength():
     )
     shares = mixing(found, RGB)
     assert shares.sum(dim=0)[RGB.index("green")] == 0
-    assert shares[:2, RGB.index("blue")].tolist() == [0.5, 0.5]
+    assert shares[:2, RGB.index("blue")].tolist() == [1, 1]
     assert shares[2, RGB.index("red")] == 1
     assert match_bands(("red",), ("rededge071",), tolerance_nm=39.4)[0].how == "fresh"
     assert match_bands(("red",), ("rededge071",), tolerance_nm=39.6)[0].how == "matched"
@@ -143,9 +143,9 @@ def test_more_bands_and_other_classes():
     stem = "net.body.stem.0.weight"
     torch.testing.assert_close(new[stem][:, 0], drawn[stem][:, 0], rtol=0, atol=0)
     torch.testing.assert_close(new[stem][:, 1], old[stem][:, 0])
-    # Two bands start from blue, and share it.
-    torch.testing.assert_close(new[stem][:, 2], old[stem][:, 2] / 2)
-    torch.testing.assert_close(new[stem][:, 3], old[stem][:, 2] / 2)
+    # Two bands start from blue, which counts in full for either.
+    torch.testing.assert_close(new[stem][:, 2], old[stem][:, 2])
+    torch.testing.assert_close(new[stem][:, 3], old[stem][:, 2])
     head = "net.body.head.weight"
     torch.testing.assert_close(new[head][[0, 2]], old[head][[7, 2]], rtol=0, atol=0)
     torch.testing.assert_close(new[head][1], drawn[head][1], rtol=0, atol=0)

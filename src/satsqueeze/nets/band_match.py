@@ -66,10 +66,10 @@ def _match(name: str, have: Sequence[str], tolerance_nm: float) -> BandStart:
 def mixing(starts: Sequence[BandStart], have: Sequence[str]) -> Tensor:
     """Share of each source band in each started one, float64 (bands, source bands); rows of fresh bands are 0.
 
-    A source band that several bands start from is shared out among them, so that together they say what it said.
+    A source band that several bands start from counts in full for each of them.
     """
     shares = torch.zeros(len(starts), len(have), dtype=torch.float64)
     for row, start in zip(shares, starts, strict=True):
         for name in start.sources:
             row[list(have).index(name)] = 1 / len(start.sources)
-    return shares / (shares > 0).sum(dim=0).clamp(min=1)
+    return shares
