@@ -52,9 +52,9 @@ def transfer(
     """Take over what fits of a trained model.
 
     Bands are matched by name, else with those whose centre wavelength is within the tolerance, their mean where there
-    are several. Where each is taken once, the first layer's response to reflectance stays what it was, though the models
-    normalise differently: the change of spread goes into the weights, that of the mean into the bias or the batch norm
-    behind. A band that several new ones take counts in full for each, so the response grows. Padded zeros
+    are several. Where each is taken once, the first layer's response to reflectance stays what it was, though the
+    models normalise differently: the change of spread goes into the weights, that of the mean into the bias or the
+    batch norm behind. A band that several new ones take counts in full for each, so the response grows. Padded zeros
     mean the average reflectance of the new data, though, so that a response at the very border follows its mean. Bands
     and classes without a counterpart keep the weights that ``model`` was drawn with; all other tensors are taken where
     their names and shapes agree.
