@@ -94,8 +94,11 @@ class Quantiser:
                 extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
             )
             quantizer.quantize_model()
+        # The quantiser appends its operators after those that read them, which other runtimes than its own refuse.
+        quantizer.model.topological_sort()
         proto = quantizer.model.model
         proto.producer_name, proto.producer_version = self._model.producer_name, self._model.producer_version
+        onnx.checker.check_model(proto)
         with replacing(path) as temporary:
             onnx.save(proto, temporary)
 

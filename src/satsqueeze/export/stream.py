@@ -123,7 +123,7 @@ class _Stream:
 
     def build(self) -> onnx.ModelProto:
         """The graph."""
-        for node in _in_order(self.model.graph):
+        for node in self.model.graph.node:
             if any(name in self.lags for name in node.input):
                 self._stream(node)
             else:
@@ -279,26 +279,6 @@ def _like(node: NodeProto, renamed: Mapping[str, str], pads: list[int] | None = 
         del made.attribute[:]
         made.attribute.extend([*kept, helper.make_attribute("pads", pads)])
     return made
-
-
-def _in_order(graph: onnx.GraphProto) -> list[NodeProto]:
-    """Operators, each after those that it reads."""
-    known = {"", *(tensor.name for tensor in graph.initializer), *(value.name for value in graph.input)}
-    return _sorted(list(graph.node), known)
-
-
-def _sorted(nodes: list[NodeProto], known: set[str]) -> list[NodeProto]:
-    found: list[NodeProto] = []
-    while nodes:
-        ready = [node for node in nodes if all(name in known for name in node.input)]
-        if not ready:
-            raise UnstreamableError("the graph has a circle")
-        found += ready
-        for node in ready:
-            known.update(node.output)
-        taken = {id(node) for node in ready}
-        nodes = [node for node in nodes if id(node) not in taken]
-    return found
 
 
 def _needed(nodes: list[NodeProto], wanted: set[str]) -> list[NodeProto]:
