@@ -13,7 +13,7 @@ from affine import Affine
 
 from satsqueeze.bench.transfer_grid import ROWS, TransferGrid
 from satsqueeze.bench.transfer_recipe import TransferRecipe, TransferStart
-from satsqueeze.bench.transfer_row import read_transfer_rows, transfer_table
+from satsqueeze.bench.transfer_row import read_transfer_rows, transfer_table, write_transfer_rows
 from satsqueeze.cli.flags import read_settings
 from satsqueeze.cli.main import main
 from satsqueeze.core.errors import RunError, SettingsError, SplitError
@@ -117,9 +117,12 @@ def test_one_row_per_cell_at_the_rate_that_validation_chose(recipe, tmp_path):
     weights = sorted((tmp_path / "run").rglob("weights.safetensors"))
     assert len(weights) == 1 + 2 * 2 * 3 * 2
     stamps = [path.stat().st_mtime_ns for path in weights]
-    (tmp_path / "run" / ROWS).unlink()
+    # What a recipe with other fractions left there stays.
+    foreign = rows[0].model_copy(update={"fraction": 0.5, "fingerprint": "of another recipe"})
+    write_transfer_rows(tmp_path / "run" / ROWS, [foreign])
     again = quiet(recipe, tmp_path / "run").execute()
     assert [row.test for row in again] == [row.test for row in rows]
+    assert foreign in read_transfer_rows(tmp_path / "run" / ROWS)
     assert [path.stat().st_mtime_ns for path in weights] == stamps
     table = transfer_table(rows).splitlines()
     assert table[0] == "| labels | random | transferred |"

@@ -19,7 +19,6 @@ from satsqueeze.bench.fold_trainings import FoldTrainings
 from satsqueeze.bench.network_figures import network_figures, with_latency
 from satsqueeze.bench.recipe import NetworkSettings, Recipe
 from satsqueeze.bench.row import BenchRow, Kind, write_rows
-from satsqueeze.core.errors import RunError
 from satsqueeze.core.package import FlightManifest, Quality
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.cache import PackedCache
@@ -78,12 +77,11 @@ class Crossval:
         """Refuse trainings and scores that another recipe left under the same name."""
         place = f"network/{settings.name}"
         asked = self.recipe.making(settings) | {"data": self.cache.fingerprint}
-        if not self.run.is_done(place, asked):
-            if self.run.has(place):
-                raise RunError(
-                    f"{self.run.path} holds '{settings.name}' as another recipe or other data made it; choose a new "
-                    "--out, or give the network another name"
-                )
+        refusal = (
+            f"{self.run.path} holds '{settings.name}' as another recipe or other data made it; choose a new --out, or "
+            "give the network another name"
+        )
+        if self.run.is_due(place, asked, refusal=refusal):
             self.run.finish(place, asked, {}, seconds=0.0)
 
     def _score(self, name: str, seed: int, model_of: Callable[[int], Segmenter]) -> None:
@@ -123,12 +121,11 @@ class Crossval:
     def _claim_int8(self, settings: NetworkSettings) -> None:
         """Refuse packages and scores of int8 that were exported otherwise."""
         place = f"int8/{settings.name}"
-        if not self.run.is_done(place, self.recipe.export):
-            if self.run.has(place):
-                raise RunError(
-                    f"{self.run.path} holds '{settings.name}' in int8 as other export settings made it; choose a new "
-                    "--out, or give the network another name"
-                )
+        refusal = (
+            f"{self.run.path} holds '{settings.name}' in int8 as other export settings made it; choose a new --out, or "
+            "give the network another name"
+        )
+        if self.run.is_due(place, self.recipe.export, refusal=refusal):
             self.run.finish(place, self.recipe.export, {}, seconds=0.0)
 
     def package(

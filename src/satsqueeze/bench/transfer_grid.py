@@ -146,7 +146,8 @@ class TransferGrid:
         """Train all seeds of a start and fraction at every rate, and add the rows of the best one."""
         recipe = self.recipe
         keys = {seed: self._fingerprint(start, fraction, seed) for seed in recipe.seeds}
-        known = self.rows()
+        # Rows of other recipes, such as one with fewer starts, stay.
+        known = read_transfer_rows(self.run / ROWS)
         if {row.fingerprint for row in known}.issuperset(keys.values()):
             return
         tried: dict[float, float] = {}

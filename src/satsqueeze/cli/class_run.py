@@ -12,7 +12,14 @@ from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.files import read_json, sha256
 from satsqueeze.core.package import Quality
 from satsqueeze.core.run import RunFolder, fingerprint_of
-from satsqueeze.data.class_stage import ClassPrepared, ClassPrepareSettings, few_labels, load_classes, prepare_classes
+from satsqueeze.data.class_stage import (
+    STAGE,
+    ClassPrepared,
+    ClassPrepareSettings,
+    few_labels,
+    load_classes,
+    prepare_classes,
+)
 from satsqueeze.export.draft import FP32
 from satsqueeze.export.settings import ClassExportSettings, ExportSettings
 from satsqueeze.export.stage import export_package
@@ -29,7 +36,7 @@ TEST = "test images, on which nothing was chosen"
 
 def is_class_run(run: RunFolder) -> bool:
     """Whether a run folder is about a classifier."""
-    return (run / "stages/class-data.json").is_file()
+    return run.has(STAGE)
 
 
 def train_run(

@@ -7,14 +7,11 @@ from collections.abc import Sequence
 from satsqueeze.bench.embedding import embedding
 from satsqueeze.bench.history import read_history
 from satsqueeze.bench.pretraining import CURVES_FILE, EMBEDDING_FILE, PretrainingView, draw_curves, draw_embedding
-from satsqueeze.core.files import read_json
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.cache import PackedCache
 from satsqueeze.learn.progress import HISTORY_FILE
 from satsqueeze.nets.model import load_model
 from satsqueeze.nets.model_home import PRETRAINED
-
-RECORD = "stages/pretrain.json"
 
 
 def pretraining_view(run: RunFolder, cache: PackedCache, ids: Sequence[str]) -> PretrainingView:
@@ -23,14 +20,13 @@ def pretraining_view(run: RunFolder, cache: PackedCache, ids: Sequence[str]) -> 
     Raises:
         RunError: it has not finished.
     """
-    record = read_json(run / RECORD)
-    fit = record["settings"]["fit"]
+    fit = run.settings("pretrain")["fit"]
     found = embedding(
         load_model(run / PRETRAINED), cache, ids, seed=fit["seed"], scope=fit["scope"], place=fit["views"]["place"]
     )
     return PretrainingView(
         history=read_history(run / PRETRAINED / HISTORY_FILE),
-        images=record["result"]["images"],
+        images=run.result("pretrain")["images"],
         embedding=found,
         classes=cache.classes,
     )

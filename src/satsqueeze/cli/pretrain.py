@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from satsqueeze.bench.history import read_history
-from satsqueeze.cli.embedding import RECORD, draw_pretraining
+from satsqueeze.cli.embedding import draw_pretraining
 from satsqueeze.cli.progress import progress
 from satsqueeze.cli.stage import PLAN, TEACHER, console, run_stage
 from satsqueeze.core.errors import DataError, RunError, SettingsError
@@ -120,7 +120,7 @@ def teacher_pretrain_stage(
         if bare:
             console.print(f"pretrain off; {bare} images have no labels: --pretrain.epochs 20 learns from them, too")
         return None
-    if (run / TEACHER).exists() and not (run / RECORD).is_file():
+    if (run / TEACHER).exists() and not run.has("pretrain"):
         raise RunError(
             f"{run.path} holds a teacher that was trained without pre-training; choose a new --out folder, or remove "
             f"{run / TEACHER} to train anew"

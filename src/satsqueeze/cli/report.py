@@ -11,7 +11,7 @@ from satsqueeze.bench.machine import installed_versions
 from satsqueeze.bench.pretraining import PretrainingView
 from satsqueeze.bench.report import ReportInputs, write_report
 from satsqueeze.bench.row import read_rows
-from satsqueeze.cli.embedding import RECORD, pretraining_view
+from satsqueeze.cli.embedding import pretraining_view
 from satsqueeze.cli.panels import worst_and_best
 from satsqueeze.cli.scores import TEST, protocol
 from satsqueeze.cli.stage import COMMAND_OF, PACKAGES, PLAN, REPORT, ROWS, console, open_run, require
@@ -63,29 +63,28 @@ def report_stage(run: RunFolder) -> Path:
 
 def _pretraining(run: RunFolder, prepared: Prepared) -> PretrainingView | None:
     """None where the teacher started from its seed."""
-    if not (run / RECORD).is_file():
+    if not run.has("pretrain"):
         return None
     return pretraining_view(run, prepared.cache, prepared.folds[0].validation)
 
 
 def _provenance(run: RunFolder, prepared: Prepared, plan: Mapping[str, Any]) -> dict[str, Any]:
-    done = {stage: run / f"stages/{stage}.json" for stage in COMMAND_OF}
-    records = {stage: read_json(path) for stage, path in done.items() if path.is_file()}
+    done = [stage for stage in COMMAND_OF if run.has(stage)]
     return {
         "data": {
-            **records["data"]["settings"],
+            **run.settings("data"),
             "images": len(prepared.cache.entries),
             "kept_for_the_test": len(prepared.test),
             "folds": [{"train": len(s.train), "validation": len(s.validation)} for s in prepared.folds],
             "radiometry": sorted({entry.provenance for entry in prepared.cache.entries})[:_LISTED],
         },
-        **({"pretraining": records["pretrain"]["settings"]["fit"]} if "pretrain" in records else {}),
+        **({"pretraining": run.settings("pretrain")["fit"]} if "pretrain" in done else {}),
         "teacher": plan["fit"],
         "distillation": {
-            **records["distill"]["settings"]["distill"],
-            "taught_by": records["distill"]["result"]["teachers"],
+            **run.settings("distill")["distill"],
+            "taught_by": run.result("distill")["teachers"],
         },
-        "seconds_by_stage": {stage: record["seconds"] for stage, record in records.items()},
+        "seconds_by_stage": {stage: run.seconds(stage) for stage in done},
         "versions": installed_versions(),
     }
 

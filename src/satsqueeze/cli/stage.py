@@ -50,7 +50,7 @@ def require(run: RunFolder, stage: str) -> dict[str, Any]:
     Raises:
         RunError: it has not; the message names the command.
     """
-    if not (run / f"stages/{stage}.json").is_file():
+    if not run.has(stage):
         raise RunError(
             f"{run.path}: the stage '{stage}' has not finished; run 'satsqueeze {COMMAND_OF[stage]} {run.path}' first"
         )

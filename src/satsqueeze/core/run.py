@@ -60,6 +60,18 @@ class RunFolder:
         """Whether ``stage`` finished, with whatever settings."""
         return self._record(stage).exists()
 
+    def is_due(self, stage: str, settings: object, *, refusal: str) -> bool:
+        """Whether ``stage``, which a run folder has once and for all, has not finished yet.
+
+        Raises:
+            RunError: it finished with other settings; ``refusal`` is the message.
+        """
+        if self.is_done(stage, settings):
+            return False
+        if self.has(stage):
+            raise RunError(refusal)
+        return True
+
     def finish(self, stage: str, settings: object, result: Mapping[str, Any], seconds: float) -> None:
         """Record that ``stage`` finished, with its JSON-ready result and duration."""
         write_json(
@@ -79,6 +91,11 @@ class RunFolder:
             RunError: the stage has not finished.
         """
         found: dict[str, Any] = read_json(self._record(stage))["result"]
+        return found
+
+    def settings(self, stage: str) -> dict[str, Any]:
+        """The recorded settings of a finished stage."""
+        found: dict[str, Any] = read_json(self._record(stage))["settings"]
         return found
 
     def seconds(self, stage: str) -> float:

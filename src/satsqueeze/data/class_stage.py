@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from satsqueeze.core.errors import DataError, RunError
+from satsqueeze.core.errors import DataError
 from satsqueeze.core.files import read_json, sha256, write_json
 from satsqueeze.core.run import RunFolder
 from satsqueeze.core.scaling import Scaling
@@ -23,7 +23,7 @@ from satsqueeze.data.class_split import (
     save_class_split,
 )
 from satsqueeze.data.dataset import open_dataset
-from satsqueeze.data.growth import require_whole
+from satsqueeze.data.growth import other_data, require_whole
 from satsqueeze.data.packed import SEGMENTATION
 from satsqueeze.data.split_lists import listed_split
 from satsqueeze.data.splits import ThreeWaySplit
@@ -80,12 +80,7 @@ def prepare_classes(
         RunError: the run folder is about other data, bands or splits, or the data has grown since.
     """
     asked = _asked(settings)
-    if not run.is_done(STAGE, asked):
-        if (run / f"stages/{STAGE}.json").exists():
-            raise RunError(
-                f"{run.path} was made from other data or another split than asked for now (its settings stand in "
-                f"stages/{STAGE}.json); choose a new --out folder"
-            )
+    if run.is_due(STAGE, asked, refusal=other_data(run, STAGE)):
         started = time.monotonic()
         dataset = open_dataset(settings.data, card=settings.card)
         if dataset.task == SEGMENTATION:

@@ -8,6 +8,14 @@ from satsqueeze.data.cache import PackedCache, grown, rewritten
 from satsqueeze.data.dataset import open_dataset
 
 
+def other_data(run: RunFolder, stage: str) -> str:
+    """Why a run folder is refused whose data stage finished with other settings than asked for."""
+    return (
+        f"{run.path} was made from other data or another split than asked for now (its settings stand in "
+        f"stages/{stage}.json); choose a new --out folder"
+    )
+
+
 def require_whole(cache: PackedCache, data: str, *, card: str | None, run: RunFolder) -> None:
     """Refuse to go on without what was added to the data since it was packed, or by cards that were corrected since.
 

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from satsqueeze.core.errors import RunError, SettingsError
+from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.files import read_json, write_json
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.cache import PackedCache, pack
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.fingerprint import Fingerprint, fingerprint
-from satsqueeze.data.growth import require_whole
+from satsqueeze.data.growth import other_data, require_whole
 from satsqueeze.data.splits import Split, grouped_folds, holdout, load_splits, save_splits, stated_test
 
 STAGE = "data"
@@ -78,12 +78,7 @@ def prepare(
         SplitError: too few scenes for the split.
         RunError: the run folder is about other data, bands or splits, or the data has grown since.
     """
-    if not run.is_done(STAGE, settings):
-        if (run / f"stages/{STAGE}.json").exists():
-            raise RunError(
-                f"{run.path} was made from other data or another split than asked for now (its settings stand in "
-                f"stages/{STAGE}.json); choose a new --out folder"
-            )
+    if run.is_due(STAGE, settings, refusal=other_data(run, STAGE)):
         started = time.monotonic()
         dataset = open_dataset(settings.data, card=settings.card)
         cache = pack(dataset, run / CACHE, bands=settings.bands or None, on_progress=on_progress)

@@ -167,7 +167,7 @@ class Augmenter:
         Geometry is the same for images, labels and soft targets; intensities change in images only.
         """
         draws = Draws(self._seed, batch.step)
-        batch = self._warp(batch, draws)
+        batch = self.warped(batch, draws)
         chosen = draws.indices(self._settings.paste, len(batch.images))
         batch = pasted(batch, chosen, draws.others(chosen, len(batch.images)))
         valid = geometry.valid_pixels(batch.images)
@@ -180,29 +180,28 @@ class Augmenter:
         self._gamma(batch.images, invalid, draws)
         if invalid is not None:
             batch.images.masked_fill_(invalid, 0.0)
-        batch = self._flip(batch, draws)
+        batch = self.flipped(batch, draws)
         self._saturate(batch.images, draws)
         return batch
 
-    def _warp(self, batch: TrainBatch, draws: Draws) -> TrainBatch:
-        s, count = self._settings, len(batch.images)
+    def warped(self, batch: TrainBatch, draws: Draws, *, repeats: int = 1) -> TrainBatch:
+        """Some images turned and scaled, so many in a row alike: the dates of a place."""
+        s, count = self._settings, len(batch.images) // repeats
         turned, scaled = draws.chosen(s.rotation, count), draws.chosen(s.scaling, count)
-        degrees = draws.uniform(-s.rotation_degrees, s.rotation_degrees, count) * turned
-        factors = torch.where(scaled, draws.factor(*s.scaling_range, count), 1.0)
-        chosen = (turned | scaled).nonzero().flatten()
+        degrees = (draws.uniform(-s.rotation_degrees, s.rotation_degrees, count) * turned).repeat_interleave(repeats)
+        factors = torch.where(scaled, draws.factor(*s.scaling_range, count), 1.0).repeat_interleave(repeats)
+        chosen = (turned | scaled).repeat_interleave(repeats).nonzero().flatten()
         height, width = batch.images.shape[-2:]
         matrices = geometry.sampling_matrices(degrees[chosen], factors[chosen], height=height, width=width)
         return geometry.warped(batch, chosen, matrices)
 
-    def _flip(self, batch: TrainBatch, draws: Draws) -> TrainBatch:
-        s, count = self._settings, len(batch.images)
+    def flipped(self, batch: TrainBatch, draws: Draws, *, repeats: int = 1) -> TrainBatch:
+        """Some images mirrored and, where they are square, transposed; so many in a row alike."""
+        s, count = self._settings, len(batch.images) // repeats
         square = batch.images.shape[-2] == batch.images.shape[-1]
-        return geometry.oriented(
-            batch,
-            upside_down=draws.chosen(s.mirror, count),
-            sideways=draws.chosen(s.mirror, count),
-            transposed=draws.chosen(s.transpose if square else 0.0, count),
-        )
+        probabilities = (s.mirror, s.mirror, s.transpose if square else 0.0)
+        turns = [draws.chosen(probability, count).repeat_interleave(repeats) for probability in probabilities]
+        return geometry.oriented(batch, upside_down=turns[0], sideways=turns[1], transposed=turns[2])
 
     def _noise(self, images: Tensor, draws: Draws) -> None:
         chosen = draws.indices(self._settings.noise, len(images))

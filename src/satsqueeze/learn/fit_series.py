@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 from typing_extensions import override
 
 from satsqueeze.core.errors import SettingsError
-from satsqueeze.core.metrics import mean_jaccard
 from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.series import require_lasting_labels, series_of
 from satsqueeze.data.series_sampler import SeriesSampler
 from satsqueeze.data.splits import Split
-from satsqueeze.learn.evaluate import ScoreSettings, channels
-from satsqueeze.learn.job import MEAN_JACCARD, SegmentationJob
+from satsqueeze.learn.evaluate import channels
+from satsqueeze.learn.job import SegmentationJob
 from satsqueeze.learn.losses import DiceCE, Objective
 from satsqueeze.learn.precheck import check_model, check_split
 from satsqueeze.learn.series_augment import SeriesAugmenter
@@ -65,21 +62,6 @@ class SeriesTask(TrainingTask[SeriesBatch]):
         return self.objective(output, batch.labels.long(), None)
 
 
-@dataclass(kw_only=True)
-class SeriesJob(SegmentationJob):
-    """Training a network over dates to segment."""
-
-    @override
-    def score(self, model: SegmentationModel, *, final: bool) -> dict[str, Any]:
-        settings = ScoreSettings(
-            window=self.settings.window,
-            overlap=0.5 if final else self.settings.validation_overlap,
-            precision="fp32" if final else self.settings.precision,
-        )
-        found = score_series(model, self.cache, self.split.validation, settings=settings)
-        return found.to_dict() | ({} if self.cache.foreground else {MEAN_JACCARD: mean_jaccard(found.metrics)})
-
-
 def fit_series(
     model: SegmentationModel,
     cache: PackedCache,
@@ -113,7 +95,8 @@ def fit_series(
         raise SettingsError(f"{model.card.name} reads one date; series train a network of the family {SERIES_FAMILY!r}")
     chosen = objective or DiceCE()
     settings = settings.with_weights(cache.source_weights(split.train))
-    job = SeriesJob(
+    job = SegmentationJob(
+        scorer=score_series,
         model=model,
         cache=cache,
         split=split,

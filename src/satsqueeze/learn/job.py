@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from satsqueeze.core.metrics import mean_jaccard
 from satsqueeze.core.run import fingerprint_of
 from satsqueeze.data.cache import PackedCache
 from satsqueeze.data.splits import Split
-from satsqueeze.learn.evaluate import ScoreSettings, score
+from satsqueeze.learn.evaluate import Evaluation, ScoreSettings, score
 from satsqueeze.learn.progress import Course
 from satsqueeze.learn.settings import FitSettings, TrainSettings
 from satsqueeze.nets.model import SegmentationModel
@@ -62,6 +63,8 @@ class SegmentationJob(Job):
     """Training to segment."""
 
     settings: FitSettings
+    scorer: Callable[..., Evaluation] = score
+    """Scores a model on items of a cache; of series, :func:`satsqueeze.learn.series_evaluate.score_series`."""
 
     @property
     def headline(self) -> str:
@@ -75,5 +78,5 @@ class SegmentationJob(Job):
             overlap=0.5 if final else self.settings.validation_overlap,
             precision="fp32" if final else self.settings.precision,
         )
-        found = score(model, self.cache, self.split.validation, settings=settings)
+        found = self.scorer(model, self.cache, self.split.validation, settings=settings)
         return found.to_dict() | ({} if self.cache.foreground else {MEAN_JACCARD: mean_jaccard(found.metrics)})

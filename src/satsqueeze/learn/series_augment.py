@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import torch
-
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.scaling import Scaling
-from satsqueeze.learn import geometry
 from satsqueeze.learn.augment import Augmenter, AugmentSettings
 from satsqueeze.learn.batch import TrainBatch
 from satsqueeze.learn.draws import Draws
@@ -33,7 +30,8 @@ class SeriesAugmenter:
                 f"augmentation 'paste' moves clouds with their label, but a series has one label for all dates; got "
                 f"{settings.paste}, set it to 0"
             )
-        self._settings, self._seed = settings, seed
+        self._seed = seed
+        self._geometry = Augmenter(settings, scaling=scaling, seed=seed)
         self._light = Augmenter(settings.without(*_GEOMETRY), scaling=scaling, seed=seed)
 
     def __call__(self, batch: SeriesBatch) -> SeriesBatch:
@@ -46,25 +44,9 @@ class SeriesAugmenter:
             soft=None,
             step=batch.step,
         )
-        flat = self._flip(self._light(self._warp(flat, draws, count, dates)), draws, count, dates)
+        flat = self._light(self._geometry.warped(flat, draws, repeats=dates))
+        flat = self._geometry.flipped(flat, draws, repeats=dates)
         images = flat.images.reshape(count, dates, *flat.images.shape[1:])
         # A pixel that was resampled to nothing at one date keeps the label that it has at another.
         labels = flat.labels.reshape(count, dates, *flat.labels.shape[1:]).amin(dim=1)
         return batch._replace(images=images, labels=labels)
-
-    def _warp(self, flat: TrainBatch, draws: Draws, count: int, dates: int) -> TrainBatch:
-        s = self._settings
-        turned, scaled = draws.chosen(s.rotation, count), draws.chosen(s.scaling, count)
-        degrees = draws.uniform(-s.rotation_degrees, s.rotation_degrees, count) * turned
-        factors = torch.where(scaled, draws.factor(*s.scaling_range, count), 1.0)
-        chosen = (turned | scaled).repeat_interleave(dates).nonzero().flatten()
-        height, width = flat.images.shape[-2:]
-        degrees, factors = degrees.repeat_interleave(dates)[chosen], factors.repeat_interleave(dates)[chosen]
-        return geometry.warped(flat, chosen, geometry.sampling_matrices(degrees, factors, height=height, width=width))
-
-    def _flip(self, flat: TrainBatch, draws: Draws, count: int, dates: int) -> TrainBatch:
-        s = self._settings
-        square = flat.images.shape[-2] == flat.images.shape[-1]
-        probabilities = (s.mirror, s.mirror, s.transpose if square else 0.0)
-        turns = [draws.chosen(probability, count).repeat_interleave(dates) for probability in probabilities]
-        return geometry.oriented(flat, upside_down=turns[0], sideways=turns[1], transposed=turns[2])

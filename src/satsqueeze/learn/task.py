@@ -64,6 +64,11 @@ class TrainingTask(pl.LightningModule, Generic[BatchT]):
         self._steps = self._last_step = 0
 
     @property
+    def trained(self) -> nn.Module:
+        """What the optimiser changes."""
+        return self.model
+
+    @property
     def scored(self) -> SegmentationModel:
         """The model that is scored and kept: the averaged weights where there are any."""
         return self.model if self.averaged is None else cast("SegmentationModel", self.averaged.module)
@@ -147,7 +152,7 @@ class TrainingTask(pl.LightningModule, Generic[BatchT]):
     def configure_gradient_clipping(self, optimizer: Optimizer, *args: object, **kwargs: object) -> None:
         """Clip the norm of the gradient; Lightning's own clipping refuses fused optimisers under autocast."""
         if self.settings.clip_norm:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
+            nn.utils.clip_grad_norm_(self.trained.parameters(), self.settings.clip_norm)
 
     @override
     def configure_optimizers(self) -> Optimizer:
@@ -162,7 +167,7 @@ class TrainingTask(pl.LightningModule, Generic[BatchT]):
         """The optimiser at the start of training."""
         return build_optimiser(
             self.settings.optimiser,
-            self.model.parameters(),
+            self.trained.parameters(),
             learning_rate=self.settings.learning_rate,
             weight_decay=self.settings.weight_decay,
         )

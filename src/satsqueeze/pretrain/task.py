@@ -7,11 +7,9 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.optim.optimizer import Optimizer
 from typing_extensions import override
 
 from satsqueeze.learn.draws import step_seed
-from satsqueeze.learn.schedule import build_optimiser
 from satsqueeze.learn.task import TrainingTask
 from satsqueeze.nets.model import SegmentationModel
 from satsqueeze.pretrain.collapse import report_collapse
@@ -91,6 +89,12 @@ class PretrainTask(TrainingTask[ViewBatch]):
         self._monitored = self._weather(sampler.batch(_MONITOR_STEP))
         self._uniformities: list[float] = []
 
+    @property
+    @override
+    def trained(self) -> nn.Module:
+        """The model and its projections."""
+        return self.embedder
+
     @override
     def augmented(self, batch: ViewBatch) -> ViewBatch:
         """The views after all that befalls them."""
@@ -167,23 +171,6 @@ class PretrainTask(TrainingTask[ViewBatch]):
                 self._uniformities, self.settings, pairs=int(batch.counts.sum()), contrast=self._contrast_within()
             )
         return found
-
-    @override
-    def built_optimiser(self) -> Optimizer:
-        """Of the model and its projections."""
-        settings = self.settings
-        return build_optimiser(
-            settings.optimiser,
-            self.embedder.parameters(),
-            learning_rate=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-        )
-
-    @override
-    def configure_gradient_clipping(self, optimizer: Optimizer, *args: object, **kwargs: object) -> None:
-        """Clip the norm of the gradient of the model and its projections."""
-        if self.settings.clip_norm:
-            nn.utils.clip_grad_norm_(self.embedder.parameters(), self.settings.clip_norm)
 
     @override
     def snapshot(self) -> dict[str, Any]:
