@@ -21,6 +21,7 @@ from satsqueeze.bench.energy.ina import find_ina
 from satsqueeze.bench.energy.nvml import find_nvml
 from satsqueeze.bench.energy.polling import PollingMeter, PowerIntegral
 from satsqueeze.bench.energy.powercap import PowercapMeter, elapsed_uj, find_powercap
+from satsqueeze.bench.suite import PackageBench
 from satsqueeze.core.errors import SettingsError
 
 RANGE_UJ = 262_143_328_850
@@ -158,7 +159,18 @@ def test_ina_with_a_power_register_reads_microwatts(tmp_path):
         tmp_path / "class" / "hwmon" / "hwmon1", name="ina226", power1_input=2_500_000, curr1_input=1, in1_input=999_999
     )
     found = measure_energy(lambda: None, find_ina(tmp_path))
-    assert (found.domain, found.watts) == ("rail 1", pytest.approx(2.5))
+    assert (found.domain, found.watts) == ("an unnamed rail", pytest.approx(2.5))
+
+
+def test_ina_adds_the_parts_of_a_board_without_a_rail_for_the_whole(tmp_path):
+    folder = write(tmp_path / "class" / "hwmon" / "hwmon0", name="ina3221")
+    write(folder, in1_label="VDD_GPU_SOC", in1_input=20_000, curr1_input=1500)
+    write(folder, in2_label="VDD_CPU_CV", in2_input=20_000, curr2_input=480)
+    write(folder, in3_label="VIN_SYS_5V0", in3_input=5000, curr3_input=900)
+    write(folder, in4_label="NC", in4_input=5000, curr4_input=900)
+    found = measure_energy(lambda: None, find_ina(tmp_path))
+    assert found.domain == "VDD_GPU_SOC + VDD_CPU_CV + VIN_SYS_5V0"
+    assert found.watts == pytest.approx(30 + 9.6 + 4.5)
 
 
 def test_ina_of_older_jetsons_reads_milliwatts(tmp_path):
@@ -212,6 +224,31 @@ def test_nvml_without_a_counter_integrates_power():
     found = measure_energy(lambda: None, find_nvml(FakeNvml(counter=False)))
     assert found.watts == pytest.approx(30)
     assert "NVML power reading" in found.method
+
+
+def test_nvml_that_fails_or_stands_still_measures_nothing():
+    nvml = FakeNvml()
+    still = measure_energy(lambda: None, find_nvml(nvml))
+    assert still == NotMeasured("the energy counter of GPU 0, Fake GPU did not move; measure longer")
+    lost = measure_energy(lambda: setattr(nvml, "counter", False), find_nvml(nvml))
+    assert lost == NotMeasured("GPU 0, Fake GPU cannot be read (Not Supported)")
+    meter = find_nvml(nvml)
+    nvml.nvmlDeviceGetPowerUsage = lambda _: nvml.nvmlDeviceGetHandleByIndex(9)
+    assert measure_energy(lambda: None, meter) == NotMeasured("GPU 0, Fake GPU cannot be read (Invalid Argument)")
+
+
+def test_work_that_fails_stops_the_meter():
+    meter = PollingMeter(lambda: 5.0, domain="x", method="y", interval_s=0.01)
+    with pytest.raises(ZeroDivisionError):
+        measure_energy(lambda: 1 / 0, meter)
+    assert meter.stop() == NotMeasured("the meter was never started")
+
+
+def test_no_repeats_are_refused():
+    with pytest.raises(SettingsError, match="at least 1 repeat, got 0"):
+        measure_energy(lambda: None, NoMeter(""), repeats=0)
+    with pytest.raises(SettingsError, match="energy_repeats must be at least 1, got 0"):
+        PackageBench(energy_repeats=0)
 
 
 @pytest.mark.parametrize(("nvml", "index"), [(FakeNvml(gpus=0), 0), (FakeNvml(), 4)])

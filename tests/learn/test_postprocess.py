@@ -1,11 +1,15 @@
 """Components by hand, and a decision that only adopts what helps."""
 
+from copy import copy
+
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from satsqueeze.core.errors import SettingsError, SplitError
-from satsqueeze.learn.evaluate import Prediction
-from satsqueeze.learn.postprocess import PostProcessing, decide, decide_on
+from satsqueeze.core.errors import SettingsError
+from satsqueeze.learn.evaluate import ScoreSettings, predictions
+from satsqueeze.learn.postprocess import PostProcessing
+from satsqueeze.learn.postprocess_choice import decide
 from satsqueeze.learn.threshold import ThresholdModel
 
 MASK = np.array(
@@ -17,11 +21,6 @@ MASK = np.array(
     ],
     np.uint8,
 )
-
-
-def prediction(truth, mask, name="a"):
-    probabilities = np.stack([mask == k for k in range(3)]).astype(np.float32)
-    return Prediction(id=name, source="s", groups=(), truth=truth, probabilities=probabilities, mask=mask)
 
 
 def test_largest_foreground_merges_classes():
@@ -48,39 +47,60 @@ def test_nothing_to_do():
     assert np.array_equal(PostProcessing().apply(MASK, (1, 2)), MASK)
 
 
-def test_specks_that_are_wrong_are_removed():
-    truth = np.zeros((32, 32), np.uint8)
-    truth[4:12, 4:12], truth[20:28, 20:28] = 1, 1
-    mask = truth.copy()
-    mask[::16, 15] = 1
-    decision = decide_on([prediction(truth, mask)], classes=3, foreground=(1, 2))
+def test_in_words():
+    steps = PostProcessing(largest_of=(2,)) + PostProcessing(min_pixels=4) + PostProcessing(min_pixels=16)
+    assert steps == PostProcessing(largest_of=(2,), min_pixels=16)
+    told = "only the largest component of shadow, no component below 16 pixels"
+    assert steps.told(("clear", "cloud", "shadow")) == told
+    assert PostProcessing().told(("clear", "cloud")) == ""
+
+
+def labels_of(cache):
+    return {name: cache.label(cache.position(name)).copy() for name in cache.ids}
+
+
+def test_specks_that_are_wrong_are_removed(cache):
+    specked = labels_of(cache)
+    for mask in specked.values():
+        row, col = np.argwhere(ndimage.maximum_filter(mask, 5) == 0)[0]
+        mask[row, col] = 1
+    decision = decide(specked, cache)
     assert decision.adopted == PostProcessing(min_pixels=4)
-    assert decision.before == pytest.approx(128 / 130)
+    area = sum(int((mask == 1).sum()) for mask in specked.values())
+    assert decision.before == pytest.approx((area - len(specked)) / area)
     assert decision.after == 1
     assert decision.to_dict()["adopted"]["min_pixels"] == 4
 
 
-def test_what_does_not_help_is_not_adopted():
-    truth = np.zeros((32, 32), np.uint8)
-    truth[4:8, 4:8], truth[20:28, 20:28], truth[0, 30] = 1, 1, 1
-    decision = decide_on([prediction(truth, truth.copy())], classes=3, foreground=(1, 2))
-    assert decision.adopted is None
-    assert decision.before == 1
-    assert decision.after == 1
-    assert decision.tried[0][1] == pytest.approx(64 / 81)
-    assert decision.to_dict()["adopted"] is None
-    assert len(decision.tried) == 6
+def test_what_does_not_help_is_not_adopted(cache):
+    decision = decide(labels_of(cache), cache)
+    assert decision.adopted == PostProcessing()
+    assert decision.before == decision.after == 1
+    assert len(decision.tried) == 5
+    assert min(score for _, score in decision.tried) < 1
 
 
-def test_decide_predicts_by_the_scoring_path(cache):
-    decision = decide(ThresholdModel(cache.bands, bright=0.25), cache, cache.ids)
-    assert decision.before > 0.9
-    assert (decision.adopted is not None) == (decision.after > decision.before)
+def test_nothing_is_adopted_where_there_is_no_foreground(cache):
+    kept = [name for name, mask in labels_of(cache).items() if not (mask == 1).any()]
+    decision = decide(dict.fromkeys(kept, np.zeros((48, 48), np.uint8)), cache)
+    assert np.isnan(decision.before)
+    assert decision.adopted == PostProcessing()
+    assert not decision.tried
 
 
-def test_undecidable():
-    clear = np.zeros((4, 4), np.uint8)
-    with pytest.raises(SplitError, match="cannot be judged"):
-        decide_on([prediction(clear, clear)], classes=3, foreground=(1,))
+def test_a_foreground_is_needed(cache):
+    bare = copy(cache)
+    bare.foreground = ()
     with pytest.raises(SettingsError, match="needs a foreground class"):
-        decide_on([prediction(clear, clear)], classes=3, foreground=())
+        decide({}, bare)
+
+
+def test_scores_are_of_cleaned_masks(cache):
+    model = ThresholdModel(cache.bands, bright=0.25)
+    plain = {found.id: found for found in predictions(model, cache, cache.ids, ScoreSettings())}
+    clean = PostProcessing(largest_foreground=True)
+    found = list(predictions(model, cache, cache.ids, ScoreSettings(postprocess=clean)))
+    assert any((one.mask != plain[one.id].mask).any() for one in found)
+    for one in found:
+        assert np.array_equal(one.mask, clean.apply(plain[one.id].mask, cache.foreground))
+        assert np.array_equal(one.probabilities, plain[one.id].probabilities)

@@ -82,7 +82,11 @@ class PackageBench:
 
     latency: LatencySettings = field(default_factory=LatencySettings)
     energy_repeats: int = 20
-    """Predictions for one energy figure."""
+    """Predictions for one energy figure; at least 1."""
+
+    def __post_init__(self) -> None:
+        if self.energy_repeats < 1:
+            raise SettingsError(f"energy_repeats must be at least 1, got {self.energy_repeats}")
 
 
 def package_jobs(

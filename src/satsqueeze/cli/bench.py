@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from json import dumps
 from pathlib import Path
@@ -18,7 +18,7 @@ from satsqueeze.bench.row import BenchRow
 from satsqueeze.bench.suite import Job, PackageBench, PackageFacts, package_jobs, run_suite, scores_of
 from satsqueeze.cli.distill import own_teacher
 from satsqueeze.cli.progress import progress
-from satsqueeze.cli.scores import TEST, WHOLE, fly, kept_score, score_images
+from satsqueeze.cli.scores import TEST, WHOLE, WHOLE_IMAGES, fly, kept_score, score_images
 from satsqueeze.cli.stage import PACKAGES, PLAN, ROWS, TEACHER, open_run, require, run_stage
 from satsqueeze.cli.table import print_table
 from satsqueeze.core.errors import BandError, SettingsError
@@ -29,6 +29,8 @@ from satsqueeze.data.stage import Prepared, load_prepared
 from satsqueeze.distill.ladder import Rung
 from satsqueeze.distill.stage import LADDER, DistillSettings, read_ladder
 from satsqueeze.flight.runtime import Precision
+from satsqueeze.learn.evaluate import ScoreSettings
+from satsqueeze.learn.postprocess import PostProcessing
 from satsqueeze.learn.segmenter import Segmenter
 from satsqueeze.learn.sliding import mask_of, predict_logits
 from satsqueeze.learn.threshold import ThresholdModel
@@ -108,7 +110,7 @@ class _Bench:
         return Job(name=name, precision="fp32", settings=settings, make=make)
 
     def _threshold(self, model: ThresholdModel) -> BenchRow:
-        found = self._score("threshold-fp32", {}, lambda: score_images(model, self.prepared, window=WHOLE))
+        found = self._score("threshold-fp32", {}, lambda: score_images(model, self.prepared, WHOLE_IMAGES))
         return BenchRow(
             name="threshold",
             kind="threshold",
@@ -123,11 +125,14 @@ class _Bench:
         window = max(self.planned.unet.patch_size)
         ensemble, members = teacher.ensemble, len(teacher.ensemble.models)
         record = require(self.run, "train")
+        clean = _adopted(record)
+        settings = ScoreSettings(window=window, mirror=True, postprocess=clean)
         found = self._score(
             "teacher-fp32",
-            {"fingerprint": teacher.fingerprint},
-            lambda: score_images(ensemble, self.prepared, window=window, mirror=True),
+            {"fingerprint": teacher.fingerprint, "postprocess": clean},
+            lambda: score_images(ensemble, self.prepared, settings),
         )
+        told = clean.told(self.prepared.cache.classes)
         figures = _figures(
             self.run / f"{TEACHER}/fold_0", side=-(-_COST_SIDE // ensemble.size_multiple) * ensemble.size_multiple
         )
@@ -144,7 +149,10 @@ class _Bench:
             latency=self._latency(ensemble, window=window),
             train_minutes=record["train_minutes"],
             machine=this_machine(),
-            notes=(f"ensemble of {members} networks of {figures.parameters:,} parameters, one per fold",),
+            notes=(
+                f"ensemble of {members} networks of {figures.parameters:,} parameters, one per fold",
+                *((f"masks post-processed: {told}",) if told else ()),
+            ),
         )
 
     def _student(self, rung: Rung) -> list[Job]:
@@ -170,7 +178,7 @@ class _Bench:
         return jobs
 
     def _flight_score(self, package: Path, precision: Precision) -> Callable[[], dict[str, Any]]:
-        return lambda: score_images(fly(package, precision), self.prepared, window=WHOLE)
+        return lambda: score_images(fly(package, precision), self.prepared, WHOLE_IMAGES)
 
     def _score(self, name: str, key: object, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return kept_score(self.run, name, {**self.prepared.key, "model": key}, work)
@@ -192,6 +200,12 @@ class _Bench:
             warmup=min(1, timing.warmup),
             engine="torch",
         )
+
+
+def _adopted(trained: Mapping[str, Any]) -> PostProcessing:
+    """What is done to the teacher's masks, by the record of its training."""
+    record = trained.get("postprocessing")
+    return PostProcessing.from_dict(record["adopted"]) if record else PostProcessing()
 
 
 def _figures(folder: Path, *, side: int) -> Cost:

@@ -20,6 +20,7 @@ from satsqueeze.export.draft import FP32
 from satsqueeze.export.settings import ExportSettings
 from satsqueeze.export.stage import export_package
 from satsqueeze.flight.runtime import DEFAULT_WINDOW
+from satsqueeze.learn.evaluate import ScoreSettings
 from satsqueeze.nets.model import load_model
 
 
@@ -77,7 +78,7 @@ def _export_rung(run: RunFolder, rung: Rung, prepared: Prepared, settings: Expor
         return
     console.print(f"exporting student {rung.name}", style="dim")
     model, split = load_model(run / rung.folder), prepared.folds[0]
-    found = score_images(model, prepared, window=DEFAULT_WINDOW)
+    found = score_images(model, prepared, ScoreSettings(window=DEFAULT_WINDOW))
     cache = prepared.cache
     told = " + ".join(cache.classes[value] for value in cache.foreground) or ", ".join(cache.classes)
     manifest = export_package(

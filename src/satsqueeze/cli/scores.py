@@ -20,6 +20,7 @@ TEST = "test"
 """Name of the protocol."""
 WHOLE = 1 << 20
 """A window that no image exceeds."""
+WHOLE_IMAGES = ScoreSettings(window=WHOLE)
 
 
 class Flown:
@@ -59,13 +60,14 @@ def protocol(prepared: Prepared) -> str:
     return (
         f"{judged} over {len(prepared.test)} test images of {len(groups)} scenes "
         "that nothing was trained or chosen on; pixels without label or data do not count; whole images, arg-max; no "
-        "test-time augmentation but for the teacher, which is mirrored as when it teaches"
+        "test-time augmentation but for the teacher, which is mirrored as when it teaches, and whose masks are "
+        "post-processed where that helps on validation"
     )
 
 
-def score_images(model: Segmenter, prepared: Prepared, *, window: int, mirror: bool = False) -> dict[str, Any]:
+def score_images(model: Segmenter, prepared: Prepared, settings: ScoreSettings) -> dict[str, Any]:
     """Metrics of a model on the test images, and the Jaccard of each image under ``per_image``."""
-    found = score(model, prepared.cache, prepared.test, settings=ScoreSettings(window=window, mirror=mirror))
+    found = score(model, prepared.cache, prepared.test, settings=settings)
     images = {name: None if np.isnan(one.jaccard) else one.jaccard for name, one in found.metrics.per_image().items()}
     return {**found.to_dict(), "per_image": images}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from satsqueeze.data.stage import Prepared, PrepareSettings, load_prepared
 from satsqueeze.export.series_graph import GRAPH_FILE
 from satsqueeze.learn.augment import AugmentSettings
 from satsqueeze.learn.evaluate import score
+from satsqueeze.learn.postprocess_choice import decide_for_folds
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.learn.stage import train_folds, train_network
 from satsqueeze.nets.model import WEIGHTS_FILE, SegmentationModel, load_model
@@ -132,10 +133,25 @@ def train_stage(
         results = train_folds(planned.card, prepared.cache, folds, planned.fit, run / TEACHER, start=_starter(init))
         scores = [result.best_score for result in results]
         console.print(f"teacher: validation Jaccard by fold {_listed(scores)}")
-        return {"validation_jaccard": scores, "train_minutes": sum(result.seconds for result in results) / 60}
+        return {
+            "validation_jaccard": scores,
+            "train_minutes": sum(result.seconds for result in results) / 60,
+            "postprocessing": _postprocessing(run, prepared, planned, folds),
+        }
 
     key = {**prepared.key, "plan": read_json(run / PLAN), **_start_key(init, label_fraction, seed)}
     return list(run_stage(run, "train", key, work)["validation_jaccard"])
+
+
+def _postprocessing(run: RunFolder, prepared: Prepared, planned: TrainPlan, folds: Sequence[Split]) -> Any:
+    """What is done to the teacher's masks; None where no class is the foreground."""
+    cache = prepared.cache
+    if not cache.foreground:
+        return None
+    decision = decide_for_folds(run / TEACHER, cache, folds, window=max(planned.unet.patch_size))
+    told = decision.adopted.told(cache.classes) or "none, since none helps on validation"
+    console.print(f"teacher: post-processing: {told}")
+    return decision.to_dict()
 
 
 def network_stage(

@@ -13,6 +13,7 @@ from satsqueeze.core.errors import SettingsError, SplitError
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.metrics import CalibrationError, Scores, SegmentationMetrics
 from satsqueeze.data.cache import PackedCache
+from satsqueeze.learn.postprocess import PostProcessing
 from satsqueeze.learn.segmenter import Precision, Segmenter, bands_of, classes_of, foreground_of
 from satsqueeze.learn.sliding import mask_of, predict_logits, probabilities_of
 
@@ -29,6 +30,8 @@ class ScoreSettings:
     """Average over mirror images."""
     precision: Precision = "fp32"
     """Of the network while it is scored."""
+    postprocess: PostProcessing = PostProcessing()  # noqa: RUF009 - frozen
+    """What is done to masks; probabilities, and with them the calibration error, stay."""
 
 
 @dataclass
@@ -158,7 +161,8 @@ def predictions(
             mirror=settings.mirror,
             precision=settings.precision,
         )
-        probabilities, mask = probabilities_of(logits), mask_of(logits)
+        probabilities = probabilities_of(logits)
+        mask = settings.postprocess.apply(mask_of(logits), foreground_of(model) or cache.foreground)
         if foreground is not None:
             probabilities = _foreground_probabilities(probabilities, foreground)
             truth = np.where(truth == IGNORE, IGNORE, np.isin(truth, cache.foreground)).astype(np.uint8)

@@ -10,6 +10,7 @@ from satsqueeze.bench.energy.ina import find_ina
 from satsqueeze.bench.energy.nvml import find_nvml
 from satsqueeze.bench.energy.powercap import find_powercap
 from satsqueeze.bench.energy.value import Energy, Meter, NoMeter, NotMeasured
+from satsqueeze.core.errors import SettingsError
 
 
 def find_meter(root: Path = Path("/sys"), *, device: Literal["cpu", "gpu"] = "cpu") -> Meter:
@@ -29,11 +30,19 @@ def find_meter(root: Path = Path("/sys"), *, device: Literal["cpu", "gpu"] = "cp
 
 
 def measure_energy(work: Callable[[], object], meter: Meter, *, repeats: int = 1) -> Energy | NotMeasured:
-    """Energy of one call of ``work``, as the mean of ``repeats`` calls in a row, the machine's idle draw included."""
+    """Energy of one call of ``work``, as the mean of ``repeats`` calls in a row, the machine's idle draw included.
+
+    Raises:
+        SettingsError: fewer than one repeat.
+    """
+    if repeats < 1:
+        raise SettingsError(f"energy is measured over at least 1 repeat, got {repeats}")
     meter.start()
-    for _ in range(repeats):
-        work()
-    found = meter.stop()
+    try:
+        for _ in range(repeats):
+            work()
+    finally:
+        found = meter.stop()
     if isinstance(found, NotMeasured):
         return found
     return Energy(

@@ -27,18 +27,39 @@ class NvmlCounterMeter:
 
     def start(self) -> None:
         """Begin to count."""
-        self._began, self._before = self._clock(), self._read()
+        self._began = self._clock()
+        try:
+            self._before = self._read()
+        except OSError:
+            self._before = None
 
     def stop(self) -> Energy | NotMeasured:
         """End, and say what was counted."""
         if self._before is None:
-            return NotMeasured("the meter was never started")
-        joules = (self._read() - self._before) / 1e3
+            return NotMeasured("the meter was never started, or could not be read")
+        try:
+            joules = (self._read() - self._before) / 1e3
+        except OSError as error:
+            return NotMeasured(f"{self._domain} cannot be read ({error})")
         seconds = self._clock() - self._began
+        if joules <= 0:
+            return NotMeasured(f"the energy counter of {self._domain} did not move; measure longer")
         return Energy(joules=joules, seconds=seconds, domain=self._domain, method="NVML energy counter")
 
     def _read(self) -> int:
-        return int(self._module.nvmlDeviceGetTotalEnergyConsumption(self._handle))
+        return _answer(self._module, "nvmlDeviceGetTotalEnergyConsumption", self._handle)
+
+
+def _answer(module: Any, question: str, handle: Any) -> int:
+    """What the library answers.
+
+    Raises:
+        OSError: it fails, whose own error is of no kind that others know.
+    """
+    try:
+        return int(getattr(module, question)(handle))
+    except module.NVMLError as error:
+        raise OSError(str(error)) from error
 
 
 def find_nvml(module: Any = None, *, index: int = 0) -> Meter | NotMeasured:
@@ -61,9 +82,9 @@ def find_nvml(module: Any = None, *, index: int = 0) -> Meter | NotMeasured:
         return NotMeasured(f"NVML finds no GPU {index} ({error})")
     domain = f"GPU {index}, {name.decode() if isinstance(name, bytes) else name}"
     try:
-        module.nvmlDeviceGetTotalEnergyConsumption(handle)
-    except module.NVMLError:
+        _answer(module, "nvmlDeviceGetTotalEnergyConsumption", handle)
+    except OSError:
         return PollingMeter(
-            lambda: module.nvmlDeviceGetPowerUsage(handle) / 1e3, domain=domain, method="NVML power reading"
+            lambda: _answer(module, "nvmlDeviceGetPowerUsage", handle) / 1e3, domain=domain, method="NVML power reading"
         )
     return NvmlCounterMeter(module, handle, domain)
