@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from satsqueeze.bench.energy import Energy, NotMeasured
@@ -81,6 +83,20 @@ def test_without_a_meter_the_row_says_not_measured(tmp_path, tiny_package):
     (row,) = run_suite(jobs, tmp_path / "bench.jsonl")
     assert row.energy == NotMeasured("no meter")
     assert row.name == "mine"
+
+
+def test_energy_is_estimated_on_request_and_says_so(tmp_path, tiny_package):
+    profile = tmp_path / "board.yaml"
+    profile.write_text("{name: board, joules_per_mac: 1.0e-12, joules_per_byte: 1.0e-11, source: data sheet}")
+    asked = replace(FAST, energy_profile=str(profile))
+    jobs = package_jobs(tiny_package, PackageFacts(bytes_moved_per_pixel=24), asked)
+    (row,) = run_suite(jobs, tmp_path / "bench.jsonl")
+    assert row.energy.joules == pytest.approx(1e6 * (4 * 1e-12 + 24 * 1e-11))
+    assert row.energy.method.startswith("estimate, not a measurement")
+    (row,) = run_suite(package_jobs(tiny_package, PackageFacts(), asked), tmp_path / "bench.jsonl")
+    assert isinstance(row.energy, NotMeasured)
+    with pytest.raises(SettingsError, match="cannot read the device profile"):
+        package_jobs(tiny_package, PackageFacts(), replace(FAST, energy_profile="absent.yaml"))
 
 
 def test_other_settings_measure_again(tiny_package):

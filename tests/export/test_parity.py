@@ -13,7 +13,7 @@ from satsqueeze.core.errors import ParityError
 from satsqueeze.core.package import FlightManifest, Graph, PackageBand, PackageScaling
 from satsqueeze.export.parity import FloatParity, ParityReport, SizeParity, check_float, check_sizes
 from satsqueeze.export.validation import Verdict
-from satsqueeze.nets.cost import receptive_field
+from satsqueeze.nets.receptive import receptive_field
 
 BANDS = ("blue", "green", "red", "nir")
 

@@ -11,8 +11,9 @@ from satsqueeze.core.errors import BandError, SettingsError
 from satsqueeze.core.scaling import Scaling
 from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.classifier import ClassifierConfig
-from satsqueeze.nets.cost import cost, receptive_field
+from satsqueeze.nets.cost import cost
 from satsqueeze.nets.model import build_model, load_model, save_model
+from satsqueeze.nets.receptive import receptive_field
 from satsqueeze.nets.unet_config import UNetConfig
 
 BANDS = ("red", "green", "blue")

@@ -9,8 +9,9 @@ import torch
 
 from satsqueeze.core.errors import BandError, GridError
 from satsqueeze.nets.baselines import SmpUNetConfig
-from satsqueeze.nets.cost import cost, receptive_field
+from satsqueeze.nets.cost import cost
 from satsqueeze.nets.model import build_model, load_model, save_model
+from satsqueeze.nets.receptive import receptive_field
 from satsqueeze.nets.students import STUDENTS
 from satsqueeze.nets.unet_config import UNetConfig
 

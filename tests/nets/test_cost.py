@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from satsqueeze.core.errors import GridError
-from satsqueeze.nets.cost import cost, cost_of_network, count_parameters, size_multiple
+from satsqueeze.nets.cost import cost, cost_of_network, count_parameters
 from satsqueeze.nets.students import plain_student
 from satsqueeze.nets.unet_config import UNetConfig
 
@@ -104,7 +104,7 @@ def test_counting_leaves_the_model_as_it_was(model_of, training):
 
 def test_a_size_the_network_cannot_take_is_refused(model_of):
     model = model_of(plain_student(2, 4))
-    assert size_multiple(model) == 8
+    assert model.size_multiple == 8
     with pytest.raises(GridError, match="multiples of 8"):
         cost(model, height=20, width=32)
 
@@ -134,3 +134,5 @@ def test_element_wise_layers_take_no_memory_of_their_own(middle):
     net = nn.Sequential(nn.Conv2d(4, 8, 3, padding=1), middle, nn.Conv2d(8, 4, 3, padding=1))
     found = cost_of_network(net, in_channels=4, height=16, width=16)
     assert found.peak_activation_bytes == 4 * 16 * 16 * (4 + 8)
+    weights = 4 * 8 * 9 + 8 + 8 * 4 * 9 + 4 + sum(tensor.numel() for tensor in middle.parameters())
+    assert found.bytes_moved == 4 * (16 * 16 * (4 + 8 + 8 + 4) + weights)

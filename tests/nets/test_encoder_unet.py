@@ -8,9 +8,9 @@ from torch import nn
 
 from satsqueeze.core.errors import BandError, GridError, SettingsError
 from satsqueeze.nets.card import ModelCard
-from satsqueeze.nets.cost import receptive_field
 from satsqueeze.nets.encoder_unet import EncoderUNet, EncoderUNetConfig
 from satsqueeze.nets.model import build_model, load_model, save_model
+from satsqueeze.nets.receptive import receptive_field
 
 CONFIG = EncoderUNetConfig(in_channels=4, classes=3)
 

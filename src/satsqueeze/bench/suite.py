@@ -9,7 +9,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from satsqueeze.bench.energy import Energy, Meter, NotMeasured, find_meter, measure_energy
+from satsqueeze.bench.energy import (
+    DeviceProfile,
+    Energy,
+    Meter,
+    NotMeasured,
+    Work,
+    estimate_energy,
+    find_meter,
+    measure_energy,
+)
 from satsqueeze.bench.latency import LatencySettings, measure_package
 from satsqueeze.bench.machine import this_machine
 from satsqueeze.bench.row import ALL_SOURCES, BenchRow, Kind, Score, read_rows, record_row
@@ -71,6 +80,8 @@ class PackageFacts:
     kind: Kind = "student"
     scores: tuple[Score, ...] = ()
     peak_activation_bytes: int | None = None
+    bytes_moved_per_pixel: float | None = None
+    """Of float32 weights and activations, for an estimate of energy."""
     train_minutes: float | None = None
     seeds: int = 1
     notes: tuple[str, ...] = ()
@@ -83,6 +94,9 @@ class PackageBench:
     latency: LatencySettings = field(default_factory=LatencySettings)
     energy_repeats: int = 20
     """Predictions for one energy figure; at least 1."""
+    energy_profile: str = ""
+    """YAML file of a device (name, joules_per_mac, joules_per_byte, source), by which energy is estimated instead of
+    measured; the figure says so."""
 
     def __post_init__(self) -> None:
         if self.energy_repeats < 1:
@@ -102,14 +116,15 @@ def package_jobs(
         meter: of energy; by default the best this machine has.
     """
     manifest = read_manifest(package)
-    key = {"package": sha256(package / MANIFEST), "facts": facts, "settings": settings}
+    profile = DeviceProfile.read(Path(settings.energy_profile)) if settings.energy_profile else None
+    key = {"package": sha256(package / MANIFEST), "facts": facts, "settings": settings, "profile": profile}
     chosen = meter or find_meter()
     return [
         Job(
             name=name or manifest.name,
             precision=precision,
             settings={**key, "precision": precision},
-            make=_Measurement(package, facts, settings, precision, chosen),
+            make=_Measurement(package, facts, settings, precision, profile or chosen),
         )
         for precision in _precisions(manifest)
     ]
@@ -140,7 +155,7 @@ class _Measurement:
     facts: PackageFacts
     settings: PackageBench
     precision: Literal["fp32", "int8"]
-    meter: Meter
+    meter: Meter | DeviceProfile
 
     def __call__(self) -> BenchRow:
         manifest = read_manifest(self.package)
@@ -158,15 +173,23 @@ class _Measurement:
             peak_activation_bytes=self.facts.peak_activation_bytes,
             latency=predict,
             network_latency=network,
-            energy=self._energy(),
+            energy=self._energy(manifest),
             train_minutes=self.facts.train_minutes,
             seeds=self.facts.seeds,
             machine=this_machine(),
             notes=self.facts.notes,
         )
 
-    def _energy(self) -> Energy | NotMeasured:
+    def _energy(self, manifest: FlightManifest) -> Energy | NotMeasured:
+        """Of a megapixel."""
         timing = self.settings.latency
+        if isinstance(self.meter, DeviceProfile):
+            moved = self.facts.bytes_moved_per_pixel
+            if moved is None:
+                return NotMeasured("how many bytes this network moves is not known")
+            width = 1 if self.precision == "int8" else 4
+            work = Work(macs=1e6 * manifest.macs_per_pixel, bytes_moved=1e6 * moved * width / 4)
+            return estimate_energy(work, self.meter)
         model = open_package(self.package, engine=timing.engine, precision=self.precision, threads=timing.threads)
         shape = (len(model.bands), timing.height, timing.width)
         image = np.random.default_rng(0).random(shape, dtype=np.float32)

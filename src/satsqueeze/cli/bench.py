@@ -162,8 +162,10 @@ class _Bench:
             return []
         manifest = read_manifest(package)
         side = int(manifest.macs_input.split("x")[0])
+        figures = _figures(self.run / rung.folder, side=side)
         facts = PackageFacts(
-            peak_activation_bytes=_figures(self.run / rung.folder, side=side).peak_activation_bytes,
+            peak_activation_bytes=figures.peak_activation_bytes,
+            bytes_moved_per_pixel=figures.bytes_moved / (figures.height * figures.width),
             train_minutes=rung.train_minutes,
             notes=(f"{rung.compression:,.0f} times fewer parameters than one network of the teacher",),
         )

@@ -31,8 +31,8 @@ from satsqueeze.export.validation import Validator
 from satsqueeze.export.vectors import make_vectors, smooth_image
 from satsqueeze.flight.verify import verify_package
 from satsqueeze.nets.classifier import ClassifierConfig
-from satsqueeze.nets.cost import receptive_field
 from satsqueeze.nets.model import SegmentationModel
+from satsqueeze.nets.receptive import receptive_field
 
 VECTORS = "vectors.npz"
 ITEM = "item.json"

@@ -16,9 +16,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from satsqueeze.nets.model import SegmentationModel
-from satsqueeze.nets.receptive import receptive_field
 
-__all__ = ["Cost", "cost", "cost_of_network", "count_parameters", "receptive_field", "size_multiple"]
+__all__ = ["Cost", "cost", "cost_of_network", "count_parameters"]
 
 # Layers that an engine computes in place, or folds into the layer before, when their input is read no more.
 _IN_PLACE = frozenset(
@@ -62,6 +61,8 @@ class Cost:
     """`macs` by input pixel."""
     peak_activation_bytes: int
     """Most bytes of float32 activations alive at once; see `cost`."""
+    bytes_moved: int
+    """Bytes of float32 weights, read once, and of activations that layers read and write; see `cost`."""
     height: int
     """Input height in pixels."""
     width: int
@@ -74,7 +75,8 @@ def cost(model: SegmentationModel, *, height: int, width: int) -> Cost:
     The memory model: float32; the input, and the output of every layer, are one buffer each; a buffer lives from when
     it is written until it has been read for the last time (so skips live long), and a layer's inputs and output exist
     together. Norms, activations and other element-wise layers overwrite an input that nobody reads again. Weights and
-    an engine's scratch memory are not counted.
+    an engine's scratch memory are not counted. What is moved is what all other layers read and write, each buffer in
+    full; element-wise layers, which engines fold into those before, move nothing.
 
     Raises:
         GridError: the size is not one that the model takes.
@@ -103,6 +105,7 @@ def cost_of_network(net: nn.Module, *, in_channels: int, height: int, width: int
         macs=macs,
         macs_per_pixel=macs / (height * width),
         peak_activation_bytes=watch.peak(),
+        bytes_moved=watch.moved + count_parameters(net) * torch.float32.itemsize,
         height=height,
         width=width,
     )
@@ -111,11 +114,6 @@ def cost_of_network(net: nn.Module, *, in_channels: int, height: int, width: int
 def count_parameters(model: nn.Module) -> int:
     """Trainable parameters of any module."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-
-
-def size_multiple(model: SegmentationModel) -> int:
-    """Height and width of the input must be multiples of this, in pixels."""
-    return model.size_multiple
 
 
 @contextmanager
@@ -145,6 +143,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._step = 0
+        self.moved = 0
         self._of_storage: dict[int, _Buffer] = {}
         self._events: list[tuple[str, list[_Buffer], _Buffer]] = []
         # Storages are told apart by address, so none may be freed while we watch.
@@ -152,7 +151,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def start(self, image: Tensor) -> None:
         """Count from here on, with `image` alive."""
-        self._of_storage = {}
+        self._of_storage, self.moved = {}, 0
         self._write(image)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -169,6 +168,8 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
             written = self._write(outputs[0])
             if func.overloadpacket.__name__ in _IN_PLACE:
                 self._events.append((func.overloadpacket.__name__, buffers, written))
+            else:
+                self.moved += written.bytes + sum({id(buffer): buffer.bytes for buffer in buffers}.values())
         self._kept += outputs
         return result
 
