@@ -34,9 +34,9 @@ def done(tmp_path_factory):
     return folder, compare_students(RECIPE, MODELS, RunFolder(folder), said.append), said
 
 
-def grid_in(folder):
+def grid_in(folder, recipe=RECIPE):
     return InitGrid(
-        RECIPE, RunFolder(folder / "students/unet-2"), lambda _: None, regions=folder / "regions",
+        recipe, RunFolder(folder / "students/unet-2"), lambda _: None, regions=folder / "regions",
         teachers=folder / "teachers",
     )  # fmt: skip
 
@@ -68,6 +68,13 @@ def test_students_of_another_teacher_are_others(done):
     assert first.described == grid.answers("alba", 0.5, 0).described
     assert first.described != second.described
     assert first.described in repr(distilling(first))
+
+
+@pytest.mark.parametrize("start", ["same-region", "distilled", "same-region-distilled"])
+def test_what_a_pre_training_saw_tells_rows_apart(done, start):
+    folder, _, _ = done
+    few = grid_in(folder, replace(RECIPE, unlabelled=0.5))
+    assert few._fingerprint("alba", start, 0.5, 0) != grid_in(folder)._fingerprint("alba", start, 0.5, 0)
 
 
 def test_a_teacher_answers_for_images_whose_labels_stay_unseen(done):

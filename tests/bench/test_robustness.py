@@ -170,6 +170,10 @@ def test_twins_stand_side_by_side_with_the_spread_of_their_seeds(tmp_path):
         f"| blur | a | 0% | 85.0 ± 7.1 % | 40.0 ± 14.1 % |{f' {absent} |' * 4}",
         f"| blur | a | 50% | {absent} | 70.0 % |{f' {absent} |' * 4}",
     ]
+    # Another precision is no further seed.
+    mixed = twins_table([*rows, twin(0.5, 0, 1, 0.1).model_copy(update={"precision": "fp32"})]).splitlines()[2:]
+    assert [line.split(" | ")[1] for line in mixed] == ["a", "a", "a, fp32"]
+    assert "70.0 %" in mixed[1]
     record_robustness_rows(tmp_path / "rows.jsonl", rows)
     record_robustness_rows(tmp_path / "rows.jsonl", [twin(0.5, 0, 1, 0.6)])
     kept = read_robustness_rows(tmp_path / "rows.jsonl")

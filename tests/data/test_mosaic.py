@@ -1,5 +1,6 @@
 """Mosaics: labels are those of the tiles, and no tile is in two parts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -108,9 +109,36 @@ def test_tiles_of_one_group_stay_together(tiles):
     assert [sum(len(items) for items in part.values()) for part in parts.values()] == [9, 3, 3]
 
 
+def test_stated_parts_and_roles_are_honoured(tiles):
+    items = [
+        replace(
+            item, part="test" if item.id.endswith("_0") else "", role="train" if item.id.endswith("_1") else "evaluate"
+        )
+        for item in tiles.items
+    ]
+    parts = shared_out(items, SETTINGS)
+    homes = {item.id: part for part, classes in parts.items() for found in classes.values() for item in found}
+    assert len(homes) == len(items)
+    assert {homes[item.id] for item in items if item.part == "test"} == {"test"}
+    assert {homes[item.id] for item in items if item.role == "train"} == {"train"}
+
+
+def test_a_part_without_tiles_of_a_class_is_refused_before_anything_is_written(tiles, tmp_path):
+    # Parts of very different sizes get a group each as long as there are three.
+    uneven = replace(SETTINGS, scenes=(1, 1, 200))
+    assert all(set(classes) == set(CLASSES) for classes in shared_out(tiles.items, uneven).values())
+    # All lakes are where a field is, and all these are in training.
+    woods = [item for item in tiles.items if item.class_name == "wood"]
+    fields = [item for item in tiles.items if item.class_name == "field"]
+    lakes = [replace(item, groups=fields[0].groups) for item in tiles.items if item.class_name == "lake"]
+    with pytest.raises(DataError, match="the class lake has 1 groups of tiles and none for"):
+        write_mosaics(replace(tiles, items=(*fields, *woods, *lakes)), SETTINGS, tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+
+
 def test_what_cannot_be(tiles, tmp_path):
     few = write_tiles(tmp_path / "few", tiles=2)
-    with pytest.raises(DataError, match="the class field has 2 tiles"):
+    with pytest.raises(DataError, match="the class field has 2 groups of tiles and none for"):
         write_mosaics(few, SETTINGS, tmp_path / "a")
     write_dataset(DatasetSettings(seed=0, scenes=2, size=32), tmp_path / "masks")
     with pytest.raises(DataError, match=r"none of 2 images has one class as a whole.*Name a card of classification"):

@@ -72,5 +72,7 @@ def test_wrong_configs_are_refused():
     for changes in ({"scaling": {"depth": 1.2}}, {"scaling": 3}, {"unknown": 1}):
         with pytest.raises(SettingsError, match="not a config of a scaled network"):
             ScaledConfig.from_dict({**record, **changes})
+    with pytest.raises(SettingsError, match="phi must be finite and >= 0, got -20"):
+        ScaledConfig(in_channels=2, classes=3, scaling=RULE, phi=-20)
     with pytest.raises(GridError, match="at least 8 x 8 px; got 4 x 4"):
         build_scaled(ScaledConfig(in_channels=2, classes=3, size=4, scaling=RULE))

@@ -108,7 +108,8 @@ class FoldTrainings:
             model.load_state_dict(self._started(self.recipe.network(settings.continues), seed, fold).state_dict())
         if settings.start is None:
             return model
-        soft = self._taught(settings, self._teachers(settings, folds=()), self.cache.ids)
+        taught = settings.teacher_share > 0
+        soft = self._taught(settings, self._teachers(settings, folds=()), self.cache.ids) if taught else None
         self.say(f"starting {settings.name}, seed {seed}, on what no fold touches")
         how = replace(settings.start, seed=settings.start.seed + seed)
         self._fit(model, self.untouched, settings, how, place, soft)
@@ -125,8 +126,8 @@ class FoldTrainings:
     ) -> None:
         objective: Objective = DiceCE()
         if soft is not None:
-            share = settings.teacher_share or 0.5
-            objective = Distillation(hard=objective, weight=share, temperature=self.recipe.temperature)
+            share, temperature = settings.teacher_share, self.recipe.temperature
+            objective = Distillation(hard=objective, weight=share, temperature=temperature)
         how = replace(how, keep="last")
         fit(model, self.cache, Split(train=tuple(ids), validation=()), how, place, objective=objective, soft=soft)
 

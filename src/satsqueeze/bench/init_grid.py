@@ -296,12 +296,14 @@ class InitGrid:
             # Only where it is on, so that rows from before it was there stay valid.
             trials = [*trials, recipe.series]
         if start in DISTILLED and recipe.teach is not None:
-            trials = [*trials, recipe.teacher, recipe.teach.to_dict(), recipe.pretrain.to_dict()]
+            trials = [*trials, recipe.teacher, recipe.teach.to_dict(), recipe.pretrain.to_dict(), *self._unlabelled()]
         return fingerprint_of([land.cache.fingerprint, source, trials, target, start, fraction, seed])
 
     def _source_settings(self, start: Start) -> dict[str, object]:
         if start == "supervised":
             return self.recipe.supervised.to_dict()
-        # Only where it is less, so that rows from before it was there stay valid.
-        share = {} if self.recipe.unlabelled == 1 else {"unlabelled": self.recipe.unlabelled}
-        return self.recipe.pretrain.to_dict() | share
+        return self.recipe.pretrain.to_dict() | dict(zip(["unlabelled"], self._unlabelled(), strict=False))
+
+    def _unlabelled(self) -> list[float]:
+        """Only where it is less than all, so that rows from before it was there stay valid."""
+        return [] if self.recipe.unlabelled == 1 else [self.recipe.unlabelled]

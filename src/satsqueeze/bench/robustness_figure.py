@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from statistics import mean
 
@@ -33,7 +34,7 @@ def draw_robustness(rows: Sequence[RobustnessRow], path: Path) -> None:
     figure = Figure(figsize=(2.7 * len(kinds), 2.9), layout="constrained")
     panels = figure.subplots(1, len(kinds), squeeze=False, sharey=True)[0]
     for axes, kind in zip(panels, kinds, strict=True):
-        for colour, ((package, share), cells) in zip(_COLOURS, sorted(twins(rows).items()), strict=False):
+        for colour, ((package, share), cells) in zip(cycle(_COLOURS), sorted(twins(rows).items()), strict=False):
             steps = [(CLEAN, 0), *((kind, severity) for severity in SEVERITIES)]
             scores = [(step[1], [100 * score for score in cells[step]]) for step in steps if step in cells]
             at = [severity for severity, _ in scores]

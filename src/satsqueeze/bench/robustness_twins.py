@@ -9,14 +9,15 @@ from satsqueeze.bench.robustness_row import CLEAN, RobustnessRow
 from satsqueeze.data.corruptions import SEVERITIES
 
 Twin = tuple[str, float]
-"""A package, and the share of its training images that were corrupted."""
+"""A package, with its precision where that is not int8, and the share of its training images that were corrupted."""
 
 
 def twins(rows: Sequence[RobustnessRow]) -> dict[Twin, dict[tuple[str, int], list[float]]]:
     """Accuracies over seeds, by twin, then by corruption and severity."""
     found: dict[Twin, dict[tuple[str, int], list[float]]] = {}
     for row in rows:
-        cells = found.setdefault((row.package, row.corrupted_share), {})
+        name = row.package if row.precision == "int8" else f"{row.package}, {row.precision}"
+        cells = found.setdefault((name, row.corrupted_share), {})
         cells.setdefault((row.corruption, row.severity), []).append(row.accuracy)
     return found
 

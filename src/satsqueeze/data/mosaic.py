@@ -69,7 +69,8 @@ def write_mosaics(
 ) -> list[str]:
     """Write mosaics with their labels, and their card ``dataset.yaml`` last.
 
-    A tile, with all that share its group, is used in one part only.
+    A tile, with all that share its group, is used in one part only: the one that its paths state, or, by its role, in
+    training; the others are shared out.
 
     Args:
         dataset: tiles with one class each.
@@ -81,7 +82,7 @@ def write_mosaics(
         Names of the scenes, ``<part>_m<number>``.
 
     Raises:
-        DataError: a class with too few tiles for three parts, or a tile that cannot be read.
+        DataError: a class without tiles for a part, or a tile that cannot be read.
         BandError: a band of which the wavelength is not known, or that the tiles lack.
         RunError: the disk is full or the folder cannot be written.
     """
@@ -106,7 +107,7 @@ def shared_out(items: Sequence[Item], settings: MosaicSettings) -> dict[str, dic
     """Tiles by part and class; those of one group are in one part.
 
     Raises:
-        DataError: a class with fewer groups than parts.
+        DataError: a class without a group for one of the parts.
     """
     if not any(item.class_name for item in items):
         raise DataError(
@@ -115,26 +116,41 @@ def shared_out(items: Sequence[Item], settings: MosaicSettings) -> dict[str, dic
         )
     shares = np.array(settings.scenes) / sum(settings.scenes)
     parts: dict[str, dict[str, list[Item]]] = {part: {} for part in PARTS}
-    homes: dict[tuple[str, ...], str] = {}
+    homes = _stated(items)
     for name in settings.classes:
         groups: dict[tuple[str, ...], list[Item]] = {}
         for item in items:
             if item.class_name == name:
                 groups.setdefault(item.groups, []).append(item)
-        if len(groups) < len(PARTS):
-            raise DataError(
-                f"the class {name} has {len(groups)} tiles, but training, validation and test need one each; add "
-                "tiles, or leave the class out"
-            )
-        order = sorted(groups)
+        order = [group for group in sorted(groups) if group not in homes]
         stream(settings.seed, "tiles", name).shuffle(order)
-        counts = np.maximum(np.floor(shares * len(order)), 1).astype(int)
-        counts[0] = len(order) - counts[1:].sum()
-        ends = np.cumsum(counts)
-        for number, group in enumerate(order):
-            part = homes.setdefault(group, PARTS[int(np.searchsorted(ends, number, side="right"))])
-            parts[part].setdefault(name, []).extend(groups[group])
+        ends = np.cumsum(_counts(shares, len(order)))
+        homes |= {group: PARTS[int(np.searchsorted(ends, k, side="right"))] for k, group in enumerate(order)}
+        for group in (*order, *(group for group in sorted(groups) if group not in set(order))):
+            parts[homes[group]].setdefault(name, []).extend(groups[group])
+        lacking = [part for part in PARTS if name not in parts[part]]
+        if lacking:
+            raise DataError(
+                f"the class {name} has {len(groups)} groups of tiles and none for {', '.join(lacking)}; each of "
+                f"{', '.join(PARTS)} needs one, and tiles of one group stay together. Add tiles, or leave the class out"
+            )
     return parts
+
+
+def _stated(items: Sequence[Item]) -> dict[tuple[str, ...], str]:
+    """Parts of the groups whose paths state one, and of those that may only be trained on."""
+    homes = {item.groups: item.part for item in items if item.part in PARTS}
+    return homes | {item.groups: PARTS[0] for item in items if item.role == "train"}
+
+
+def _counts(shares: NDArray[np.float64], groups: int) -> NDArray[np.int64]:
+    """Groups of each part: one at least where there are enough."""
+    counts = np.maximum(np.floor(shares * groups), 1).astype(np.int64)
+    counts[0] = groups - counts[1:].sum()
+    if counts[0] < 1:
+        counts[1 + int(counts[1:].argmax())] += counts[0] - 1
+        counts[0] = 1
+    return counts
 
 
 def _mosaic(tiles: dict[str, list[Item]], bands: Sequence[str], settings: MosaicSettings, number: int) -> SynthScene:

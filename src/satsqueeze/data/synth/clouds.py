@@ -7,6 +7,7 @@ image's edges, so a cloud outside the image still casts its shadow into it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -50,8 +51,8 @@ class CloudSettings:
             raise SettingsError(f"unknown cloud kind {self.kind!r}; known: {', '.join(CLOUD_KINDS)}")
         if self.fraction is not None and not 0 <= self.fraction <= 1:
             raise SettingsError(f"the cloud fraction must lie in [0, 1], got {self.fraction}")
-        if self.gsd <= 0:
-            raise SettingsError(f"the ground sample distance must be positive, got {self.gsd} m")
+        if not 0 < self.gsd < math.inf:
+            raise SettingsError(f"the ground sample distance must be positive and finite, got {self.gsd} m")
         if not 0 < self.thin_opacity < self.thick_opacity < 1:
             raise SettingsError(
                 f"opacities must satisfy 0 < thin < thick < 1, got {self.thin_opacity} and {self.thick_opacity}"

@@ -51,6 +51,8 @@ class PlaceSettings:
 
     def __post_init__(self) -> None:
         band_index(self.bands)
+        if len(set(self.bands)) != len(self.bands):
+            raise SettingsError(f"bands must be distinct, got {', '.join(self.bands)}")
         if self.size < 16 or self.dates < 1 or self.seed < 0 or self.gsd <= 0 or self.sensor_noise < 0:
             raise SettingsError(
                 "a place needs at least 16 px, 1 date, a seed >= 0, a pixel size > 0 and noise >= 0, got "

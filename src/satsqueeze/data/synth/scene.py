@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,8 +64,8 @@ class SceneSettings:
             raise SettingsError(f"unknown biome {self.biome!r}; known: {', '.join(BIOMES)}")
         if not 0 <= self.nodata_probability <= 1:
             raise SettingsError(f"nodata_probability must lie in [0, 1], got {self.nodata_probability}")
-        if self.sensor_noise < 0 or (self.haze is not None and self.haze < 0):
-            raise SettingsError(f"noise and haze must not be negative, got {self.sensor_noise} and {self.haze}")
+        if not all(0 <= value < math.inf for value in (self.sensor_noise, self.haze or 0.0)):
+            raise SettingsError(f"noise and haze must be finite and >= 0, got {self.sensor_noise} and {self.haze}")
         self.clouds(Sun(zenith_deg=0, azimuth_deg=0))
 
     def clouds(self, sun: Sun) -> CloudSettings:

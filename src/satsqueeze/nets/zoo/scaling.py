@@ -77,8 +77,8 @@ class CompoundScaling:
         return first, second, third
 
     def side(self, size: int, phi: float) -> int:
-        """Side in pixels at which the network works on images of `size` x `size`: a multiple of 4, but for phi 0."""
-        return _SIDE_STEP * _nearest(size * self.resolution**phi / _SIDE_STEP) if phi else size
+        """Side in pixels at which the network works on images of `size` x `size`: `size`, or a larger multiple of 4."""
+        return max(size, _SIDE_STEP * _nearest(size * self.resolution**phi / _SIDE_STEP))
 
 
 SCALING = CompoundScaling(depth=1.12, width=1.12, resolution=1.035)

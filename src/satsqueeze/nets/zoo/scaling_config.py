@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,12 @@ class ScaledConfig(ClassifierConfig):
     """What is scaled."""
     scaling: CompoundScaling
     phi: float = 1.0
-    """Steps of the rule."""
+    """Steps of the rule, at least 0."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.phi < math.inf:
+            raise SettingsError(f"phi must be finite and >= 0, got {self.phi}")
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> ScaledConfig:
