@@ -171,8 +171,11 @@ def test_unknown_names_are_refused_with_the_closest(recipe, tmp_path):
         replace(recipe, baseline="none")
     with pytest.raises(SettingsError, match="different names; repeated: gated"):
         replace(recipe, ways=(*WAYS, WAYS[1]))
-    with pytest.raises(SettingsError, match="small: at least one seed"):
-        replace(recipe, students=(replace(recipe.students[0], seeds=()),))
+    for seeds in ((), (0, 0), (-1,)):
+        with pytest.raises(SettingsError, match="small: expected at least one seed, each >= 0 and named once"):
+            replace(recipe, students=(replace(recipe.students[0], seeds=seeds),))
+    with pytest.raises(SettingsError, match=r"'\.\./small' cannot name a folder"):
+        replace(recipe, students=(replace(recipe.students[0], name="../small"),))
     unknown = replace(recipe, students=(replace(recipe.students[0], model="resnet9"),))
     with pytest.raises(SettingsError, match="did you mean resnet8"):
         ClassGrid(unknown, RunFolder(tmp_path / "run"))
@@ -186,6 +189,8 @@ def test_unknown_names_are_refused_with_the_closest(recipe, tmp_path):
         ({"attention": 1.0}, "attention 1.0 and the teachers none; expected a weight >= 0, and teachers"),
         ({"policy": "static", "teachers": ("big",), "attention": -1.0}, "attention -1.0 and the teachers big"),
         ({"policy": "statik", "teachers": ("big",)}, "did you mean static"),
+        ({"policy": "static", "teachers": ("big", "big")}, "names a teacher twice: big, big"),
+        ({"policy": "static", "teachers": ("big",), "temperature": 0}, "temperature 0; expected one above 0"),
         ({"policy": "gated", "teachers": ("a", "b"), "settings": {"hard": 0.1}}, "Gated"),
         ({"policy": "confidence", "teachers": ("a",), "settings": {"hard": 2}}, r"hard in \[0, 1\]"),
     ],

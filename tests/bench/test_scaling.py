@@ -136,7 +136,7 @@ def test_the_table_and_the_figure_of_a_search(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"seeds": ()}, "needs seeds"),
+        ({"seeds": ()}, "at least one seed"),
         ({"cost": 1.0}, "a cost above 1"),
         ({"depths": (0.5,)}, "at least 1"),
         ({"resolutions": (0.9,)}, "at least 1"),

@@ -98,7 +98,7 @@ def test_a_budget_in_minutes_is_decided_once(prepared, tmp_path):
     [
         ({"models": ("resnet9",)}, "did you mean resnet8"),
         ({"minutes": -1.0}, "minutes >= 0"),
-        ({"seeds": ()}, "needs seeds"),
+        ({"seeds": ()}, "at least one seed"),
         ({"batch": 0}, "at least 1"),
     ],
 )

@@ -8,6 +8,7 @@ import os
 
 import numpy as np
 import pytest
+import rasterio
 
 from satsqueeze.core.files import read_json
 from satsqueeze.core.run import RunFolder
@@ -67,6 +68,30 @@ def test_one_file_with_another_band_count(fingerprint, folder):
 
 def test_unknown_band_names(fingerprint, folder):
     refused(fingerprint(folder(), "--bands", "blue,swir16"), "DataError", "swir16 are needed", "blue, green, red, nir")
+
+
+@pytest.mark.parametrize(
+    ("names", "left"),
+    [
+        (("blue", "green", "red", "swir16"), True),
+        (("red", "green", "blue", "nir08"), True),
+        (("nir", "red", "green", "blue"), False),  # another order of the same is read in that order
+        (("blue", "green", "red", "nir08"), False),  # what another sensor calls near infrared
+        (("B1", "B2", "B3", "B4"), False),  # channels are counted, not named
+        (("a", "b", "c", "d"), False),
+    ],
+)
+def test_files_whose_own_names_contradict_the_card(fingerprint, folder, names, left):
+    root = folder()
+    with rasterio.open(root / "images/scene2.tif", "r+") as handle:
+        handle.descriptions = names
+    found = fingerprint(root)
+    if left:
+        said = f"names its channels {', '.join(names)}, but blue, green, red, nir were stated"
+        left_out(found, "mine/scene2", said, "the descriptions in the file")
+    else:
+        assert found[0] == 0
+        assert found[2] == []
 
 
 def test_a_missing_label_file(fingerprint, folder):

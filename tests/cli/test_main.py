@@ -36,6 +36,13 @@ def test_an_unknown_command_is_named_beside_the_known_ones(run_main, words):
     assert "usage: satsqueeze COMMAND" in err
 
 
+def test_help_of_a_group_lists_its_commands(run_main):
+    status, out, err = run_main("zoo", "--help")
+    assert (status, err) == (0, "")
+    listed = [tuple(line.split()[:2]) for line in out.splitlines() if line.startswith("  ")]
+    assert listed == [words for words in WORDS if words[0] == "zoo"]
+
+
 @pytest.mark.parametrize("words", WORDS, ids=" ".join)
 def test_every_command_explains_itself(run_main, words):
     status, out, err = run_main(*words, "--help")

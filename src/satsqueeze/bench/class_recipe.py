@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 from satsqueeze.core.errors import SettingsError
-from satsqueeze.core.names import meant
+from satsqueeze.core.names import meant, require_folder_names, require_seeds
 from satsqueeze.data.class_stage import ClassPrepareSettings
 from satsqueeze.distill.weighting import Policy, policy_named
 from satsqueeze.export.settings import ClassExportSettings
@@ -90,6 +90,10 @@ class Way:
                 f"{', '.join(self.teachers) or 'none'}; expected policy 'none' without teachers, or a policy with at "
                 "least one"
             )
+        if len(set(self.teachers)) < len(self.teachers):
+            raise SettingsError(f"the way {self.name!r} names a teacher twice: {', '.join(self.teachers)}")
+        if not 0 < self.temperature < math.inf:
+            raise SettingsError(f"the way {self.name!r} has temperature {self.temperature}; expected one above 0")
         if not 0 <= self.attention < math.inf or (self.attention and not self.teachers):
             raise SettingsError(
                 f"the way {self.name!r} has attention {self.attention} and the teachers "
@@ -138,6 +142,7 @@ class ClassRecipe:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise SettingsError(f"teachers, students and ways need different names; repeated: {', '.join(twice)}")
+        require_folder_names(names)
         self.way(self.baseline)
         for way in self.ways:
             for teacher in way.teachers:
@@ -147,9 +152,8 @@ class ClassRecipe:
                         f"the way {way.name!r} has attention, but {teacher} is an ONNX file, which shows no features; "
                         "name a teacher that is trained, or a model folder"
                     )
-        without = [network.name for network in self.networks if not network.seeds]
-        if without:
-            raise SettingsError(f"{', '.join(without)}: at least one seed is needed")
+        for network in self.networks:
+            require_seeds(network.seeds, of=network.name)
 
     @property
     def networks(self) -> tuple[Network, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from satsqueeze.core.errors import SettingsError
-from satsqueeze.core.names import meant
+from satsqueeze.core.names import meant, require_folder_names, require_seeds
 from satsqueeze.data.synth.landcover_writer import LandCoverSettings
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.nets.students import student_card
@@ -76,6 +76,8 @@ class InitRecipe:
 
     def __post_init__(self) -> None:
         names = tuple(region.name for region in self.regions)
+        require_folder_names(names)
+        require_seeds(self.seeds, of="comparison of starts")
         for label, values in (
             ("regions", names),
             ("starts", self.starts),

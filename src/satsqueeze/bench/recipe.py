@@ -7,6 +7,7 @@ from pathlib import Path
 
 from satsqueeze.bench.row import Kind
 from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.names import require_folder_names, require_seeds
 from satsqueeze.export.settings import ExportSettings
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.nets.card import Normalisation
@@ -84,8 +85,10 @@ class Recipe:
     """Seeds of each student that are also scored in int8."""
 
     def __post_init__(self) -> None:
+        require_folder_names(settings.name for settings in self.networks)
         kinds: dict[str, str] = {}
         for settings in self.networks:
+            require_seeds(settings.seeds, of=settings.name)
             if settings.continues and kinds.get(settings.continues) != settings.network:
                 raise SettingsError(
                     f"network {settings.name!r} continues {settings.continues!r}; expected a network before it with "

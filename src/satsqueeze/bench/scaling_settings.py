@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.names import require_seeds
 from satsqueeze.learn.class_settings import ClassFitSettings
 
 
@@ -24,10 +25,11 @@ class ScalingSettings:
     """Of every trial alike."""
 
     def __post_init__(self) -> None:
-        if not self.seeds or not self.cost > 1 or min((*self.depths, *self.resolutions), default=0) < 1:
+        require_seeds(self.seeds, of="search")
+        if not self.cost > 1 or min((*self.depths, *self.resolutions), default=0) < 1:
             raise SettingsError(
-                "a search needs seeds, a cost above 1, and depths and resolutions of at least 1; got "
-                f"{self.seeds}, {self.cost}, {self.depths} and {self.resolutions}"
+                "a search needs a cost above 1, and depths and resolutions of at least 1; got "
+                f"{self.cost}, {self.depths} and {self.resolutions}"
             )
         if self.fit.keep != "last":
             raise SettingsError("a search compares last weights on validation images; set fit.keep to last")

@@ -31,6 +31,7 @@ from satsqueeze.bench.scaling_figure import scaling_table
 from satsqueeze.bench.scaling_row import read_scaling_rows
 from satsqueeze.bench.transfer_row import read_transfer_rows, transfer_table
 from satsqueeze.core.errors import RunError, SettingsError
+from satsqueeze.core.yaml_text import parse_yaml
 
 _BLOCK = re.compile(r"(<!-- table:([\w.-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
 _OPENING = re.compile(r"<!-- table:([\w.-]+) -->")
@@ -168,7 +169,7 @@ def make_tables(specification: Path) -> dict[str, str]:
         RunError: a result file cannot be read.
     """
     try:
-        entries = yaml.safe_load(specification.read_text(encoding="utf-8")) or {}
+        entries = parse_yaml(specification.read_text(encoding="utf-8")) or {}
         return {name: _table(specification.parent, entry) for name, entry in entries.items()}
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise SettingsError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.names import require_folder_names, require_seeds
 from satsqueeze.data.class_stage import ClassPrepareSettings
 from satsqueeze.learn.class_settings import ClassFitSettings
 from satsqueeze.nets.band_match import TOLERANCE_NM
@@ -56,6 +57,8 @@ class TransferRecipe:
 
     def __post_init__(self) -> None:
         names = tuple(start.name for start in self.starts)
+        require_folder_names(names)
+        require_seeds(self.seeds, of="transfer")
         for label, values in (
             ("starts", names),
             ("fractions", self.fractions),

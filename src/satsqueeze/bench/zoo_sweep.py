@@ -17,6 +17,7 @@ from satsqueeze.bench.throughput import measure_throughput
 from satsqueeze.bench.zoo_row import ZooRow, read_zoo_rows, record_zoo_row
 from satsqueeze.core.errors import RunError, SatsqueezeError, SettingsError
 from satsqueeze.core.files import read_json, write_json
+from satsqueeze.core.names import require_seeds
 from satsqueeze.core.run import fingerprint_of, plain
 from satsqueeze.data.class_stage import ClassPrepared
 from satsqueeze.export.class_graph import class_graph
@@ -55,10 +56,11 @@ class SweepSettings:
     """Timed batches in inference."""
 
     def __post_init__(self) -> None:
-        if self.minutes < 0 or not self.seeds or min(self.batch, self.threads, self.repeats) < 1:
+        require_seeds(self.seeds, of="sweep")
+        if self.minutes < 0 or min(self.batch, self.threads, self.repeats) < 1:
             raise SettingsError(
-                "a sweep needs seeds, minutes >= 0, and a batch, threads and repeats of at least 1; got "
-                f"{self.seeds}, {self.minutes}, {self.batch}, {self.threads} and {self.repeats}"
+                "a sweep needs minutes >= 0, and a batch, threads and repeats of at least 1; got "
+                f"{self.minutes}, {self.batch}, {self.threads} and {self.repeats}"
             )
         for name in self.models:
             zoo_card(name)

@@ -46,6 +46,12 @@ def grid(
     """
     if (ship is not None or rescore is not None) and not (student and way):
         raise SettingsError("--ship and --rescore need the --student and the --way of the package")
+    if ship is None and rescore is None and (student or way):
+        raise SettingsError("--student and --way go with --ship or --rescore; to train some parts only, name --only")
+    if ship is not None and ship.is_file():
+        raise SettingsError(f"--ship: {ship} is a file; name a folder")
+    if rows is not None:
+        read_grid_rows(rows)  # before hours of training: a file of something else is not overwritten
     work = ClassGrid(read_settings(ClassRecipe, recipe), RunFolder(out), say=console.print)
     if rescore is not None:
         if rows is None:

@@ -13,6 +13,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
 from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.yaml_text import parse_yaml
 
 Settings = TypeVar("Settings")
 
@@ -112,7 +113,7 @@ def read_settings(kind: type[Settings], path: Path, *changes: Mapping[str, Any])
     try:
         record = reduce(_merged, changes, _based(path))
         found: Settings = parser.instantiate(parser.parse_object({"settings": record}))["settings"]
-    except (OSError, yaml.YAMLError, ArgumentError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ArgumentError) as error:
         raise SettingsError(f"{path} does not hold {kind.__name__}: {error}") from error
     return found
 
@@ -121,7 +122,7 @@ def _based(path: Path, seen: tuple[Path, ...] = ()) -> Any:
     """A YAML file's content, merged over that of its base."""
     if path.resolve() in seen:
         raise SettingsError(f"{path} is its own base, by way of {seen[-1]}; take 'base' out of one of them")
-    record = yaml.safe_load(path.read_text(encoding="utf-8"))
+    record = parse_yaml(path.read_text(encoding="utf-8"))
     if not isinstance(record, dict) or "base" not in record:
         return record
     base = _based(path.parent / str(record.pop("base")), (*seen, path.resolve()))

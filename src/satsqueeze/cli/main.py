@@ -77,8 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     command = _find(words)
     if command is None:
-        print(_overview(words), file=sys.stderr if words and words[0] not in ("-h", "--help") else sys.stdout)
-        return 0 if not words or words[0] in ("-h", "--help") else 2
+        unknown = words[:2] if words and words[-1] not in ("-h", "--help") else []
+        print(_overview(words, unknown), file=sys.stderr if unknown else sys.stdout)
+        return 2 if unknown else 0
     try:
         return _run(command, words[len(command.words) :])
     except (SatsqueezeError, MemoryError, OSError) as error:
@@ -118,12 +119,14 @@ def _run(command: Command, arguments: list[str]) -> int:
         return 0
 
 
-def _overview(words: Sequence[str]) -> str:
-    width = max(len(" ".join(c.words)) for c in COMMANDS)
-    lines = [f"  {' '.join(c.words):<{width}}  {c.summary}" for c in COMMANDS]
-    unknown = f"unknown command: {' '.join(words[:2])}\n\n" if words and words[0] not in ("-h", "--help") else ""
+def _overview(words: Sequence[str], unknown: Sequence[str]) -> str:
+    """All commands, or those that share the first word."""
+    shown = [c for c in COMMANDS if len(c.words) > 1 and c.words[:1] == tuple(words[:1])] or COMMANDS
+    told = f"unknown command: {' '.join(unknown)}\n\n" if unknown else ""
+    width = max(len(" ".join(c.words)) for c in shown)
+    lines = [f"  {' '.join(c.words):<{width}}  {c.summary}" for c in shown]
     return (
-        f"{unknown}satsqueeze {__version__}: train big on the ground, fly small\n\n"
+        f"{told}satsqueeze {__version__}: train big on the ground, fly small\n\n"
         "usage: satsqueeze COMMAND [--help] ...\n\n" + "\n".join(lines)
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from satsqueeze.core.errors import CardError
+from satsqueeze.core.yaml_text import parse_yaml
 
 LARGEST = 2**18
 """Bytes or characters of a card."""
@@ -31,7 +32,7 @@ def load_yaml(text: str | bytes, *, where: str) -> Any:
         raise CardError(f"{where} has {len(text)} bytes, more than any card ({LARGEST}); check the path")
     try:
         _check_depth(text, where)
-        record = yaml.safe_load(text)
+        record = parse_yaml(text)
     # The parser itself lets errors of int(), of dates and of C through.
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         raise CardError(f"{where} is not readable YAML: {error}") from error

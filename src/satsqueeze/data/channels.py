@@ -7,13 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from satsqueeze.core.bands import Band, band_positions
+from satsqueeze.core.bands import Band, band_positions, wavelength_of
 from satsqueeze.core.errors import BandError
 from satsqueeze.core.radiometry import Radiometry
 from satsqueeze.data.band_naming import NOT_REFLECTIVE, REMEDY, name_channels
 from satsqueeze.data.evidence import radiometry_of
 from satsqueeze.data.radiometric_statement import Statement, parse_radiometry
 from satsqueeze.data.raster_file import alpha_channels, georeference_of, pixel_size_m
+
+_SAME_NM = 40.0
+"""Sensors differ by up to 32 nm in what they call by one name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +107,7 @@ class ChannelFiles:
     def _ordered(self, count: int) -> Sequence[str]:
         stated = next((order for order in self.rule.orders if len(order) == count), None)
         try:
-            named = self._named_by_files()
+            named = () if self._numbered() else self._named_by_files()
         except BandError:
             named = ()
         # Files that name the same bands in another order are right: a shell sorts names, and nobody sees it.
@@ -113,7 +116,17 @@ class ChannelFiles:
         if stated is None:
             expected = " or ".join(f"{len(order)} ({', '.join(order)})" for order in self.rule.orders)
             raise BandError(f"{self.paths[0]} has {count} channels; expected {expected}. {REMEDY}")
+        if named and not _alike(named, stated):
+            raise BandError(
+                f"{self.paths[0]} names its channels {', '.join(named)}, but {', '.join(stated)} were stated; correct "
+                "the statement (--bands, or 'bands' in dataset.yaml), or the descriptions in the file"
+            )
         return stated
+
+    def _numbered(self) -> bool:
+        """Whether the files do no more than count their channels: B1, B2 and so on."""
+        labels = [text for dataset in self.datasets for text in _descriptions(dataset)]
+        return labels == [f"B{number}" for number in range(1, len(labels) + 1)]
 
     def _channel(self, name: str, file: int, index: int, statement: Statement) -> Channel:
         if name in self.rule.thermal:
@@ -125,6 +138,17 @@ class ChannelFiles:
         if self.rule.saturated is not None:
             radiometry = replace(radiometry, saturated=self.rule.saturated)
         return Channel(name=name, file=file, index=index, radiometry=radiometry)
+
+
+def _alike(named: Sequence[str], stated: Sequence[str]) -> bool:
+    """Whether bands in two spellings may be the same, each at its place: ``nir08`` is a ``nir``, but no ``swir16``."""
+    return all(one == other or _near(one, other) for one, other in zip(named, stated, strict=True))
+
+
+def _near(one: str, other: str) -> bool:
+    """Unknown names could be anything."""
+    first, second = wavelength_of(one), wavelength_of(other)
+    return first is None or second is None or abs(first - second) <= _SAME_NM
 
 
 def _indexes(dataset: Any) -> list[int]:

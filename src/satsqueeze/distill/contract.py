@@ -9,6 +9,7 @@ import pydantic
 import yaml
 
 from satsqueeze.core.errors import CardError
+from satsqueeze.core.yaml_text import parse_yaml
 
 
 class GraphContract(pydantic.BaseModel):
@@ -54,7 +55,7 @@ class GraphContract(pydantic.BaseModel):
             CardError: absent or malformed.
         """
         try:
-            return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+            return cls.model_validate(parse_yaml(path.read_text(encoding="utf-8")))
         except (OSError, UnicodeDecodeError, yaml.YAMLError, pydantic.ValidationError) as error:
             raise CardError(
                 f"{path} is not the contract of an ONNX teacher: {error}. It states {', '.join(cls.model_fields)}"

@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.yaml_text import parse_yaml
 from satsqueeze.plan.budget import FIGURES, Budget
 
 
@@ -32,7 +33,7 @@ def read_budgets(path: Path) -> Budgets:
         SettingsError: absent, malformed, an unknown limit, or one that is given twice.
     """
     try:
-        record = yaml.safe_load(path.read_text(encoding="utf-8"))
+        record = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SettingsError(f"cannot read the budget file {path}: {error}") from error
     expected = (

@@ -10,6 +10,7 @@ import yaml
 
 from satsqueeze.bench.energy.value import Energy
 from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.yaml_text import parse_yaml
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ class DeviceProfile:
         """
         names = {field.name for field in fields(cls)}
         try:
-            record = yaml.safe_load(path.read_text(encoding="utf-8"))
+            record = parse_yaml(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise SettingsError(f"cannot read the device profile {path}: {error}") from error
         if not isinstance(record, dict) or set(record) != names:

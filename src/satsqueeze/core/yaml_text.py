@@ -1,0 +1,39 @@
+"""YAML as people write it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+from yaml.constructor import ConstructorError
+from yaml.nodes import MappingNode, ScalarNode
+
+_MERGE = "tag:yaml.org,2002:merge"
+
+
+class _UniqueKeys(yaml.SafeLoader):  # type: ignore[misc]
+    """Plain values only, and no key twice in a mapping, of which the YAML 1.2 specification (3.2.1.1) allows none."""
+
+    def flatten_mapping(self, node: MappingNode) -> None:
+        """Merge what ``<<`` names, after a look at what is written here."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, ScalarNode) and key.tag != _MERGE:
+                if key.value in seen:
+                    raise ConstructorError(
+                        "while reading a mapping",
+                        node.start_mark,
+                        f"the key {key.value!r} stands twice",
+                        key.start_mark,
+                    )
+                seen.add(key.value)
+        super().flatten_mapping(node)
+
+
+def parse_yaml(text: str | bytes) -> Any:
+    """What a YAML text says: mappings, lists, text, numbers, booleans and None.
+
+    Raises:
+        yaml.YAMLError: malformed, a tag of another kind, or a key that stands twice in a mapping.
+    """
+    return yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader

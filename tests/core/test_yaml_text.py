@@ -1,0 +1,24 @@
+import pytest
+import yaml
+
+from satsqueeze.core.yaml_text import parse_yaml
+
+
+def test_it_reads_what_the_library_reads():
+    text = "a: &a {b: 1, c: [x, 2.5, true, null]}\nd: {<<: *a, b: 2}\n"
+    assert parse_yaml(text) == yaml.safe_load(text)
+    assert parse_yaml(text)["d"] == {"b": 2, "c": ["x", 2.5, True, None]}
+    assert parse_yaml("") is None
+
+
+@pytest.mark.parametrize(
+    "text", ["a: 1\nb: 2\na: 3\n", "{a: {b: 1, b: 2}}", "- {x: &x {y: 1}, z: {<<: *x, y: 1, y: 2}}"]
+)
+def test_no_key_stands_twice(text):
+    with pytest.raises(yaml.YAMLError, match="stands twice"):
+        parse_yaml(text)
+
+
+def test_tags_of_programs_are_refused():
+    with pytest.raises(yaml.YAMLError):
+        parse_yaml("!!python/object/apply:os.getcwd []")
