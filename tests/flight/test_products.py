@@ -9,6 +9,7 @@ import numpy as np
 import pystac
 import pytest
 import rasterio
+from affine import Affine
 
 from satsqueeze.cli.main import main
 from satsqueeze.cli.predict import parse_size
@@ -436,6 +437,25 @@ def test_a_scene_whose_name_begins_like_a_product_is_not_lost(tmp_path):
     }  # fmt: skip
 
 
+def is_counter_clockwise(ring):
+    """By the turns along the way: of a convex ring they all go to the left."""
+    points = np.array(ring[:-1])
+    steps = np.roll(points, -1, axis=0) - points
+    following = np.roll(steps, -1, axis=0)
+    return (steps[:, 0] * following[:, 1] - steps[:, 1] * following[:, 0]).sum() > 0
+
+
+@pytest.mark.parametrize("gsd", [10.0, -10.0])
+def test_outlines_run_counter_clockwise_whichever_way_rows_do(run, tmp_path, gsd):
+    write_scene(tmp_path / "scene.tif")
+    with rasterio.open(tmp_path / "scene.tif", "r+") as handle:
+        a, _, c, _, _, f = tuple(handle.transform)[:6]
+        handle.transform = Affine(a, 0, c, 0, -gsd, f)
+    run(tmp_path / "scene.tif", "--out", tmp_path / "out")
+    record = json.loads((tmp_path / "out/scene.json").read_text())
+    assert is_counter_clockwise(record["geometry"]["coordinates"][0])
+
+
 def test_the_outline_of_a_scene_across_the_antimeridian(run, tmp_path):
     # Zone 1 begins there: 166,000 m east of its origin, at the equator.
     write_scene(tmp_path / "scene.tif", crs="EPSG:32601", origin=(166000.0, 1000.0), gsd=100)
@@ -443,6 +463,7 @@ def test_the_outline_of_a_scene_across_the_antimeridian(run, tmp_path):
     record = json.loads((tmp_path / "out/scene.json").read_text())
     west, south, east, north = record["bbox"]
     assert record["geometry"]["type"] == "MultiPolygon"
+    assert all(is_counter_clockwise(polygon[0]) for polygon in record["geometry"]["coordinates"])
     assert 179 < west < 180
     assert -180 < east < -179
     assert -1 < south < north < 1

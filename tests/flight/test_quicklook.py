@@ -45,9 +45,20 @@ def test_panels_and_overlay(tmp_path, scene):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["look.png"]
 
 
+def test_the_legend_says_what_is_kept_and_what_is_dropped(tmp_path, scene):
+    image, mask = scene(40, 400), np.zeros((40, 400), np.uint8)
+    mask[:10] = 1
+    quicklook(image, mask, tmp_path / "look.png", bands=BANDS, classes=CLASSES, foreground=(1, 2))
+    colours = ((255, 255, 255), *overlay_colours(CLASSES)[1:])
+    told = zip(CLASSES, colours, (0.75, 0.25, 0, 0), ("keep", "drop", "drop", "keep"), strict=True)
+    expected = legend([*(Entry(*one) for one in told), Entry("no data", (0, 0, 0), 0)], width=808)
+    np.testing.assert_array_equal(read(tmp_path / "look.png")[40 + GAP :], expected)
+
+
 def test_legend_wraps_and_is_never_narrower_than_an_entry():
     entries = [Entry(name, (10 * i, 200, 0), 0.125) for i, name in enumerate("abcdef")]
     assert entries[0].text == "a 12.5%"
+    assert Entry("cloud", (0, 0, 0), 0.125, "drop").text == "cloud 12.5% drop"
     wide, narrow = legend(entries, width=1000), legend(entries, width=10)
     assert wide.shape == (LINE, 1000, 3)
     assert narrow.shape[0] == 6 * LINE

@@ -23,11 +23,13 @@ class Entry:
     colour: Colour
     share: float
     """As a fraction."""
+    fate: str = ""
+    """What becomes of its pixels: keep or drop; empty where nothing is decided."""
 
     @property
     def text(self) -> str:
-        """Name and share in percent."""
-        return f"{self.name} {self.share:.1%}"
+        """Name, share in percent, and fate."""
+        return f"{self.name} {self.share:.1%} {self.fate}".rstrip()
 
 
 def legend(entries: Sequence[Entry], *, width: int) -> NDArray[np.uint8]:

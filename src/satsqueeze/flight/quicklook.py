@@ -32,16 +32,18 @@ def quicklook(
     *,
     classes: Sequence[str],
     bands: Sequence[str] = ("red", "green", "blue"),
+    foreground: Sequence[int] = (),
 ) -> None:
     """Write a PNG: the image in true colour, beside it the mask laid over it, below a legend with shares.
 
     Args:
         image: float32 reflectance (C, H, W).
         mask: uint8 (H, W), class values, 255 = nodata; class 0 is left transparent. The legend tells the share of each
-            class in the pixels that have data, and that of pixels without data in all.
+            class in the pixels that have data, with what becomes of them, and that of pixels without data in all.
         path: ``.png`` file to write, whole or not at all.
         classes: name of each class value.
         bands: names of the C channels; without red, green and blue the first three (or one) are shown.
+        foreground: values of the classes that are dropped, such as clouds; the others are kept. Empty: nothing is said.
 
     Raises:
         GridError: image and mask differ in size.
@@ -65,7 +67,7 @@ def quicklook(
         laid = np.where((values == IGNORE)[..., None], np.float32(1), laid)
         panels[rows, :width] = picture
         panels[rows, width + GAP :] = picture * (1 - laid) + colours[values] * laid
-    key = legend(_entries(mask, classes), width=panels.shape[1]).astype(np.uint8)
+    key = legend(_entries(mask, classes, foreground), width=panels.shape[1]).astype(np.uint8)
     # Of a tiny image, the legend is wider than the panels.
     panels = np.pad(panels, ((0, GAP), (0, key.shape[1] - panels.shape[1]), (0, 0)), constant_values=255)
     _write_png(Path(path), np.concatenate([panels, key]))
@@ -93,14 +95,16 @@ def _shown(bands: Sequence[str]) -> list[int]:
     return [names.index(b) for b in wanted] if set(wanted) <= set(names) else [i % len(names) for i in range(3)]
 
 
-def _entries(mask: NDArray[np.uint8], classes: Sequence[str]) -> list[Entry]:
+def _entries(mask: NDArray[np.uint8], classes: Sequence[str], foreground: Sequence[int]) -> list[Entry]:
     """Classes with their shares of the pixels that have data, and pixels without data with theirs of all."""
     counts = np.bincount(mask.ravel(), minlength=256)
     seen = max(int(mask.size - counts[IGNORE]), 1)
     # The first class is not laid over the picture, so its swatch is empty.
     colours = ((255, 255, 255), *overlay_colours(classes)[1:])
+    fates = [("drop" if i in foreground else "keep") if foreground else "" for i in range(len(classes))]
     shown = [
-        Entry(name, colour, counts[i] / seen) for i, (name, colour) in enumerate(zip(classes, colours, strict=True))
+        Entry(name, colour, counts[i] / seen, fates[i])
+        for i, (name, colour) in enumerate(zip(classes, colours, strict=True))
     ]
     return [*shown, Entry("no data", NODATA_COLOUR, counts[IGNORE] / mask.size)]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,9 @@ def _mask_asset(record: MaskRecord) -> pystac.Asset:
 
 def _describe(asset: pystac.Asset, record: MaskRecord) -> None:
     raster = RasterExtension.ext(asset, add_if_missing=True)
-    size = None if record.georeference is None else abs(record.georeference.transform[0])
+    place = record.georeference
+    # Metres: degrees are no resolution in space.
+    size = None if place is None or CRS.from_string(place.crs).is_geographic else abs(place.transform[0])
     raster.bands = [RasterBand.create(nodata=IGNORE, data_type=DataType.UINT8, spatial_resolution=size)]
     colours = ["{:02X}{:02X}{:02X}".format(*colour) for colour in class_colours(record.manifest.classes)]
     classes = [
@@ -165,7 +168,17 @@ def _outline(record: MaskRecord) -> dict[str, Any] | None:
         found = transform_geom(place.crs, "EPSG:4326", polygon, precision=7)
     except CRSError:  # a local system that nobody can place on Earth
         return None
-    return {"type": found["type"], "coordinates": _listed(found["coordinates"])}
+    coordinates = _listed(found["coordinates"])
+    rings = [polygon[0] for polygon in coordinates] if found["type"] == "MultiPolygon" else coordinates[:1]
+    for ring in rings:
+        if _area(ring) < 0:
+            ring.reverse()
+    return {"type": found["type"], "coordinates": coordinates}
+
+
+def _area(ring: Sequence[Sequence[float]]) -> float:
+    """Signed, in square degrees; positive where the ring is counter-clockwise, as RFC 7946, section 3.1.6, wants it."""
+    return sum(x * v - u * y for (x, y), (u, v) in pairwise(ring)) / 2
 
 
 def _listed(coordinates: Any) -> Any:

@@ -206,7 +206,14 @@ class ScenePilot:
 
     def _draw(self, reader: StripReader, picture: Sample, sink: FileSink, path: Path) -> None:
         values, _ = reader.reflectance(*picture.collected())
-        quicklook(values, sink.small(), path, classes=self.model.classes, bands=reader.bands.names)
+        quicklook(
+            values,
+            sink.small(),
+            path,
+            classes=self.model.classes,
+            bands=reader.bands.names,
+            foreground=self.model.foreground,
+        )
 
     def _item(
         self, reader: StripReader, origin: SceneOrigin, outputs: SceneOutputs, tally: SceneTally
