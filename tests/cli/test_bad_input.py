@@ -253,6 +253,7 @@ def test_what_would_change_nothing_of_a_teacher_is_refused(run_main, squeezed, w
         (("train", "--model", "unett-2"), "unknown student 'unett-2'; did you mean unet-2"),
         (("train", "--label_fraction", "0"), "a share of the labels in (0, 1], got 0"),
         (("pretrain", "--model", "unett-2"), "unknown student 'unett-2'; did you mean unet-2"),
+        (("squeeze", "--students", "unet-2,unett-4"), "unknown student 'unett-4'; did you mean unet-4"),
     ],
 )
 def test_mistakes_are_found_before_anything_is_packed(run_main, scenes, tmp_path, words, message):

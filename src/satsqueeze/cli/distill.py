@@ -25,7 +25,7 @@ from satsqueeze.distill.stage import (
 )
 from satsqueeze.distill.teachers import ModelTeacher, ensemble_teacher, open_teacher
 from satsqueeze.learn.stage import load_folds
-from satsqueeze.nets.students import StudentCard
+from satsqueeze.nets.students import StudentCard, student_card
 from satsqueeze.plan.budget_file import read_budgets
 from satsqueeze.plan.stage import TrainPlan
 
@@ -65,13 +65,15 @@ def told_distillation(
     """Settings with the short flags put in.
 
     Raises:
-        SettingsError: limits in a file and by flags.
+        SettingsError: limits in a file and by flags, or an unknown student.
     """
     if budget is not None and settings.budget != DistillSettings().budget:
         raise SettingsError(f"limits come from {budget} or from --distill.budget, not from both; state them once")
     if compression is not None:
         settings = replace(settings, compression=compression)
     if students:
+        for name in students:
+            student_card(name)  # an unknown one is not found out after hours of packing
         settings = replace(settings, students=(*settings.students, *students))
     return replace(settings, budget=read_budgets(budget).student) if budget else settings
 
