@@ -69,7 +69,7 @@ class Timed:
 
 
 def train_ours(folder: Path, options: argparse.Namespace) -> dict[str, float]:
-    cache, timed = PackedCache.open(folder / "cache"), Timed()
+    cache, timed = PackedCache(folder / "cache"), Timed()
     settings = ClassFitSettings(
         epochs=1,
         steps_per_epoch=options.steps,
@@ -116,7 +116,7 @@ def train_plain(folder: Path, options: argparse.Namespace) -> dict[str, float]:
     )
     images = ImageFolder(str(folder / "tiles"), transform=varied)
     loader = DataLoader(images, batch_size=options.batch, shuffle=True, drop_last=True, num_workers=options.workers)
-    model = build_model(card_of(PackedCache.open(folder / "cache"), options.model), seed=0)
+    model = build_model(card_of(PackedCache(folder / "cache"), options.model), seed=0)
     with quiet_lightning():
         trainer = pl.Trainer(
             accelerator="cpu",

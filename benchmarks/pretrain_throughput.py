@@ -97,7 +97,7 @@ def peak_of(way: str, root: Path, told: argparse.Namespace) -> float:
 def measured(root: Path, told: argparse.Namespace) -> dict[str, list[float]]:
     """Rates by way, taken in turn."""
     rates: dict[str, list[float]] = {name: [] for name in WAYS}
-    cache = PackedCache.open(root / "cache")
+    cache = PackedCache(root / "cache")
     for name, run in WAYS.items():
         run(cache, told.model, 3, root / f"warm-{name}")
     for number in range(told.pairs):
@@ -118,7 +118,7 @@ def main() -> None:
     told = parser.parse_args()
     torch.set_num_threads(told.threads)
     if told.way:
-        WAYS[told.way](PackedCache.open(told.folder / "cache"), told.model, told.steps, told.folder / f"own-{told.way}")
+        WAYS[told.way](PackedCache(told.folder / "cache"), told.model, told.steps, told.folder / f"own-{told.way}")
         print(own_peak_mib())
         return
     with tempfile.TemporaryDirectory() as place:

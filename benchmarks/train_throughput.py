@@ -95,7 +95,7 @@ class Timed:
 
 
 def train_ours(name: str, folder: Path) -> dict[str, float]:
-    cache, timed = PackedCache.open(folder / "cache"), Timed()
+    cache, timed = PackedCache(folder / "cache"), Timed()
     settings = FitSettings(
         epochs=1,
         steps_per_epoch=STEPS,
@@ -178,7 +178,7 @@ def train_plain(name: str, folder: Path, workers: int) -> dict[str, float]:
             enable_model_summary=False,
             enable_progress_bar=False,
         )
-        trainer.fit(PlainTask(network(name, PackedCache.open(folder / "cache")), timed), loader)
+        trainer.fit(PlainTask(network(name, PackedCache(folder / "cache")), timed), loader)
     return timed.rates()
 
 

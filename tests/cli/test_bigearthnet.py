@@ -96,7 +96,7 @@ def test_trains_on_ten_bands_and_official_parts(request, run_main, tmp_path, car
     status, said, log = run_main("zoo", "train", root, *words)
     assert status == 0, log
     assert "on 4 test images" in said
-    cache = PackedCache.open(out / "data" / "cache")
+    cache = PackedCache(out / "data" / "cache")
     assert (cache.task, cache.bands, cache.stack.shape[1:]) == ("multi-label", TEN, (10, 120, 120))
     split = json.loads((out / "data" / "split.json").read_text())
     assert [len(split[part]) for part in ("train", "validation", "test")] == [10, 4, 4]

@@ -278,7 +278,7 @@ def test_full_disk_keeps_what_was_packed(dataset, tmp_path, monkeypatch):
 
 def test_no_cache_there(tmp_path):
     with pytest.raises(RunError, match="does not exist"):
-        PackedCache.open(tmp_path)
+        PackedCache(tmp_path)
 
 
 def test_cache_of_another_version(dataset, tmp_path):
@@ -288,7 +288,7 @@ def test_cache_of_another_version(dataset, tmp_path):
     with pytest.raises(
         RunError, match="a cache of format 99, this satsqueeze reads the formats 1 and 2; remove the folder"
     ):
-        PackedCache.open(tmp_path / "c")
+        PackedCache(tmp_path / "c")
 
 
 @pytest.mark.parametrize("cut", [True, False])
@@ -297,7 +297,7 @@ def test_cache_that_lost_pixels(dataset, tmp_path, cut):
     path = tmp_path / "c" / "images.i16"
     path.write_bytes(path.read_bytes()[:-2]) if cut else path.unlink()
     with pytest.raises(RunError, match=r"images.i16 (has \d+ bytes|is missing), expected \d+ bytes; remove"):
-        PackedCache.open(tmp_path / "c")
+        PackedCache(tmp_path / "c")
 
 
 def test_select(dataset, tmp_path):

@@ -62,19 +62,6 @@ class Raster:
         )
 
 
-class Reader(Protocol):
-    """Anything that yields reflectance by window; rasterio-backed readers live in ``satsqueeze.data``."""
-
-    bands: Bands
-    height: int
-    width: int
-    georeference: Georeference | None
-
-    def read(self, window: Window | None = None) -> Raster:
-        """The raster of a window, or of the whole image."""
-        ...
-
-
 class StripReader(Protocol):
     """Anything that yields the numbers of an image by window, and turns them into reflectance pixel by pixel.
 

@@ -116,7 +116,7 @@ def load_classes(run: RunFolder) -> ClassPrepared:
     """
     shared = read_json(run / PLACE)["cache"]
     return ClassPrepared(
-        cache=PackedCache.open(Path(shared) if shared else run / CACHE),
+        cache=PackedCache(Path(shared) if shared else run / CACHE),
         split=load_class_split(run / SPLIT),
         scaling=Scaling.from_dict(read_json(run / SCALING)),
     )

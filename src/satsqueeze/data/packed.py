@@ -124,11 +124,6 @@ class PackedCache:
         self._images = self._map(IMAGES, "<i2", pixels * len(self.bands))
         self._labels = self._map(LABELS, "u1", pixels if self.task == SEGMENTATION else 0)
 
-    @classmethod
-    def open(cls, folder: Path | str) -> PackedCache:
-        """The same as the constructor."""
-        return cls(folder)
-
     def __len__(self) -> int:
         return len(self.entries)
 

@@ -31,7 +31,7 @@ _ROWS = 64
 
 
 class SceneReader:
-    """Reflectance of one image that lies in one or several raster files; a :class:`satsqueeze.core.raster.Reader`.
+    """Reflectance of one image that lies in one or several raster files; a :class:`satsqueeze.core.raster.StripReader`.
 
     Args:
         files: paths to open, one or more.

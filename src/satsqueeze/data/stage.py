@@ -104,7 +104,7 @@ def load_prepared(run: RunFolder) -> Prepared:
     """
     aside, *folds = load_splits(run / SPLITS)
     return Prepared(
-        cache=PackedCache.open(run / CACHE),
+        cache=PackedCache(run / CACHE),
         fingerprint=Fingerprint.from_dict(read_json(run / FINGERPRINT)),
         test=aside.validation,
         folds=tuple(folds),

@@ -6,12 +6,13 @@ Guo et al. 2017, "On calibration of modern neural networks". The order of the cl
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import optimize
 
 from satsqueeze.core.errors import DataError
 from satsqueeze.data.dihedral import VIEWS
@@ -20,8 +21,8 @@ from satsqueeze.nets.card import Task
 
 RANGE = (0.05, 20.0)
 """Temperatures that are searched."""
-_GOLDEN = (math.sqrt(5) - 1) / 2
 _TOLERANCE = 1e-7
+"""Of the logarithm of the temperature."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,7 @@ def negative_log_likelihood(
 def calibrate(
     logits: NDArray[np.floating[Any]], targets: NDArray[Any], *, task: Task = "classification"
 ) -> Calibration:
-    """The temperature of least negative log-likelihood, by golden-section search.
+    """The temperature of least negative log-likelihood, by Brent's bounded search.
 
     The likelihood is convex in 1/T, so the only minimum is found to a relative 1e-7; 1 is kept where nothing is better.
 
@@ -75,7 +76,8 @@ def calibrate(
     def loss(log_temperature: float) -> float:
         return negative_log_likelihood(logits, targets, math.exp(log_temperature), task=task)
 
-    found = _golden_section(loss, math.log(RANGE[0]), math.log(RANGE[1]))
+    limits = (math.log(RANGE[0]), math.log(RANGE[1]))
+    found = optimize.minimize_scalar(loss, bounds=limits, method="bounded", options={"xatol": _TOLERANCE}).x
     before, after = loss(0.0), loss(found)
     if after >= before:
         return Calibration(temperature=1.0, before=before, after=before)
@@ -101,21 +103,6 @@ def calibrate_teachers(answers: TeacherAnswers, ids: Sequence[str]) -> tuple[Cal
     rows, targets = answers.rows(every, views), cache.targets[every]
     task = cast("Task", cache.task)
     return tuple(calibrate(rows[:, teacher], targets, task=task) for teacher in range(rows.shape[1]))
-
-
-def _golden_section(function: Callable[[float], float], low: float, high: float) -> float:
-    inner = [high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)]
-    values = [function(place) for place in inner]
-    while high - low > _TOLERANCE:
-        if values[0] <= values[1]:
-            high = inner[1]
-            inner = [high - _GOLDEN * (high - low), inner[0]]
-            values = [function(inner[0]), values[0]]
-        else:
-            low = inner[0]
-            inner = [inner[1], low + _GOLDEN * (high - low)]
-            values = [values[1], function(inner[1])]
-    return (low + high) / 2
 
 
 def _check(logits: NDArray[np.floating[Any]], targets: NDArray[Any], task: Task) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from satsqueeze.core.package import FlightManifest
 from satsqueeze.flight.classifier import FlightClassifier
@@ -36,15 +38,8 @@ def smooth_image(*, channels: int, height: int, width: int, generator: np.random
 
 
 def _enlarged(grid: NDArray[np.float64], *, height: int, width: int) -> NDArray[np.float64]:
-    for axis, size in ((1, height), (2, width)):
-        cells = grid.shape[axis]
-        position = np.linspace(0, cells - 1, size)
-        low = np.minimum(position.astype(int), cells - 2)
-        shape = [1, 1, 1]
-        shape[axis] = size
-        share = (position - low).reshape(shape)
-        grid = np.take(grid, low, axis=axis) * (1 - share) + np.take(grid, low + 1, axis=axis) * share
-    return grid
+    found = functional.interpolate(torch.from_numpy(grid)[None], (height, width), mode="bilinear", align_corners=True)
+    return np.asarray(found[0])
 
 
 def make_vectors(folder: Path, manifest: FlightManifest, *, seed: int = 0) -> TestVectors:
