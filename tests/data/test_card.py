@@ -109,6 +109,9 @@ def test_card_file(tmp_path):
         ({"scale": 1e-4, "radiometry": "landsat-l2"}, "either scale and offset or radiometry"),
         ({"radiometry": "bright"}, "cannot read the radiometry statement 'bright'"),
         ({"images": "{"}, "opening brace"),
+        ({"label_band": 0}, "counts the channels of label files from 1, got 0"),
+        ({"least_share": 10}, r"least_share must lie in \[0, 1\], got 10"),
+        ({"listed": "{name}.tif"}, "'listed' needs 'item'"),
         ({"bands": 5}, "bands"),
     ],
 )

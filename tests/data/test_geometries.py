@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from satsqueeze.core.errors import BandError, RadiometryError
+from satsqueeze.core.errors import BandError, LabelError, RadiometryError
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.reader import read_image, read_sample, read_targets
 
@@ -203,6 +203,49 @@ def test_sen12ms_cr_pairs_are_one_group(write_tiff, tmp_path):
     found = open_dataset(tmp_path, card="sen12ms-cr")
     assert {item.groups for item in found.items} == {("sen12ms-cr/ROIs1158_spring_26",)}
     assert found.labelled == ()
+
+
+def write_sen12ms(write_tiff, root, scene, patch, igbp):
+    """One patch with the classes of its land cover (H, W), as SEN12MS is published, but small."""
+    season = "ROIs1158_spring"
+    image = np.full((13, *igbp.shape), 2000, np.uint16)
+    write_tiff(root / season / f"s2_{scene}" / f"{season}_s2_{scene}_p{patch}.tif", image, crs="EPSG:32632")
+    write_tiff(root / season / f"s1_{scene}" / f"{season}_s1_{scene}_p{patch}.tif", image[:2].astype(np.float32))
+    cover = np.stack([igbp, np.full_like(igbp, 41), np.full_like(igbp, 30), np.full_like(igbp, 10)])
+    write_tiff(root / season / f"lc_{scene}" / f"{season}_lc_{scene}_p{patch}.tif", cover, crs="EPSG:32632")
+
+
+def test_sen12ms(write_tiff, tmp_path):
+    igbp = np.repeat(np.array([1, 5, 12, 14, 17], np.uint16), [1, 899, 500, 500, 100]).reshape(50, 40)
+    write_sen12ms(write_tiff, tmp_path, 1, 30, igbp)
+    igbp[:] = 9
+    igbp.ravel()[:200] = 13
+    write_sen12ms(write_tiff, tmp_path, 1, 31, igbp)
+    write_sen12ms(write_tiff, tmp_path, 2, 31, np.full((50, 40), 16, np.uint16))
+    found = open_dataset(tmp_path, card="sen12ms")
+    assert [item.id.partition("/")[2] for item in found.items] == [
+        "ROIs1158_spring_s2_1_p30",
+        "ROIs1158_spring_s2_1_p31",
+        "ROIs1158_spring_s2_2_p31",
+    ]
+    assert [item.groups for item in found.items] == [(f"sen12ms-cr/ROIs1158_spring_{scene}",) for scene in (1, 1, 2)]
+    # Water covers a twentieth, too little; built-up land a tenth, which is enough.
+    assert [read_targets(item) for item in found.items] == [(0, 5), (2, 6), (8,)]
+    assert (found.task, len(found.bands), len(found.classes)) == ("multi-label", 13, 10)
+    np.testing.assert_allclose(read_image(found.items[0], ("nir08",)).values, 0.2, rtol=1e-6)
+    assert len(open_dataset(tmp_path / "ROIs1158_spring" / "s2_1", card="sen12ms")) == 2
+
+
+def test_sen12ms_without_a_land_cover_or_with_another(write_tiff, tmp_path):
+    for patch in (1, 2, 3):
+        write_sen12ms(write_tiff, tmp_path, 7, patch, np.full((8, 8), 16 + patch, np.uint16))
+    (tmp_path / "ROIs1158_spring" / "lc_7" / "ROIs1158_spring_lc_7_p3.tif").unlink()
+    known, unknown, absent = open_dataset(tmp_path, card="sen12ms").items
+    assert read_targets(known) == (9,)
+    with pytest.raises(LabelError, match=r"holds the label value\(s\) 18; expected 1, 2, 3"):
+        read_targets(unknown)
+    with pytest.raises(LabelError, match=r"has no mask; expected a label beside .*_lc_7_p1\.tif"):
+        read_targets(absent)
 
 
 def test_synth(write_tiff, tmp_path):

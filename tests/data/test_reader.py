@@ -75,6 +75,11 @@ def test_mask_with_several_channels(write_tiff, reflectance, tmp_path):
     write_tiff(tmp_path / "masks" / "a.tif", np.ones((3, 24, 20), np.uint8), photometric="RGB")
     with pytest.raises(RasterError, match="has 3 channels; expected a mask with one"):
         read_label(open_dataset(tmp_path).items[0])
+    (tmp_path / "dataset.yaml").write_text("label_band: 2")
+    assert (read_label(open_dataset(tmp_path).items[0]) == 1).all()
+    (tmp_path / "dataset.yaml").write_text("label_band: 4")
+    with pytest.raises(RasterError, match=r"has 3 channel\(s\); expected the mask in channel 4\. Correct the file"):
+        read_label(open_dataset(tmp_path).items[0])
 
 
 def test_targets_need_a_classification_card(make_folder, tmp_path):

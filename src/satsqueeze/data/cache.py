@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from satsqueeze.core.errors import DataError, RunError
 from satsqueeze.core.files import read_json, replacing, write_json
 from satsqueeze.core.run import fingerprint_of
-from satsqueeze.data.card import IN_WORDS
+from satsqueeze.data.card import IN_WORDS, DatasetCard
 from satsqueeze.data.dataset import Dataset
 from satsqueeze.data.filetree import stamp
 from satsqueeze.data.item import Item
@@ -45,7 +45,7 @@ __all__ = ["CacheEntry", "PackedCache", "Progress", "Quarantined", "pack"]
 JOURNAL = "packing.jsonl"
 LOCATIONS_PER_CLASS = 4096
 _WORKERS = 2
-_LATER_FIELDS = ("files", "others", "series", "date", "date_table", "arrays")
+_LATER_FIELDS = ("files", "others", "series", "date", "date_table", "arrays", "label_band", "least_share", "listed")
 
 Progress = Callable[[int, int], None]
 """Called with the number of items done and of all items."""
@@ -287,7 +287,7 @@ def _drawn(label: NDArray[np.uint8], entry: CacheEntry, value: int) -> NDArray[n
 def _identity(item: Item) -> list[Any]:
     files = [*item.images, *([item.label] if item.label else [])]
     # Left out where a card says nothing of it: older caches were made without.
-    unset = {name for name in _LATER_FIELDS if getattr(item.card, name) in ((), "", None)}
+    unset = {name for name in _LATER_FIELDS if getattr(item.card, name) == DatasetCard.model_fields[name].default}
     card = item.card.model_dump_json(exclude=IN_WORDS | unset)
     places = [item.id, item.source, list(item.groups), item.stratum, item.role, list(item.images), item.label]
     dated = [item.series, item.date, item.frame] if item.series else []

@@ -112,6 +112,11 @@ class DatasetCard(_Model):
     """Path patterns of label files, tried in order; joined to images by the names they share."""
     label_kind: Literal["mask", "path", "json", "constant", "none"] = "mask"
     """``path``: the class is the ``{label}`` of the image pattern; ``json``: a list under ``labels``."""
+    label_band: int | None = None
+    """Which channel of label files holds the classes, counted from 1; by default they must have one channel only."""
+    least_share: float = 0.0
+    """Share of the pixels of its mask that count which a class needs for the whole image to have it, for multi-label
+    cards with masks; with 0, one pixel is enough."""
     constant_label: int | None = None
     """The class of every valid pixel, for ``label_kind: constant``."""
     ignore: int | None = None
@@ -124,6 +129,9 @@ class DatasetCard(_Model):
     foreground: tuple[int, ...] = CLOUD_FOREGROUND
     item: str = ""
     """Template of an item's name; by default the file name without its suffix."""
+    listed: str = ""
+    """Path pattern of what official lists call an item, where it is another name than ``item``, such as that of another
+    of its files; what it captures fills ``item``."""
     group: str = ""
     """The scene or location: a template, or an expression whose first ``(...)`` is searched in the item's name; by
     default the ``series``, else every item is its own group."""
@@ -199,8 +207,18 @@ class DatasetCard(_Model):
         if self.scale is not None and self.radiometry != "auto":
             raise ValueError(f"give either scale and offset or radiometry, got both ({self.radiometry!r})")
         parse_radiometry(self.radiometry_text)
-        for pattern in (self.image_pattern, *self.label_patterns):
+        for pattern in (self.image_pattern, *self.label_patterns, PathPattern(self.listed)):
             _ = pattern.regex
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _usable_label_rules(self) -> DatasetCard:
+        if self.label_band is not None and self.label_band < 1:
+            raise ValueError(f"label_band counts the channels of label files from 1, got {self.label_band}")
+        if not 0 <= self.least_share <= 1:
+            raise ValueError(f"least_share must lie in [0, 1], got {self.least_share:g}")
+        if self.listed and not self.item:
+            raise ValueError("'listed' needs 'item', the name that it fills")
         return self
 
     @property

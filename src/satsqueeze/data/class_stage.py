@@ -104,7 +104,8 @@ def prepare_classes(
 def _asked(settings: ClassPrepareSettings) -> object:
     """The settings, with what the lists say that they name: lists are corrected now and then."""
     place = Path(settings.split)
-    lists = sorted(place.glob("*.csv")) if place.is_dir() else [place] if place.is_file() else []
+    within = sorted([*place.glob("*.csv"), *place.glob("*.txt")])
+    lists = within or ([place] if place.is_file() else [])
     return (settings, {path.name: sha256(path) for path in lists}) if lists else settings
 
 

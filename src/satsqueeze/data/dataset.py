@@ -211,7 +211,8 @@ def require_unambiguous_labels(items: Sequence[Item]) -> None:
     seen: set[int] = set()
     for item in sample[::step]:
         with suppress(DataError):
-            seen.update(int(value) for value in np.unique(read_single(str(item.label))) if np.isfinite(value))
+            values = np.unique(read_single(str(item.label), item.card.label_band))
+            seen.update(int(value) for value in values if np.isfinite(value))
     if seen and seen <= {0, IGNORE} and IGNORE in seen:
         raise LabelError(
             f"the masks, such as {sample[0].label}, hold only 0 and 255, and 255 could mean cloud or 'ignore'. State "

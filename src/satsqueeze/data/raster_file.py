@@ -122,16 +122,28 @@ def read_mask(dataset: Any, window: RasterioWindow) -> NDArray[np.bool_]:
     return found
 
 
-def read_single(path: str) -> NDArray[Any]:
-    """Values (H, W) of a file with one channel, such as a mask.
+def read_single(path: str, channel: int | None = None) -> NDArray[Any]:
+    """Values (H, W) of a file with one channel, such as a mask, or of one channel among several.
+
+    Args:
+        path: of the file.
+        channel: which one, counted from 1; by default the only one.
 
     Raises:
-        RasterError: unreadable, or more channels than one.
+        RasterError: unreadable, more channels than one where none is chosen, or too few.
     """
     with opened(path) as dataset:
-        if dataset.count != 1:
-            raise RasterError(f"{path} has {dataset.count} channels; expected a mask with one")
-        values: NDArray[Any] = read_channels(dataset, [1])[0]
+        if channel is None and dataset.count != 1:
+            raise RasterError(
+                f"{path} has {dataset.count} channels; expected a mask with one. Write one, or state 'label_band' in "
+                "dataset.yaml"
+            )
+        if channel is not None and channel > dataset.count:
+            raise RasterError(
+                f"{path} has {dataset.count} channel(s); expected the mask in channel {channel}. Correct the file, or "
+                "'label_band' in its card"
+            )
+        values: NDArray[Any] = read_channels(dataset, [channel or 1])[0]
         return values
 
 

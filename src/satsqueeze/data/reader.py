@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from satsqueeze.core.errors import GridError, LabelError
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.raster import Georeference, Raster
+from satsqueeze.data.card import DatasetCard
 from satsqueeze.data.filetree import read_bytes
 from satsqueeze.data.frame_reader import FrameReader, is_array_file, read_label_array
 from satsqueeze.data.grid import require_one_place
@@ -88,7 +90,7 @@ def read_label(
             "out, or list its folder as unlabelled (label_kind: none)"
         )
     else:
-        raw = read_label_array(item) if is_array_file(item.label) else read_single(item.label)
+        raw = _raw_label(item, item.label)
         if shape is not None and raw.shape != shape:
             raise GridError(
                 f"{item.label} has {raw.shape[0]} x {raw.shape[1]} px but its image {item.images[0]} has {shape[0]} x "
@@ -96,6 +98,10 @@ def read_label(
             )
         label = map_labels(raw, item.card, where=item.label)
     return label if valid is None else np.where(valid, label, np.uint8(IGNORE))
+
+
+def _raw_label(item: Item, path: str) -> NDArray[Any]:
+    return read_label_array(item) if is_array_file(path) else read_single(path, item.card.label_band)
 
 
 def require_mask_in_place(item: Item, place: Georeference | None, shape: tuple[int, ...]) -> None:
@@ -133,7 +139,8 @@ def read_sample(item: Item, bands: Sequence[str]) -> Sample:
 def read_targets(item: Item) -> tuple[int, ...]:
     """Classes of a whole image, for classification and multi-label cards; sorted, without ignored ones.
 
-    A multi-label card with masks, such as BigEarthNet v2 with its reference maps, has the classes that occur.
+    With a multi-label card of masks, such as BigEarthNet v2 with its reference maps, an image has the classes that
+    cover the least share of it that the card asks for.
 
     Raises:
         LabelError: no label, or names outside the card.
@@ -141,7 +148,7 @@ def read_targets(item: Item) -> tuple[int, ...]:
     if item.card.label_kind == "path":
         return _classes_of([item.class_name], item)
     if item.card.label_kind == "mask" and item.card.task == "multi-label":
-        return tuple(int(value) for value in np.unique(read_label(item)) if value != IGNORE)
+        return _classes_covering(read_label(item), item.card)
     if item.card.label_kind != "json" or item.label is None:
         raise LabelError(f"{item.id} has no class list; expected {item.label_expected or 'a classification card'}")
     try:
@@ -149,6 +156,13 @@ def read_targets(item: Item) -> tuple[int, ...]:
     except (ValueError, KeyError, TypeError) as error:
         raise LabelError(f"{item.label} holds no list 'labels' ({error}); fetch the file again") from error
     return _classes_of(names, item)
+
+
+def _classes_covering(label: NDArray[np.uint8], card: DatasetCard) -> tuple[int, ...]:
+    """Classes of a mask (H, W) that cover the least share of its pixels that count."""
+    pixels = np.bincount(label[label != IGNORE], minlength=len(card.classes))
+    shares = pixels / max(pixels.sum(), 1)
+    return tuple(int(value) for value in np.flatnonzero((pixels > 0) & (shares >= card.least_share)))
 
 
 def _classes_of(names: Sequence[str], item: Item) -> tuple[int, ...]:

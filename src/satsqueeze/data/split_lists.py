@@ -1,4 +1,4 @@
-"""Official splits as lists of image names in CSV files, as BigEarthNet publishes them."""
+"""Official splits as lists of image names, as BigEarthNet and SEN12MS publish them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from pathlib import Path
 from satsqueeze.core.errors import SplitError
 from satsqueeze.data.class_split import require_every_class
 from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.pattern import PathPattern, fill
 from satsqueeze.data.splits import PARTS, ThreeWaySplit
 
 HEADS = frozenset({"patch_id", "patch", "patch_name", "name", "image", "id"})
 """Of the column of names, where a file has a first line of column names."""
 FILES = {"train": ("train",), "validation": ("val", "validation"), "test": ("test",)}
-"""Names of the files of each part, before ``.csv``."""
+"""Names of each part."""
+ENDINGS = (".csv", ".txt", "_list.txt")
+"""What follows them in names of files."""
 
 
 def listed_split(cache: PackedCache, place: Path) -> ThreeWaySplit:
@@ -23,9 +26,10 @@ def listed_split(cache: PackedCache, place: Path) -> ThreeWaySplit:
     Images that were quarantined when the data set was packed are left out of their part.
 
     Args:
-        cache: images, known by their id or the last part of it, such as a patch's name.
-        place: a folder with ``train.csv``, ``val.csv`` and ``test.csv``, of which the first column counts, or one CSV
-            file with a column of names (``patch_id``) and a column ``split``.
+        cache: images, known by their id or the last part of it, such as a patch's name, with the suffix of a file or
+            without; or by what the ``listed`` of their card says.
+        place: a folder with ``train.csv``, ``val.csv`` and ``test.csv``, of which the first column counts, or the same
+            as ``.txt`` or ``_list.txt``; or one CSV file with a column of names (``patch_id``) and a column ``split``.
 
     Raises:
         SplitError: no list, a name that the data set does not have or has twice, a name in two parts, or a class that a
@@ -33,37 +37,54 @@ def listed_split(cache: PackedCache, place: Path) -> ThreeWaySplit:
     """
     parts = _of_folder(place) if place.is_dir() else _of_table(place)
     known = _known(cache)
-    left_out = {name for entry in cache.quarantine for name in (entry.id, entry.id.rpartition("/")[2])}
-    absent = [name for names in parts.values() for name in names if name not in known and name not in left_out]
+    meant = _meant(cache, known, [name for names in parts.values() for name in names])
+    absent = [name for name in meant if meant[name] not in known]
     if absent:
         total = sum(map(len, parts.values()))
         raise SplitError(
             f"{len(absent)} of the {total} images that {place} lists are not in the data set, such as "
             f"{', '.join(absent[:3])}; fetch them, or take them off the lists"
         )
-    split = ThreeWaySplit(**{part: _ids(names, known, place) for part, names in parts.items()})
+    named = {part: [meant[name] for name in names] for part, names in parts.items()}
+    split = ThreeWaySplit(**{part: _ids(names, known, place) for part, names in named.items()})
     _refuse_shared(split, place)
     require_every_class(cache, split)
     return split
 
 
 def _known(cache: PackedCache) -> dict[str, list[str]]:
-    """Ids by every name that a list may use."""
+    """Ids by every name that a list may use; none for what was quarantined."""
     known: dict[str, list[str]] = {}
     for item_id in cache.ids:
         for name in {item_id, item_id.rpartition("/")[2]}:
             known.setdefault(name, []).append(item_id)
+    for entry in cache.quarantine:
+        for name in (entry.id, entry.id.rpartition("/")[2]):
+            known.setdefault(name, [])
     return known
+
+
+def _meant(cache: PackedCache, known: Mapping[str, Sequence[str]], listed: Sequence[str]) -> dict[str, str]:
+    """Which item's name each listed name stands for: itself, what the card makes of it, or itself without suffix."""
+    cards = [card for card in cache.cards.values() if card.get("listed")]
+    rules = [(PathPattern(card["listed"]), card["item"]) for card in cards]
+    meant: dict[str, str] = {}
+    for name in listed:
+        found = ((rule.match(name), item) for rule, item in rules)
+        filled = next((fill(item, captured) for captured, item in found if captured is not None), "")
+        bare = name.rpartition(".")[0]
+        meant[name] = next((other for other in (name, filled, bare) if other in known), name)
+    return meant
 
 
 def _ids(names: Sequence[str], known: Mapping[str, Sequence[str]], place: Path) -> tuple[str, ...]:
     for name in names:
-        if len(known.get(name, ())) > 1:
+        if len(known[name]) > 1:
             raise SplitError(
                 f"{place} lists {name}, which the data set has {len(known[name])} times: {', '.join(known[name])}; "
                 "list these names instead"
             )
-    return tuple(sorted({known[name][0] for name in names if name in known}))
+    return tuple(sorted({item_id for name in names for item_id in known[name]}))
 
 
 def _refuse_shared(split: ThreeWaySplit, place: Path) -> None:
@@ -78,10 +99,14 @@ def _refuse_shared(split: ThreeWaySplit, place: Path) -> None:
 def _of_folder(folder: Path) -> dict[str, list[str]]:
     parts: dict[str, list[str]] = {}
     for part, stems in FILES.items():
-        paths = [path for stem in stems if (path := folder / f"{stem}.csv").is_file()]
+        names = [stem + ending for stem in stems for ending in ENDINGS]
+        paths = [path for name in names if (path := folder / name).is_file()]
         parts[part] = [name for path in paths for name in _column(path)]
     if not parts["train"]:
-        raise SplitError(f"{folder} holds no list of training images; expected train.csv, val.csv and test.csv there")
+        raise SplitError(
+            f"{folder} holds no list of training images; expected train.csv, val.csv and test.csv there, "
+            "or the same as .txt"
+        )
     return parts
 
 
