@@ -14,6 +14,7 @@ from satsqueeze.data.cache import PackedCache, pack
 from satsqueeze.data.class_split import (
     class_split,
     fraction,
+    given_split,
     load_class_split,
     official_split,
     require_every_class,
@@ -147,6 +148,15 @@ def test_split_files_that_are_something_else(tmp_path):
         path.write_text(text)
         with pytest.raises(RunError, match=message):
             load_class_split(path)
+
+
+def test_a_named_file_that_is_no_split_is_theirs_to_keep(tmp_path):
+    path = tmp_path / "metadata.bin"
+    for content in (b"PAR1\xff", b"{}", b"[]", b'{"format_version": 7}', None):
+        path.unlink() if content is None else path.write_bytes(content)
+        with pytest.raises(SplitError, match=r"metadata\.bin holds no split that can be read \(") as caught:
+            given_split(path)
+        assert "remove" not in str(caught.value)
 
 
 def test_a_class_without_images_is_refused(tile_folder, tmp_path):

@@ -170,3 +170,19 @@ def load_class_split(path: Path) -> ThreeWaySplit:
             f"{path} holds no split ({error!r}); check the path; if the file is damaged, remove it and make the split "
             "again"
         ) from error
+
+
+def given_split(path: Path) -> ThreeWaySplit:
+    """Read a split that somebody names: a file that is theirs, whatever it holds.
+
+    Raises:
+        SplitError: absent, or no split.
+    """
+    try:
+        return load_class_split(path)
+    except RunError as error:
+        cause = error.__cause__ or error
+        raise SplitError(
+            f"{path} holds no split that can be read ({type(cause).__name__}: {cause}); expected what a run writes as "
+            "data/split.json. Check the path"
+        ) from error

@@ -17,6 +17,7 @@ from satsqueeze.data.cache import PackedCache, pack
 from satsqueeze.data.class_split import (
     class_split,
     fraction,
+    given_split,
     load_class_split,
     official_split,
     require_every_class,
@@ -25,7 +26,7 @@ from satsqueeze.data.class_split import (
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.growth import other_data, require_whole
 from satsqueeze.data.packed import SEGMENTATION
-from satsqueeze.data.split_lists import listed_split
+from satsqueeze.data.split_lists import PARQUET, listed_split
 from satsqueeze.data.splits import ThreeWaySplit
 
 STAGE = "class-data"
@@ -142,8 +143,8 @@ def _split(cache: PackedCache, settings: ClassPrepareSettings) -> ThreeWaySplit:
     if settings.split == "official":
         return official_split(cache)
     place = Path(settings.split)
-    if place.is_dir() or place.suffix.lower() == ".csv":
+    if place.is_dir() or place.suffix.lower() in (".csv", ".txt", PARQUET):
         return listed_split(cache, place)
-    split = load_class_split(place)
+    split = given_split(place)
     require_every_class(cache, split)
     return split

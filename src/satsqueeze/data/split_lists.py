@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 
 from satsqueeze.core.errors import SplitError
@@ -18,6 +19,7 @@ FILES = {"train": ("train",), "validation": ("val", "validation"), "test": ("tes
 """Names of each part."""
 ENDINGS = (".csv", ".txt", "_list.txt")
 """What follows them in names of files."""
+PARQUET = ".parquet"
 
 
 def listed_split(cache: PackedCache, place: Path) -> ThreeWaySplit:
@@ -29,11 +31,12 @@ def listed_split(cache: PackedCache, place: Path) -> ThreeWaySplit:
         cache: images, known by their id or the last part of it, such as a patch's name, with the suffix of a file or
             without; or by what the ``listed`` of their card says.
         place: a folder with ``train.csv``, ``val.csv`` and ``test.csv``, of which the first column counts, or the same
-            as ``.txt`` or ``_list.txt``; or one CSV file with a column of names (``patch_id``) and a column ``split``.
+            as ``.txt`` or ``_list.txt``; or one CSV or Parquet file with a column of names (``patch_id``) and a column
+            ``split``.
 
     Raises:
-        SplitError: no list, a name that the data set does not have or has twice, a name in two parts, or a class that a
-            part lacks.
+        SplitError: no list, a name that the data set does not have or has twice, a name in two parts, a class that a
+            part lacks, or a Parquet file where nothing reads these.
     """
     parts = _of_folder(place) if place.is_dir() else _of_table(place)
     known = _known(cache)
@@ -117,7 +120,7 @@ def _column(path: Path) -> list[str]:
 
 
 def _of_table(path: Path) -> dict[str, list[str]]:
-    rows = _rows(path)
+    rows = _parquet_rows(path) if path.suffix.lower() == PARQUET else _rows(path)
     heads = [cell.casefold() for cell in rows[0]] if rows else []
     name = next((column for column, head in enumerate(heads) if head in HEADS), None)
     if name is None or "split" not in heads:
@@ -133,6 +136,25 @@ def _of_table(path: Path) -> dict[str, list[str]]:
             raise SplitError(f"{path} puts {row[0]} into the part {stated!r}; expected train, validation or test")
         parts[part].append(row[name])
     return parts
+
+
+def _parquet_rows(path: Path) -> list[list[str]]:
+    """Names of the columns of names and parts, then their cells, as a CSV file would have them."""
+    try:
+        parquet = import_module("pyarrow.parquet")
+    except ImportError as error:
+        raise SplitError(
+            f"{path} is a Parquet file, which pyarrow would read if it were installed. Install it, or write the file "
+            f"as CSV where pandas can read it: pandas.read_parquet({path.name!r})[['patch_id', 'split']]"
+            f".to_csv({path.with_suffix('.csv').name!r}, index=False); then state --split {path.with_suffix('.csv')}"
+        ) from error
+    try:
+        table = parquet.read_table(path)
+    except (OSError, ValueError, NotImplementedError) as error:  # what pyarrow raises is of one of these kinds
+        raise SplitError(f"{path} cannot be read as a Parquet file: {error}; fetch it again") from error
+    heads = [head for head in table.column_names if head.casefold() in {*HEADS, "split"}]
+    columns = [table.column(head).to_pylist() for head in heads]
+    return [heads, *([str(cell) for cell in cells] for cells in zip(*columns, strict=True))]
 
 
 def _rows(path: Path) -> list[list[str]]:
