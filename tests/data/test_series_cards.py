@@ -164,7 +164,7 @@ def t31tfm_record():
     names = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12")
     record = {name: drawn(2, sides.get(name, 24), sides.get(name, 24), seed=i) for i, name in enumerate(names)}
     labels = np.full((48, 48), 3)
-    labels[0], labels[1], labels[2] = 0, 48, 167
+    labels[0], labels[1], labels[2], labels[4] = 0, 48, 167, 73
     return record | {"doy": np.array([17, 203]), "labels": labels}
 
 
@@ -178,7 +178,8 @@ def test_t31tfm(tmp_path):
     np.testing.assert_allclose(sample.raster.values[0], record["B08"][1] * 1e-4, rtol=1e-6)
     np.testing.assert_allclose(sample.raster.values[1, ::2, 1::2], record["B8A"][1] * 1e-4, rtol=1e-6)
     np.testing.assert_allclose(sample.raster.values[2, 6:12, 0], record["B10"][1, 1, 0] * 1e-4, rtol=1e-6)
-    assert [int(sample.label[row, 0]) for row in range(4)] == [255, 18, 255, 2]
+    assert [int(sample.label[row, 0]) for row in range(5)] == [255, 18, 255, 2, 19]
+    assert len(found.classes) == 20
 
 
 class Mischief:
