@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from satsqueeze.core.errors import BandError, LabelError, RadiometryError
+from satsqueeze.data.cache import pack
+from satsqueeze.data.check import check
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.reader import read_image, read_sample, read_targets
 
@@ -194,6 +196,30 @@ def test_bigearthnet_v2(write_tiff, tmp_path):
     assert found.items[0].groups == (f"bigearthnet-v2/{product}",)
     assert read_sample(found.items[0], ("red",)).label[::30, 0].tolist() == [0, 8, 255, 18]
     assert read_targets(found.items[0]) == (0, 8, 18)
+
+
+def test_bigearthnet_patches_without_any_of_the_19_classes_are_left_out(write_tiff, tmp_path):
+    one, two = (f"S2A_MSIL2A_20170613T101031_83_{number}" for number in (1, 2))
+    for patch, names in ((one, ["Bare rock"]), (two, ["Bare rock", "Pastures"])):
+        write_bigearthnet(write_tiff, tmp_path / "v1", patch)
+        record = json.dumps({"labels": names})
+        (tmp_path / "v1" / patch / f"{patch}_labels_metadata.json").write_text(record)
+    product = "S2A_MSIL2A_20170613T101031_N9999_R022_T33UUP"
+    for number, code in ((1, 332), (2, 231)):
+        patch = f"{product}_{number}_57"
+        write_bigearthnet(write_tiff, tmp_path / "v2" / "BigEarthNet-S2" / product, patch)
+        codes = np.full((120, 120), 999, np.uint16)
+        codes[0] = code
+        path = tmp_path / "v2" / "Reference_Maps" / product / patch / f"{patch}_reference_map.tif"
+        write_tiff(path, codes, crs="EPSG:32635")
+    for card, folder in (("bigearthnet", "v1"), ("bigearthnet-v2", "v2")):
+        found = open_dataset(tmp_path / folder, card=card)
+        cache = pack(found, tmp_path / f"{folder}-cache", bands=("red",))
+        assert [entry.targets for entry in cache.entries] == [(4,)]
+        (left_out,) = cache.quarantine
+        assert left_out.id == found.items[0].id
+        assert f"states none of the 19 classes of card '{card}'" in left_out.reason
+        assert [problem.problem for problem in check(found)][:1] == [left_out.reason]
 
 
 def test_sen12ms_cr_pairs_are_one_group(write_tiff, tmp_path):

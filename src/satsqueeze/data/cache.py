@@ -45,7 +45,10 @@ __all__ = ["CacheEntry", "PackedCache", "Progress", "Quarantined", "pack"]
 JOURNAL = "packing.jsonl"
 LOCATIONS_PER_CLASS = 4096
 _WORKERS = 2
-_LATER_FIELDS = ("files", "others", "series", "date", "date_table", "arrays", "label_band", "least_share", "listed")
+_LATER_FIELDS = (
+    *("files", "others", "series", "date", "date_table", "arrays"),
+    *("label_band", "least_share", "listed", "needs_class"),
+)
 
 Progress = Callable[[int, int], None]
 """Called with the number of items done and of all items."""

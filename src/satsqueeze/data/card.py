@@ -117,6 +117,9 @@ class DatasetCard(_Model):
     least_share: float = 0.0
     """Share of the pixels of its mask that count which a class needs for the whole image to have it, for multi-label
     cards with masks; with 0, one pixel is enough."""
+    needs_class: bool = False
+    """Whether an image that has none of the classes is left out, for multi-label cards whose labels may all be ones
+    that do not count; by default it is one that shows none of them."""
     constant_label: int | None = None
     """The class of every valid pixel, for ``label_kind: constant``."""
     ignore: int | None = None

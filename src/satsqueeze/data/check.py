@@ -113,6 +113,8 @@ def _label_problems(item: Item, dataset: Dataset, facts: dict[str, _Facts]) -> I
         require_mask_in_place(item, place, label.shape)
         known = facts.get(item.id, _Facts())
         facts[item.id] = _Facts(dtype=known.dtype, class_pixels=class_counts(label, len(dataset.classes)))
+        if item.card.needs_class:
+            read_targets(item)
     except DataError as error:
         yield _problem(item.label or item.images[0], error)
 

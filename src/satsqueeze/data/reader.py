@@ -143,8 +143,19 @@ def read_targets(item: Item) -> tuple[int, ...]:
     cover the least share of it that the card asks for.
 
     Raises:
-        LabelError: no label, or names outside the card.
+        LabelError: no label, names outside the card, or none that counts where the card needs one.
     """
+    targets = _targets(item)
+    if item.card.needs_class and not targets:
+        raise LabelError(
+            f"{item.label or item.images[0]} states none of the {len(item.card.classes)} classes of card "
+            f"'{item.card.name}', which leaves such images out; state 'needs_class: false' to keep them as images "
+            "without a class"
+        )
+    return targets
+
+
+def _targets(item: Item) -> tuple[int, ...]:
     if item.card.label_kind == "path":
         return _classes_of([item.class_name], item)
     if item.card.label_kind == "mask" and item.card.task == "multi-label":
