@@ -167,10 +167,13 @@ def test_a_zip_as_eurosat_is_published(package, tmp_path):
             target.writestr(f"EuroSAT_RGB/Forest/Forest_{number}.jpg", content)
         target.writestr("EuroSAT_RGB/River/River_7.jpg", content)
         target.writestr("EuroSAT_RGB/River/River_8.jpg", content[:40])
+        target.writestr("more/of it/Forest/Forest_9.JPEG", content)
+        target.writestr("EuroSAT_RGB/Sea_Lake/Sea_Lake_1.jpg", content)
     every = load_card("eurosat-rgb").classes
     found = evaluate(write_package(tmp_path / "ten", every), open_dataset(archive, card="eurosat-rgb"))
-    assert (found["images"], found["accuracy"], found["classes"]) == (4, 0.75, list(every))
-    assert [entry["item"] for entry in found["quarantined"]] == ["eurosat-rgb/River_8"]
+    assert (found["images"], found["accuracy"], found["classes"]) == (5, 0.8, list(every))
+    assert [entry["item"] for entry in found["quarantined"]] == ["eurosat-rgb/River_8", "eurosat-rgb/Sea_Lake_1"]
+    assert "names the class(es) Sea_Lake; expected some of AnnualCrop" in found["quarantined"][1]["reason"]
     with pytest.raises(LabelError, match=r"does not know the class\(es\) HerbaceousVegetation"):
         evaluate(package, open_dataset(archive, card="eurosat-rgb"))
 

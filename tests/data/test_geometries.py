@@ -161,6 +161,27 @@ def test_eurosat_twins_share_their_groups(write_tiff, tmp_path):
     np.testing.assert_allclose(read_image(full.items[0], ("nir", "nir08")).values[:, 0, 0], [0.08, 0.13], rtol=1e-6)
 
 
+@pytest.mark.parametrize("inside", ["", "2750/", "a b/EuroSAT (RGB)/"])
+def test_eurosat_rgb_takes_any_folders_and_no_jpeg_goes_unseen(tmp_path, inside):
+    names = (
+        "Forest/Forest_1.jpg",
+        "River/River_2.JPG",
+        "River/River_3.jpeg",
+        "Sea_Lake/Sea_Lake_4.Jpeg",
+        "Forest/x.jpg",
+    )
+    with zipfile.ZipFile(tmp_path / "mine.zip", "w") as archive:
+        for name in (*names, "River/notes.txt"):
+            archive.writestr(inside + name, b"")
+    found = open_dataset(tmp_path / "mine.zip", card="eurosat-rgb").items
+    assert [item.id for item in found] == [
+        f"eurosat-rgb/{n}" for n in ("Forest_1", "River_2", "River_3", "Sea_Lake_4", "x")
+    ]
+    assert [item.class_name for item in found] == ["Forest", "River", "River", "Sea_Lake", "Forest"]
+    with pytest.raises(LabelError, match=r"names the class\(es\) Sea_Lake; expected some of AnnualCrop"):
+        read_targets(found[3])
+
+
 BIGEARTHNET = {"B01": 20, "B02": 120, "B03": 120, "B04": 120, "B05": 60, "B06": 60, "B07": 60, "B08": 120}
 BIGEARTHNET |= {"B8A": 60, "B09": 20, "B11": 60, "B12": 60}
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import zipfile
+from pathlib import PurePosixPath
+
 import numpy as np
 import pytest
 
@@ -33,6 +36,16 @@ def test_items(shared_data, folder, card, items, labelled, groups):
     raster = read_image(found.items[-1])
     assert raster.valid.any()
     assert 0 < raster.values[:, raster.valid].mean() < 1
+
+
+def test_items_of_eurosat_are_called_by_their_files(shared_data):
+    archive = shared_data / "eurosat-rgb" / "EuroSAT_RGB.zip"
+    with zipfile.ZipFile(archive) as handle:
+        names = [PurePosixPath(name) for name in handle.namelist() if name.endswith(".jpg")]
+    found = open_dataset(archive, card="eurosat-rgb").items
+    assert [(item.id, item.class_name) for item in found] == sorted(
+        (f"eurosat-rgb/{name.stem}", name.parent.name) for name in names
+    )
 
 
 def test_check_names_the_three_empty_patches(shared_data):
