@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from satsqueeze.bench import scaling_figure, scaling_trials
 from satsqueeze.bench import scaling_search as module
-from satsqueeze.bench import scaling_trials
 from satsqueeze.bench.scaling_figure import draw_scaling, scaling_table
 from satsqueeze.bench.scaling_plot import plot_scores, series_of
 from satsqueeze.bench.scaling_row import ScalingRow, ranked, read_scaling_rows, write_scaling_rows
@@ -48,7 +48,7 @@ def test_trials_cost_the_same_and_the_shipped_rule_comes_first(monkeypatch):
     base = counted_macs(replace(config, phi=0))
     shipped = SCALING.at_cost(2)
     # Five thirds of the blocks at 1.375 times the side cost more than twice as much at B0's width already.
-    pairs = [(shipped.depth, shipped.resolution), (1, 1), (1, 1.375), (5 / 3, 1)]
+    pairs = [(shipped.depth, shipped.resolution), (1, 1.375), (5 / 3, 1)]
     assert [(rule.depth, rule.resolution) for rule in found] == pairs
     for rule in found:
         assert counted_macs(replace(config, scaling=rule)) == pytest.approx(2 * base, rel=TOLERANCE)
@@ -63,7 +63,7 @@ def test_a_search_is_resumed_and_never_looks_at_test_images(prepared, tmp_path, 
     seen = []
     rows = ScalingSearch(blind, SETTINGS, tmp_path).run(seen.append)
     assert tuple(seen) == rows == read_scaling_rows(tmp_path / ROWS)
-    assert [(row.side, row.epochs, row.size, row.metric) for row in rows[1:]] == [
+    assert [(row.side, row.epochs, row.size, row.metric) for row in rows] == [
         (16, 1, SIDE, "accuracy"),
         (20, 1, SIDE, "accuracy"),
     ]
@@ -119,12 +119,13 @@ def tried(rule, side, scores):
 
 def test_the_table_and_the_figure_of_a_search(tmp_path):
     wide = CompoundScaling(depth=1.0, width=1.42, resolution=1.0)
-    shipped = replace(SCALING.at_cost(2), width=1.1)
-    rows = [*tried(shipped, 68, [0.7, 0.8]), *tried(wide, 64, [0.83, 0.85]), row(4, None)]
+    deep = CompoundScaling(depth=1.21, width=1.1, resolution=1.06)
+    rows = [*tried(deep, 68, [0.7, 0.8]), *tried(wide, 64, [0.83, 0.85]), row(4, None)]
     lines = scaling_table(rows).splitlines()
     assert len(lines) == 4
-    assert lines[2] == "| 1-1-1 | 48-92-184 | 64 | 1.000 | 1.420 | 1.000 | 626,360 | 362,728,556 | 84.00% ± 1.41% | 2 |"
-    assert lines[3].startswith("| 1-1-1 (shipped rule) | 48-92-184 | 68 | 1.21")
+    cells = "| 48-92-184 | 64 | 1.000 | 1.420 | 1.000 | 626,360 | 362,728,556 | 84.00% ± 1.41% | 2 |"
+    assert lines[2] == f"| 1-1-1 (shipped rule) {cells}"
+    assert lines[3].startswith("| 1-1-1 | 48-92-184 | 68 | 1.21")
     draw_scaling(rows, tmp_path / "scaling.png")
     first = (tmp_path / "scaling.png").read_bytes()
     draw_scaling(rows, tmp_path / "scaling.png")
@@ -162,7 +163,7 @@ def test_rows_are_read_back_or_refused(tmp_path):
 
 def test_the_command(tiles, tmp_path, capsys):
     words = ["zoo", "scale", str(tiles), "--out", str(tmp_path), "--search.depths", "[1.0]"]
-    words += ["--search.resolutions", "[1.0]", "--search.fit.epochs", "1", "--search.fit.batch_size", "8"]
+    words += ["--search.resolutions", "[1.25]", "--search.fit.epochs", "1", "--search.fit.batch_size", "8"]
     words += ["--rows", str(tmp_path / "kept.jsonl")]
     assert main(words) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -175,7 +176,18 @@ def test_the_command(tiles, tmp_path, capsys):
     step = CompoundScaling(**{key: best[key] for key in ("depth", "width", "resolution")}).at_cost(SCALING.cost)
     told = [re.findall(r"\d\.\d{3}", line) for line in lines[-2:]]
     assert told[0] == [f"{value:.3f}" for value in (step.depth, step.width, step.resolution)]
-    assert told[1] == ["1.120", "1.120", "1.035"]
+    assert told[1] == ["1.000", "1.227", "1.000"]
+
+
+@pytest.mark.parametrize("ours", [SCALING, CompoundScaling(depth=1.12, width=1.12, resolution=1.035)])
+def test_the_shipped_rule_is_known_at_any_cost(monkeypatch, ours):
+    monkeypatch.setattr(scaling_figure, "SCALING", ours)
+    assert all(scaling_figure.is_shipped(replace(ours.at_cost(cost), width=1.3)) for cost in (1.3, 2, 5))
+    others = [(1.12, 1.2), (1.5, 1.0), (1.0, 1.3)]
+    assert not any(
+        scaling_figure.is_shipped(CompoundScaling(depth=depth, width=1.1, resolution=resolution))
+        for depth, resolution in others
+    )
 
 
 def scored(model, macs, test, **changes):

@@ -164,17 +164,22 @@ def test_images_are_resampled_bilinearly():
 
 
 class TestCompoundScaling:
-    def test_every_measure_and_the_cost_grow_with_phi(self):
+    RULE = CompoundScaling(depth=1.12, width=1.12, resolution=1.035)
+
+    @pytest.mark.parametrize("rule", [SCALING, RULE])
+    @pytest.mark.parametrize("size", [9, 25, 64, 101])
+    def test_every_measure_and_the_cost_grow_with_phi(self, rule, size):
         for finer in (1.0, 0.1):
             steps = [finer * step for step in range(int(7 / finer) + 1)]
-            shapes = [(*SCALING.blocks(phi), *SCALING.widths(phi), SCALING.side(64, phi)) for phi in steps]
+            shapes = [(*rule.blocks(phi), *rule.widths(phi), rule.side(size, phi)) for phi in steps]
             assert all(a <= b for smaller, larger in pairwise(shapes) for a, b in zip(smaller, larger, strict=True))
+            assert shapes[0][-1] == size
 
     def test_blocks_are_added_one_by_one(self):
-        totals = [sum(SCALING.blocks(phi / 20)) for phi in range(200)]
+        totals = [sum(self.RULE.blocks(phi / 20)) for phi in range(200)]
         assert totals[0] == 3
         assert set(totals) == set(range(3, max(totals) + 1))
-        assert all(max(SCALING.blocks(phi)) - min(SCALING.blocks(phi)) <= 1 for phi in range(8))
+        assert all(max(self.RULE.blocks(phi)) - min(self.RULE.blocks(phi)) <= 1 for phi in range(8))
 
     def test_the_series_grows_strictly_by_about_the_stated_factor(self):
         macs = [summary(f"wrn-eca-b{phi}").macs for phi in range(8)]

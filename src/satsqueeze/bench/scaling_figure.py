@@ -38,9 +38,12 @@ def _cells(one: Ranked) -> str:
 
 def is_shipped(rule: CompoundScaling) -> bool:
     """Whether a trial shares depth and resolution as the shipped rule does; its width was fitted to the cost."""
-    # Both are powers of the rule's factors, so the ratio of their logarithms is that of the rule.
+    # Both are powers of the rule's factors, so their logarithms are in the ratio of the rule's.
     depth, resolution = math.log(rule.depth), math.log(rule.resolution)
-    return resolution > 0 and math.isclose(depth / resolution, math.log(SCALING.depth) / math.log(SCALING.resolution))
+    ours = math.log(SCALING.depth), math.log(SCALING.resolution)
+    if ours == (0, 0):
+        return depth == resolution == 0
+    return depth + resolution > 0 and math.isclose(depth * ours[1], resolution * ours[0], abs_tol=1e-9)
 
 
 def draw_scaling(rows: Sequence[ScalingRow], path: Path) -> None:
@@ -60,12 +63,12 @@ def draw_scaling(rows: Sequence[ScalingRow], path: Path) -> None:
         raise MissingDependencyError("matplotlib", "train") from error
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.subplots()
-    grid = [one for one in found if not is_shipped(one.scaling)]
-    sides = sorted({one.row.side or 0 for one in grid})
+    sides = sorted({one.row.side or 0 for one in found})
     for number, (colour, side) in enumerate(zip(cycle(_COLOURS), sides, strict=False)):
-        line = sorted((one for one in grid if one.row.side == side), key=lambda one: one.scaling.depth)
+        line = sorted((one for one in found if one.row.side == side), key=lambda one: one.scaling.depth)
         _line(axes, line, aside=number * _APART, label=f"{side} px", color=colour, marker="o")
-    _line(axes, [one for one in found if is_shipped(one.scaling)], label="shipped rule", color="black", marker="D")
+    shipped = [one for one in found if is_shipped(one.scaling)]
+    _line(axes, shipped, label="shipped rule", color="black", marker="D", zorder=3)
     axes.set_xlabel("depth: blocks in those of B0")
     axes.set_ylabel(f"{found[0].row.metric.replace('_', ' ')} on validation images, %")
     axes.grid(alpha=0.3)

@@ -37,7 +37,7 @@ def trials(settings: ScalingSettings, config: ScaledConfig) -> tuple[CompoundSca
         SettingsError: none of them can keep to the cost.
     """
     shipped = SCALING.at_cost(settings.cost)
-    pairs = [(shipped.depth, shipped.resolution), *product(settings.depths, settings.resolutions)]
+    pairs = dict.fromkeys([(shipped.depth, shipped.resolution), *product(settings.depths, settings.resolutions)])
     base = counted_macs(replace(config, phi=0.0))
     found = [_fitted(depth, resolution, settings.cost * base, config) for depth, resolution in pairs]
     kept = tuple(rule for rule in found if rule is not None)

@@ -42,7 +42,8 @@ def _scaled_wide(
     config: ClassifierConfig, *, phi: float, scaling: CompoundScaling = SCALING, **parts: Any
 ) -> nn.Module:
     net = _wide(config, widths=scaling.widths(phi), blocks=scaling.blocks(phi), **parts)
-    return nn.Sequential(ResizeTo(scaling.side(config.size, phi)), net) if phi else net
+    side = scaling.side(config.size, phi)
+    return net if side == config.size else nn.Sequential(ResizeTo(side), net)
 
 
 def _of_timm(function: str) -> Builder:
