@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from satsqueeze.core.errors import BandError, RunError
+from satsqueeze.core.errors import BandError, RunError, SettingsError
+from satsqueeze.core.run import fingerprint_of
 from satsqueeze.core.window import Window
 from satsqueeze.data.sampler import PatchSampler
 from satsqueeze.distill.soft import SoftCache, teach
@@ -48,6 +49,59 @@ def test_several_teachers_are_averaged(cache, tmp_path):
     valid = cache.valid(0)
     np.testing.assert_allclose(soft.window(cache.ids[0], whole(cache, cache.ids[0]))[1][valid], round(0.4 * 255))
     assert soft.teachers == "low low, high high"
+
+
+def counted(probabilities):
+    """Certainty^2 of one pixel's answer, the slow way."""
+    classes = len(probabilities)
+    return ((classes * max(probabilities) - 1) / (classes - 1)) ** 2
+
+
+def test_the_surer_teacher_counts_more_in_every_pixel(cache, tmp_path):
+    """The weighted mean, pixel by pixel in float64, against what is kept."""
+    teachers = [Known("blue"), Known("nir", bands=("nir",)), Known("sure", of=lambda x: np.where(x > 0.2, 0.98, 0.4))]
+    item, valid = cache.ids[0], cache.valid(0)
+    soft = teach(teachers, cache, [item], tmp_path, combine="confidence")
+    found = soft.window(item, whole(cache, item)) / 255
+    image = cache.image(0)
+    answers = [one.probabilities(image[[cache.bands.index(band) for band in one.bands]]) for one in teachers]
+    for row, col in np.argwhere(valid)[::7]:
+        pixels = [answer[:, row, col].astype(float) for answer in answers]
+        weights = [counted(pixel) for pixel in pixels]
+        want = sum(weight * pixel for weight, pixel in zip(weights, pixels, strict=True)) / sum(weights)
+        assert np.abs(found[:, row, col] - want).max() <= 0.5 / 255 + 1e-5
+    assert (found[:, ~valid] == 0).all()
+    plain = teach(teachers, cache, [item], tmp_path)
+    assert np.abs(plain.window(item, whole(cache, item)) / 255 - found).max() > 0.05
+
+
+def test_teachers_that_are_equally_sure_are_averaged(cache, tmp_path):
+    low, high = Known("low", of=lambda x: np.full_like(x, 0.2)), Known("high", of=lambda x: np.full_like(x, 0.8))
+    unsure = [Known("half", of=lambda x: np.full_like(x, 0.5)), Known("too", of=lambda x: np.full_like(x, 0.5))]
+    for teachers in ([low, high], [high, Known("twin", of=high.of)], unsure):
+        mean, weighed = (teach(teachers, cache, cache.ids[:1], tmp_path, combine=c) for c in ("mean", "confidence"))
+        window = whole(cache, cache.ids[0])
+        difference = mean.window(cache.ids[0], window).astype(int) - weighed.window(cache.ids[0], window)
+        assert np.abs(difference).max() <= 1  # 0.5 is between two bytes
+
+
+def test_one_teacher_is_not_combined(cache, tmp_path):
+    first, again = Known(), Known()
+    plain = teach([first], cache, cache.ids[:1], tmp_path)
+    weighed = teach([again], cache, cache.ids[:1], tmp_path, combine="confidence")
+    assert (weighed.folder, weighed.teachers, again.asked) == (plain.folder, plain.teachers, 0)
+
+
+def test_combinations_never_share_answers(cache, tmp_path):
+    """The record of means is that of before there was a choice."""
+    teachers = [Known("first"), Known("second")]
+    mean, weighed = (teach(teachers, cache, cache.ids[:1], tmp_path, combine=c) for c in ("mean", "confidence"))
+    assert set(mean.record) == {"teachers", "data", "classes", "files"}
+    assert mean.folder.name == fingerprint_of(mean.record)[:12] != weighed.folder.name
+    assert mean.teachers == "first first, second second"
+    assert weighed.teachers == "first first, second second, by confidence"
+    with pytest.raises(SettingsError, match=r"by 'confidense'; did you mean confidence\? known: mean, confidence"):
+        teach(teachers, cache, cache.ids[:1], tmp_path / "none", combine="confidense")
 
 
 def test_a_teacher_gets_its_bands_in_its_order(cache, tmp_path):

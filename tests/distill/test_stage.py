@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -112,11 +112,19 @@ def test_a_student_takes_bands_classes_and_scaling_from_its_teacher():
         ({"weight": 1.5}, "weight in"),
         ({"temperature": 0}, "temperature > 0"),
         ({"own_teacher": False}, "needs a teacher"),
+        ({"combine": "median"}, "cannot be combined by 'median'; did you mean mean"),
     ],
 )
 def test_impossible_settings_are_refused(change, message):
     with pytest.raises(SettingsError, match=message):
         DistillSettings(**change)
+
+
+def test_how_teachers_are_combined_counts_in_the_key_only_where_it_is_not_the_mean():
+    """Runs from before there was a choice stay done."""
+    plain = asdict(DistillSettings())
+    assert DistillSettings().key == {name: value for name, value in plain.items() if name != "combine"}
+    assert DistillSettings(combine="confidence").key == {**plain, "combine": "confidence"}
 
 
 @pytest.fixture(scope="module")

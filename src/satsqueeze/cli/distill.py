@@ -105,7 +105,7 @@ def distill_stage(run: RunFolder, settings: DistillSettings) -> tuple[list[Rung]
         write_ladder(run / LADDER, rungs, chosen)
         return {"chosen": chosen, "teachers": soft.teachers}
 
-    key = {**prepared.key, "plan": read_json(run / PLAN), "teacher": trained, "distill": settings}
+    key = {**prepared.key, "plan": read_json(run / PLAN), "teacher": trained, "distill": settings.key}
     run_stage(run, "distill", key, work)
     return read_ladder(run / LADDER)
 
@@ -120,7 +120,7 @@ def _ask(run: RunFolder, settings: DistillSettings, prepared: Prepared, planned:
     teachers: list[Teacher] = [own_teacher(run, planned, settings)] if settings.own_teacher else []
     teachers += [open_teacher(Path(source), settings.asking) for source in settings.teachers]
     with progress("teacher answers") as advance:
-        return teach(teachers, prepared.cache, prepared.folds[0].train, run / SOFT, on_progress=advance)
+        return teach(teachers, prepared.cache, prepared.folds[0].train, run / SOFT, advance, combine=settings.combine)
 
 
 def _rung(  # noqa: PLR0917 - what all rungs share, in the order of its making

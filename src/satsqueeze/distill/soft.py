@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from satsqueeze.core.files import read_json, replacing, write_json
 from satsqueeze.core.run import fingerprint_of
 from satsqueeze.core.window import Window
 from satsqueeze.data.cache import PackedCache
+from satsqueeze.distill.combination import Combination, teacher_weight
 
 RECORD = "soft.json"
 
@@ -34,7 +35,7 @@ class Teacher(Protocol):
 
 
 class SoftCache:
-    """Mean teacher probabilities of every item, uint8 (K, H, W) in units of 1/255; one file per item.
+    """Combined teacher probabilities of every item, uint8 (K, H, W) in units of 1/255; one file per item.
 
     Args:
         folder: written by :func:`teach`.
@@ -50,8 +51,9 @@ class SoftCache:
 
     @property
     def teachers(self) -> str:
-        """Who answered, for the record."""
-        return ", ".join(f"{one['name']} {one['fingerprint'][:12]}" for one in self.record["teachers"])
+        """Who answered, for the record, and how the answers were combined where not by their mean."""
+        named = ", ".join(f"{one['name']} {one['fingerprint'][:12]}" for one in self.record["teachers"])
+        return f"{named}, by {self.record['combine']}" if "combine" in self.record else named
 
     def window(self, id: str, window: Window) -> NDArray[np.uint8]:  # noqa: A002 - the sampler's protocol
         """Probabilities times 255, uint8 (K, h, w); 0 outside of the image and where the image is invalid.
@@ -82,15 +84,18 @@ def teach(
     ids: Sequence[str],
     folder: Path,
     on_progress: Callable[[int, int], None] | None = None,
+    *,
+    combine: Combination = "mean",
 ) -> SoftCache:
     """Ask every teacher about every item, once; resumable item by item.
 
     Args:
-        teachers: at least one; the mean of their probabilities is kept.
+        teachers: at least one; one map of probabilities is kept of all.
         cache: the images.
         ids: items to ask about; they need no labels.
         folder: each set of teachers, images and items gets a folder of its own in it.
         on_progress: called with (done, total).
+        combine: how several teachers become one.
 
     Raises:
         RunError: teachers whose classes differ from the data's, or no teacher; a full disk.
@@ -98,18 +103,23 @@ def teach(
     """
     _check(teachers, cache)
     files = {item: f"{i:06d}.npy" for i, item in enumerate(sorted(ids))}
-    record = {
+    if len(teachers) == 1:
+        combine = "mean"  # of one answer, which then is not asked for twice
+    record: dict[str, Any] = {
         "teachers": [{"name": teacher.name, "fingerprint": teacher.fingerprint} for teacher in teachers],
         "data": cache.fingerprint,
         "classes": list(cache.classes),
         "files": files,
     }
+    if combine != "mean":
+        # Only then, so that answers from before there was a choice stay valid.
+        record["combine"] = combine
     folder = folder / fingerprint_of(record)[:12]
     for done, (item, name) in enumerate(files.items()):
         if on_progress:
             on_progress(done, len(files))
         if not (folder / name).exists():
-            _save(folder / name, _answer(teachers, cache, item))
+            _save(folder / name, _answer(teachers, cache, item, combine))
     if on_progress:
         on_progress(len(files), len(files))
     if not (folder / RECORD).exists():
@@ -117,13 +127,17 @@ def teach(
     return SoftCache(folder)
 
 
-def _answer(teachers: Sequence[Teacher], cache: PackedCache, item: str) -> NDArray[np.uint8]:
+def _answer(teachers: Sequence[Teacher], cache: PackedCache, item: str, combine: Combination) -> NDArray[np.uint8]:
     position = cache.position(item)
     image, valid = cache.image(position), cache.valid(position)
     total = np.zeros((len(cache.classes), *valid.shape), np.float32)
+    weights = np.zeros(valid.shape, np.float32)
     for teacher in teachers:
-        total += teacher.probabilities(image[band_positions(cache.bands, teacher.bands)])
-    quantised = np.rint(np.clip(total / len(teachers), 0, 1) * 255).astype(np.uint8)
+        found = teacher.probabilities(image[band_positions(cache.bands, teacher.bands)])
+        weight = teacher_weight(found, combine)
+        total += weight * found
+        weights += weight
+    quantised = np.rint(np.clip(total / weights, 0, 1) * 255).astype(np.uint8)
     return np.where(valid, quantised, np.uint8(0))
 
 

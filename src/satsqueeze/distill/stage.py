@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from satsqueeze.core.errors import BudgetError, SettingsError
 from satsqueeze.core.files import read_json, write_json
 from satsqueeze.data.cache import PackedCache
 from satsqueeze.data.splits import Split
+from satsqueeze.distill.combination import Combination, check_combination
 from satsqueeze.distill.ladder import NEARLY, Rung
 from satsqueeze.distill.objective import Distillation
 from satsqueeze.distill.soft import SoftCache
@@ -53,6 +54,8 @@ class DistillSettings:
     """Whether the run's own fold ensemble teaches."""
     asking: Asking = field(default_factory=Asking)
     """How teachers are asked."""
+    combine: Combination = "mean"
+    """How several teachers become one in every pixel: by their `mean`, or weighted by their `confidence` there."""
     students: tuple[str, ...] = ()
     """Names of rungs to train besides those of the wanted compression, such as unet-8 or lite-16."""
     compression: float = 280.0
@@ -71,7 +74,16 @@ class DistillSettings:
             raise SettingsError(f"compression must be at least 1, got {self.compression}")
         if not (self.teachers or self.own_teacher):
             raise SettingsError("distillation needs a teacher; name some in 'teachers' or keep 'own_teacher'")
+        check_combination(self.combine)
         Distillation(hard=DiceCE(), weight=self.weight, temperature=self.temperature)
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """All that the students depend on, in the form that runs from before later settings have."""
+        record = asdict(self)
+        if self.combine == "mean":
+            del record["combine"]
+        return record
 
 
 def rungs_for(settings: DistillSettings, like: ModelCard, teacher_parameters: int, *, side: int) -> list[StudentCard]:

@@ -187,9 +187,19 @@ class Confidence:
         with torch.no_grad():
             logits = teacher_logits.float() / (temperature if self.softened else 1.0)
             certainty = MEASURES[self.measure](torch.softmax(logits, dim=2))
-            preference = torch.softmax(self.sharpness * certainty.clamp_min(_SURELY_UNSURE).log(), dim=1)
+            preference = torch.softmax(self._leaning(certainty), dim=1)
             taught = (1 - self.hard) * (preference * certainty).sum(dim=1)
             return TeacherWeights(hard=1 - taught, teachers=taught[:, None] * preference)
+
+    def preference(self, probabilities: Tensor) -> Tensor:
+        """What each teacher counts against the others, float (N, T, ...) of probabilities (N, T, K, ...).
+
+        It is c_i ^ sharpness, to which v_i is proportional; so teachers can be weighed one after the other.
+        """
+        return self._leaning(MEASURES[self.measure](probabilities)).exp()
+
+    def _leaning(self, certainty: Tensor) -> Tensor:
+        return self.sharpness * certainty.clamp_min(_SURELY_UNSURE).log()
 
 
 def _highest(probabilities: Tensor) -> Tensor:
