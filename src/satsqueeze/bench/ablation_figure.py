@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from satsqueeze.bench.ablation_row import AblationRow, by_seed, gain, random_by_seed
-from satsqueeze.core.errors import DataError, MissingDependencyError
-from satsqueeze.core.files import replacing
+from satsqueeze.bench.canvas import new_figure, write_png
+from satsqueeze.core.errors import DataError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,13 +28,9 @@ def draw_ablation(rows: Sequence[AblationRow], path: Path) -> None:
     factors = tuple(dict.fromkeys(row.factor for row in rows if row.factor))
     if not factors:
         raise DataError("there is nothing to draw; run the ablation first")
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError("matplotlib", "train") from error
     across = min(_ACROSS, len(factors))
     down = -(-len(factors) // across)
-    figure = Figure(figsize=(3.1 * across, 2.7 * down), layout="constrained")
+    figure = new_figure(3.1 * across, 2.7 * down)
     panels = figure.subplots(down, across, squeeze=False, sharey=True)
     for axes, factor in zip(panels.flat, factors, strict=False):
         _draw_factor(axes, rows, factor)
@@ -42,8 +38,7 @@ def draw_ablation(rows: Sequence[AblationRow], path: Path) -> None:
         axes.set_visible(False)
     for axes in panels[:, 0]:
         axes.set_ylabel("mIoU over random, points")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=120, format="png", metadata={"Software": None})
+    write_png(figure, path)
 
 
 def _draw_factor(axes: Axes, rows: Sequence[AblationRow], factor: str) -> None:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from satsqueeze.bench.canvas import new_figure, style
 from satsqueeze.bench.placement import Box, Label, place_labels
 from satsqueeze.bench.row import KINDS, BenchRow
 from satsqueeze.bench.tables import format_value
-from satsqueeze.core.errors import MissingDependencyError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -170,15 +170,8 @@ def render(name: str, panels: Sequence[Callable[[Axes], None]], *, width: float,
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError("matplotlib", "train") from error
-
-    style: Any = {**_STYLE, "svg.hashsalt": name}
-    with mpl.rc_context(style):
-        figure = Figure(figsize=(width * len(panels), height), layout="constrained")
+    with style({**_STYLE, "svg.hashsalt": name}):
+        figure = new_figure(width * len(panels), height)
         for axes, draw in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
             axes.grid(visible=False, axis="x")
             draw(axes)

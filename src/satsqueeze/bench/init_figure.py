@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
+from satsqueeze.bench.canvas import new_figure, write_png
 from satsqueeze.bench.init_row import InitRow
-from satsqueeze.core.errors import DataError, MissingDependencyError
-from satsqueeze.core.files import replacing
+from satsqueeze.core.errors import DataError
 
 CONFIDENCE = 0.95
 COLOURS = ("#6b7280", "#c2410c", "#0f766e", "#4338ca", "#a16207")
@@ -61,12 +61,8 @@ def draw_curves(rows: Sequence[InitRow], path: Path) -> None:
     """
     if not rows:
         raise DataError("there is nothing to draw; run the comparison first")
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError("matplotlib", "train") from error
     targets, starts = _distinct(rows, "target"), _distinct(rows, "start")
-    figure = Figure(figsize=(4.2 * len(targets), 3.6), layout="constrained")
+    figure = new_figure(4.2 * len(targets), 3.6)
     for axes, target in zip(figure.subplots(1, len(targets), squeeze=False, sharey=True)[0], targets, strict=True):
         for number, start in enumerate(starts):
             found = _curve(rows, target, start)
@@ -84,8 +80,7 @@ def draw_curves(rows: Sequence[InitRow], path: Path) -> None:
     axes = figure.axes[0]
     axes.set_ylabel("mIoU on test, %")
     axes.legend(frameon=False, fontsize=9)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=120, format="png", metadata={"Software": None})
+    write_png(figure, path)
 
 
 def init_table(rows: Sequence[InitRow]) -> str:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from satsqueeze.bench.canvas import new_figure, write_png
 from satsqueeze.bench.init_figure import COLOURS, MARKERS, estimate, start_cell
 from satsqueeze.bench.init_grid import InitGrid
 from satsqueeze.bench.init_recipe import InitRecipe
 from satsqueeze.bench.init_row import InitRow
-from satsqueeze.core.errors import DataError, MissingDependencyError, SettingsError
-from satsqueeze.core.files import replacing
+from satsqueeze.core.errors import DataError, SettingsError
 from satsqueeze.core.run import RunFolder
 
 
@@ -76,12 +76,8 @@ def draw_students(rows: Sequence[InitRow], path: Path) -> None:
     rows = [row for row in rows if row.parameters]
     if not rows:
         raise DataError("there is nothing to draw; run the comparison first")
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError("matplotlib", "train") from error
     panels = tuple(dict.fromkeys((row.target, row.fraction) for row in rows))
-    figure = Figure(figsize=(4.6 * len(panels), 3.6), layout="constrained")
+    figure = new_figure(4.6 * len(panels), 3.6)
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False, sharey=True)[0], panels, strict=True):
         mine = [row for row in rows if (row.target, row.fraction) == panel]
         for number, start in enumerate(dict.fromkeys(row.start for row in mine)):
@@ -97,5 +93,4 @@ def draw_students(rows: Sequence[InitRow], path: Path) -> None:
         axes.grid(alpha=0.3)
     figure.axes[0].set_ylabel("mIoU on test, %")
     figure.axes[0].legend(frameon=False, fontsize=9)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=120, format="png", metadata={"Software": None})
+    write_png(figure, path)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from satsqueeze.bench.canvas import new_figure, write_png
 from satsqueeze.bench.embedding import Embedding
 from satsqueeze.bench.figures import SERIES, Curve, render
 from satsqueeze.bench.pictures import mask_uri, photo_uri, png_uri
-from satsqueeze.core.errors import DataError, MissingDependencyError
-from satsqueeze.core.files import replacing
+from satsqueeze.core.errors import DataError
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.flight.palette import NODATA_COLOUR, class_colours
 
@@ -63,11 +63,11 @@ def draw_curves(history: Curve, path: Path) -> None:
     panels = _panels(history, _COLOURS)
     if not panels:
         raise DataError(f"the history of {len(history)} epochs tells nothing of a pre-training; pre-train anew")
-    figure = _figure(2.9 * len(panels), 2.6)
+    figure = new_figure(2.9 * len(panels), 2.6)
     for axes, draw in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         axes.grid(alpha=0.3)
         draw(axes)
-    _write(figure, path)
+    write_png(figure, path, dpi=_DPI)
 
 
 def draw_embedding(found: Embedding, path: Path, *, classes: Sequence[str]) -> None:
@@ -82,7 +82,7 @@ def draw_embedding(found: Embedding, path: Path, *, classes: Sequence[str]) -> N
     titles = ["image", *(f"{which} features\n{share:.0%} of variance" for which, share in shares)]
     titles += ["label"] if labelled else []
     colours = [*class_colours(classes), *[NODATA_COLOUR] * (IGNORE + 1 - len(classes))]
-    figure = _figure(2.2 * len(titles), 2.3 * len(found.panels) + 0.4)
+    figure = new_figure(2.2 * len(titles), 2.3 * len(found.panels) + 0.4)
     grid = figure.subplots(len(found.panels), len(titles), squeeze=False)
     for row, panel in zip(grid, found.panels, strict=True):
         for axes in row:
@@ -97,7 +97,7 @@ def draw_embedding(found: Embedding, path: Path, *, classes: Sequence[str]) -> N
         axes.set_title(title, fontsize=9)
     if labelled:
         _name_classes(figure, classes)
-    _write(figure, path)
+    write_png(figure, path, dpi=_DPI)
 
 
 def embedding_uris(view: PretrainingView) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -145,16 +145,3 @@ def _name_classes(figure: Figure, classes: Sequence[str]) -> None:
     colours = [(red / 255, green / 255, blue / 255) for red, green, blue in class_colours(classes)]
     patches = [Patch(facecolor=colour, edgecolor=_LINE) for colour in colours]
     figure.legend(patches, classes, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
-
-
-def _figure(width: float, height: float) -> Figure:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError("matplotlib", "train") from error
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def _write(figure: Figure, path: Path) -> None:
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=_DPI, format="png", metadata={"Software": None})

@@ -7,10 +7,10 @@ from itertools import cycle
 from pathlib import Path
 from statistics import mean
 
+from satsqueeze.bench.canvas import new_figure, write_png
 from satsqueeze.bench.robustness_row import CLEAN, RobustnessRow
 from satsqueeze.bench.robustness_twins import twins
-from satsqueeze.core.errors import DataError, MissingDependencyError
-from satsqueeze.core.files import replacing
+from satsqueeze.core.errors import DataError
 from satsqueeze.data.corruptions import SEVERITIES
 
 _COLOURS = ("#c2410c", "#0f766e", "#1d4ed8", "#6b7280")
@@ -27,11 +27,7 @@ def draw_robustness(rows: Sequence[RobustnessRow], path: Path) -> None:
     kinds = tuple(dict.fromkeys(row.corruption for row in rows if row.corruption != CLEAN))
     if not kinds:
         raise DataError("there is nothing to draw; score a package under a corruption first")
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError("matplotlib", "train") from error
-    figure = Figure(figsize=(2.7 * len(kinds), 2.9), layout="constrained")
+    figure = new_figure(2.7 * len(kinds), 2.9)
     panels = figure.subplots(1, len(kinds), squeeze=False, sharey=True)[0]
     for axes, kind in zip(panels, kinds, strict=True):
         for colour, ((package, share), cells) in zip(cycle(_COLOURS), sorted(twins(rows).items()), strict=False):
@@ -53,5 +49,4 @@ def draw_robustness(rows: Sequence[RobustnessRow], path: Path) -> None:
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("accuracy, %")
     panels[0].legend(title="corrupted in training", fontsize=8, title_fontsize=8)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=120, format="png", metadata={"Software": None})
+    write_png(figure, path)

@@ -8,9 +8,9 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from satsqueeze.bench.canvas import new_figure, write_png
 from satsqueeze.bench.scaling_row import Ranked, ScalingRow, ranked
-from satsqueeze.core.errors import DataError, MissingDependencyError
-from satsqueeze.core.files import replacing
+from satsqueeze.core.errors import DataError
 from satsqueeze.nets.zoo.scaling import SCALING, CompoundScaling
 
 if TYPE_CHECKING:
@@ -57,11 +57,7 @@ def draw_scaling(rows: Sequence[ScalingRow], path: Path) -> None:
     found = ranked(rows)
     if not found:
         raise DataError("there is nothing to draw; no trial of the search was scored")
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError("matplotlib", "train") from error
-    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    figure = new_figure(6, 3.6)
     axes = figure.subplots()
     sides = sorted({one.row.side or 0 for one in found})
     for number, (colour, side) in enumerate(zip(cycle(_COLOURS), sides, strict=False)):
@@ -73,8 +69,7 @@ def draw_scaling(rows: Sequence[ScalingRow], path: Path) -> None:
     axes.set_ylabel(f"{found[0].row.metric.replace('_', ' ')} on validation images, %")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=120, format="png", metadata={"Software": None})
+    write_png(figure, path)
 
 
 def _line(axes: Axes, found: Sequence[Ranked], *, aside: float = 0.0, **style: Any) -> None:

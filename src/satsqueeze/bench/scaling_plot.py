@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from satsqueeze.bench.canvas import new_figure, style
 from satsqueeze.bench.figures import pareto_front
 from satsqueeze.bench.placement import Box, Label, place_labels
 from satsqueeze.bench.zoo_row import ZooRow
-from satsqueeze.core.errors import MissingDependencyError, SettingsError
+from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.files import replacing
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ SERIES, BASELINE = "wrn-eca-b", "resnet50"
 SUFFIXES = (".png", ".svg", ".pdf")
 _WIDTH, _HEIGHT, _DPI = 8.0, 5.0, 160
 _POINTS = 72
+_STYLE = {"svg.hashsalt": "zoo", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
 
 
 def plot_scores(rows: Sequence[ZooRow], path: Path) -> None:
@@ -48,14 +50,8 @@ def plot_scores(rows: Sequence[ZooRow], path: Path) -> None:
         )
     part = "test" if all(row.test is not None for row in done) else "validation"
     points = {row.model: (float(row.macs or 0), _mean(done, row.model, part)) for row in done}
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError("matplotlib", "train") from error
-    style: Any = {"svg.hashsalt": "zoo", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
-    with mpl.rc_context(style):
-        figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained", dpi=_DPI)
+    with style(_STYLE):
+        figure = new_figure(_WIDTH, _HEIGHT, dpi=_DPI)
         axes = figure.subplots()
         _draw(axes, points)
         metric, size = kinds[0]
