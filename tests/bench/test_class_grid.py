@@ -16,6 +16,7 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 from scipy.stats import binom
 
+from satsqueeze.bench import class_grid
 from satsqueeze.bench.class_evaluate import tallied
 from satsqueeze.bench.class_grid import ROWS, SHIPPED, ClassGrid
 from satsqueeze.bench.class_pass import ClassPass
@@ -27,7 +28,7 @@ from satsqueeze.bench.grid_row import read_grid_rows, record_grid_rows, write_gr
 from satsqueeze.bench.held import HeldAnswers
 from satsqueeze.bench.paired import mcnemar
 from satsqueeze.cli.main import main
-from satsqueeze.core.errors import DataError, RunError, SettingsError
+from satsqueeze.core.errors import DataError, RunError, SettingsError, TrainError
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.class_stage import ClassPrepareSettings
 from satsqueeze.data.dataset import open_dataset
@@ -35,6 +36,7 @@ from satsqueeze.distill.weighting import Confidence, Gated, Static
 from satsqueeze.export.settings import ClassExportSettings
 from satsqueeze.flight.opening import open_package
 from satsqueeze.learn.class_settings import ClassFitSettings
+from satsqueeze.learn.fit_classifier import fit_classifier
 
 SIDE = 16
 FIT = ClassFitSettings(epochs=1, batch_size=8, learning_rate=0.02, precision="fp32", progress=False)
@@ -144,6 +146,31 @@ def test_other_settings_are_refused_and_only_for_what_is_asked(work, recipe):
     with pytest.raises(RunError, match=r"small, alone, seed 0 trained with other settings.*remove the folder"):
         changed.execute()
     assert [row.name for row in changed.execute(["big"]) if row.kind != "shipped"] == ["big", "wide"]
+
+
+def test_a_failure_is_listed_and_the_others_go_on(recipe, tmp_path, monkeypatch):
+    """A teacher that fails is tried once; whom it teaches fails with its reason, whom it does not is scored."""
+    tried = []
+
+    def failing(model, *words, **named):
+        tried.append(model.card.name)
+        if model.card.name == "wide":
+            raise TrainError("the loss is not finite")
+        return fit_classifier(model, *words, **named)
+
+    monkeypatch.setattr(class_grid, "fit_classifier", failing)
+    student = replace(recipe.student("small"), seeds=(0,))
+    teachers = (recipe.teacher("big"), replace(recipe.teacher("wide"), seeds=(1,)))
+    whole = replace(recipe, teachers=teachers, students=(student,), ways=WAYS[:2])
+    grid = ClassGrid(whole, RunFolder(tmp_path / "run"), say=lambda _: None)
+    assert [(row.name, row.way) for row in grid.execute()] == [("big", ""), ("small", "alone")]
+    assert tried == ["big", "wide", "small"]
+    reason = "TrainError: the loss is not finite"
+    assert grid.failures["wide, seed 1"] == reason
+    assert grid.failures["small, gated, seed 0"].startswith(f"RunError: the teacher wide, seed 1 failed ({reason})")
+    monkeypatch.setattr(class_grid, "fit_classifier", fit_classifier)
+    assert len(grid.execute()) == 4
+    assert grid.failures == {}
 
 
 @pytest.mark.parametrize(
@@ -309,6 +336,13 @@ def test_a_teacher_may_exist_already(recipe, work, tmp_path):
         replace(whole, ways=(WAYS[0], replace(taught, attention=1.0)))
 
 
+def test_attention_of_a_teacher_that_averages_views_is_refused(recipe):
+    looker = TrainedNetwork(name="looker", model="texture-10k", fit=FIT)
+    looks = Way(name="looks", policy="static", teachers=("looker",), attention=1.0)
+    with pytest.raises(SettingsError, match="looker is a texture-10k, which averages views of an image"):
+        replace(recipe, teachers=(*recipe.teachers, looker), ways=(*WAYS, looks))
+
+
 def write_brightest(path, gain):
     """A graph (N, 3, H, W) -> (N, 3): the mean of each band, times ``gain``."""
     nodes = [
@@ -360,7 +394,11 @@ def test_mcnemar_is_the_sum_of_binomial_tails():
         mcnemar(first, second[:3])
 
 
-def test_the_command(tiles, tmp_path, capsys):
+def refusing(*words, **named):
+    raise TrainError("no luck")
+
+
+def test_the_command(tiles, tmp_path, capsys, monkeypatch):
     fit = {"epochs": 1, "batch_size": 8, "precision": "fp32"}
     record = {
         "images": {"data": str(tiles), "shares": [0.5, 0.25, 0.25]},
@@ -375,6 +413,9 @@ def test_the_command(tiles, tmp_path, capsys):
     assert [row.way for row in read_grid_rows(rows)] == ["alone"]
     assert main(words) == 0
     assert "points, p = " in capsys.readouterr().out.splitlines()[-1]
+    monkeypatch.setattr(class_grid, "fit_classifier", refusing)
+    assert main([*words, "--out", str(tmp_path / "failing"), "--only", "alone"]) == 1
+    assert "failed: small, alone, seed 0: TrainError: no luck" in capsys.readouterr().err
     assert main([*words, "--only", "tought"]) == 2
     assert "did you mean taught" in capsys.readouterr().err
     assert main([*words, "--ship", str(tmp_path / "package")]) == 2

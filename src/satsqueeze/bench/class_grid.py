@@ -25,7 +25,7 @@ from satsqueeze.bench.grid_row import (
 )
 from satsqueeze.bench.held import HeldAnswers, HeldTruth
 from satsqueeze.bench.paired import Paired, mcnemar
-from satsqueeze.core.errors import RunError, SettingsError, SplitError
+from satsqueeze.core.errors import RunError, SatsqueezeError, SettingsError, SplitError
 from satsqueeze.core.files import write_json
 from satsqueeze.core.run import RunFolder, fingerprint_of
 from satsqueeze.data.class_stage import ClassPrepared, prepare_classes
@@ -66,6 +66,8 @@ class ClassGrid:
         self.recipe, self.run, self.say = recipe, run, say
         self._costs: dict[str, Cost] = {}
         self._asked: dict[tuple[str, ...], TeacherAnswers] = {}
+        self.failures: dict[str, str] = {}
+        """Why trainings failed, by their titles."""
 
     @cached_property
     def prepared(self) -> ClassPrepared:
@@ -91,26 +93,55 @@ class ClassGrid:
     def execute(self, only: Sequence[str] = ()) -> tuple[GridRow, ...]:
         """Train and score what is missing; returns a row for all that has been scored, now or before.
 
+        A training that fails is told and noted in ``failures``, the others go on; it is tried again the next time.
+
         Args:
             only: names of teachers, students or ways; see :meth:`ClassRecipe.chosen`. Teachers that a way needs are
                 trained, too.
 
         Raises:
             SettingsError: an unknown name.
-            RunError: a training was made with other settings.
+            RunError: a training was made with other settings; nothing is trained then.
         """
-        teachers, students, ways = self.recipe.chosen(only)
-        for cell in (cell for teacher in teachers for cell in self.teacher_cells(teacher)):
-            self.train(cell)
-        # Seeds outermost, so that a table of one seed is there early.
-        for seed in sorted({seed for student in students for seed in student.seeds}):
-            for student in (student for student in students if seed in student.seeds):
-                for way in ways:
-                    self.train(self.student_cell(student, way, seed))
-                    write_grid_rows(self.run / ROWS, self.rows())
+        cells = self._chosen(only)
+        self._refuse_others(cells)
+        self.failures.clear()
+        for cell in cells:
+            self._attempt(cell)
+            write_grid_rows(self.run / ROWS, self.rows())
         rows = self.rows()
         write_grid_rows(self.run / ROWS, rows)
         return rows
+
+    def _chosen(self, only: Sequence[str]) -> list[Cell]:
+        """Trainings that names ask for: teachers, then students."""
+        teachers, students, ways = self.recipe.chosen(only)
+        taught = [
+            self.student_cell(student, way, seed)
+            # Seeds outermost, so that a table of one seed is there early.
+            for seed in sorted({seed for student in students for seed in student.seeds})
+            for student in students
+            if seed in student.seeds
+            for way in ways
+        ]
+        return [*(cell for teacher in teachers for cell in self.teacher_cells(teacher)), *taught]
+
+    def _refuse_others(self, cells: Sequence[Cell]) -> None:
+        """Refuse what was trained otherwise, in these cells and their teachers, before any is trained."""
+        named = map(self.recipe.teacher, dict.fromkeys(name for cell in cells for name in cell.way.teachers))
+        taught_by = [teacher for teacher in named if isinstance(teacher, TrainedNetwork)]
+        for cell in (*cells, *(cell for teacher in taught_by for cell in self.teacher_cells(teacher))):
+            self._is_done(cell)
+
+    def _attempt(self, cell: Cell) -> None:
+        """Train and score, once in a call of the comparison; what goes wrong is noted."""
+        if cell.title in self.failures:
+            return
+        try:
+            self.train(cell)
+        except SatsqueezeError as error:
+            self.failures[cell.title] = f"{type(error).__name__}: {error}"
+            self.say(f"{cell.title} failed: {self.failures[cell.title]}")
 
     def teacher_cells(self, teacher: TrainedNetwork) -> list[Cell]:
         """The trainings of a teacher."""
@@ -278,7 +309,9 @@ class ClassGrid:
             return open_class_teacher(found.path)
         cells = self.teacher_cells(found)
         for cell in cells:
-            self.train(cell)
+            self._attempt(cell)
+            if cell.title in self.failures:
+                raise RunError(f"the teacher {cell.title} failed ({self.failures[cell.title]}); mend it first")
         return ClassModelTeacher(name, [load_model(cell.place) for cell in cells])
 
     def _fingerprint(self, cell: Cell) -> str:

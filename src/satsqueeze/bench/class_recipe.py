@@ -14,6 +14,7 @@ from satsqueeze.data.class_stage import ClassPrepareSettings
 from satsqueeze.distill.weighting import Policy, policy_named
 from satsqueeze.export.settings import ClassExportSettings
 from satsqueeze.learn.class_settings import ClassFitSettings
+from satsqueeze.nets.zoo import zoo_card
 
 ALONE = "none"
 Side = Literal["train", "train+validation"]
@@ -145,13 +146,9 @@ class ClassRecipe:
         require_folder_names(names)
         self.way(self.baseline)
         for way in self.ways:
-            for teacher in way.teachers:
-                found = self.teacher(teacher)
-                if way.attention and isinstance(found, GivenTeacher) and found.path.suffix == ".onnx":
-                    raise SettingsError(
-                        f"the way {way.name!r} has attention, but {teacher} is an ONNX file, which shows no features; "
-                        "name a teacher that is trained, or a model folder"
-                    )
+            for teacher in map(self.teacher, way.teachers):
+                if way.attention:
+                    _check_attention(way, teacher)
         for network in self.networks:
             require_seeds(network.seeds, of=network.name)
 
@@ -205,6 +202,21 @@ class ClassRecipe:
         if students or ways:
             return teachers, students or self.students, ways or self.ways
         return teachers, (), ()
+
+
+def _check_attention(way: Way, teacher: TrainedNetwork | GivenTeacher) -> None:
+    """Refuse a teacher that is known to show no features of the image that it looks at."""
+    if isinstance(teacher, GivenTeacher):
+        if teacher.path.suffix == ".onnx":
+            raise SettingsError(
+                f"the way {way.name!r} has attention, but {teacher.name} is an ONNX file, which shows no features; "
+                "name a teacher that is trained, or a model folder"
+            )
+    elif zoo_card(teacher.model).averages_views:
+        raise SettingsError(
+            f"the way {way.name!r} has attention, but {teacher.name} is a {teacher.model}, which averages views of an "
+            "image and shows no features of one; name a teacher of another network, or set attention to 0"
+        )
 
 
 def _named(parts: Iterable[Part], name: str, kind: str) -> Part:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from satsqueeze.bench.class_grid import ClassGrid
@@ -30,7 +31,7 @@ def grid(
     student: str = "",
     way: str = "",
 ) -> int:
-    """Compare ways of teaching classifiers over students and seeds; resumable at every training.
+    """Compare ways of teaching classifiers over students and seeds; resumable, and goes on past a training that fails.
 
     Args:
         recipe: YAML file with the data, the teachers, the students and the ways of teaching.
@@ -67,7 +68,9 @@ def grid(
     print("\n".join([_HEAD, *map(_line, found)]))
     if ship is not None:
         print(f"shipped {ship}")
-    return 0
+    for title, reason in work.failures.items():
+        print(f"failed: {title}: {reason}", file=sys.stderr)
+    return 1 if work.failures else 0
 
 
 def _line(row: GridRow) -> str:

@@ -28,6 +28,8 @@ class ZooCard:
     """Height and width must be multiples of this, in pixels."""
     fixed: bool = False
     """Whether some weights belong to places in the image, so that it takes only the size that it was built for."""
+    averages_views: bool = False
+    """Whether evaluation looks at several views of an image and averages, so that its features are of no one image."""
 
     def check_size(self, height: int, width: int) -> None:
         """Refuse a size for which the network cannot be built.

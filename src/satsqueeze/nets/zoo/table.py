@@ -83,6 +83,7 @@ _CARDS = (
         builder="texture",
         parameters={"widths": (16, 32, 48)},
         smallest=8,
+        averages_views=True,
     ),
     _timm("densenet121", "densenet", _BENCHMARK),
     _timm("densenet169", "densenet", _BENCHMARK),
