@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import pytest
 import yaml
+from matplotlib.image import imread
 from onnx import TensorProto, helper, numpy_helper
 from scipy.stats import binom
 
@@ -22,6 +23,7 @@ from satsqueeze.bench.class_grid import ROWS, SHIPPED, ClassGrid
 from satsqueeze.bench.class_pass import ClassPass
 from satsqueeze.bench.class_recipe import ClassRecipe, GivenTeacher, StudentNetwork, TrainedNetwork, Way
 from satsqueeze.bench.class_ship import long_cell, rescore, ship
+from satsqueeze.bench.curves import CURVES_FILE
 from satsqueeze.bench.evaluate import evaluate
 from satsqueeze.bench.grid_cell import HELD, RECORD
 from satsqueeze.bench.grid_row import read_grid_rows, record_grid_rows, write_grid_rows
@@ -118,6 +120,13 @@ def test_scores_are_those_of_the_kept_logits(work, recipe):
         assert json.loads((place / "metrics.json").read_text())["validation"] is None
     assert rows[3].test["accuracy"] == pytest.approx(np.mean(accuracies))
     assert rows[3].test_spread["accuracy"] == pytest.approx(np.std(accuracies, ddof=1))
+
+
+def test_students_that_have_teachers_leave_curves(work, recipe):
+    grid, _ = work
+    places = [grid.student_cell(recipe.student("small"), way, 0).place for way in WAYS]
+    assert [(place / CURVES_FILE).exists() for place in places] == [False, True, True]
+    assert imread(places[1] / CURVES_FILE).std() > 0
 
 
 def test_a_second_call_trains_nothing(work, recipe):

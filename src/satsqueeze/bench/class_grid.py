@@ -14,6 +14,8 @@ from typing import Any, cast
 import numpy as np
 
 from satsqueeze.bench.class_recipe import ClassRecipe, GivenTeacher, Network, Side, StudentNetwork, TrainedNetwork, Way
+from satsqueeze.bench.curves import CURVES_FILE
+from satsqueeze.bench.distillation_figure import draw_distillation
 from satsqueeze.bench.grid_cell import HELD, RECORD, Cell
 from satsqueeze.bench.grid_row import (
     GridRow,
@@ -24,6 +26,7 @@ from satsqueeze.bench.grid_row import (
     write_grid_rows,
 )
 from satsqueeze.bench.held import HeldAnswers, HeldTruth
+from satsqueeze.bench.history import FILE, read_history
 from satsqueeze.bench.paired import Paired, mcnemar
 from satsqueeze.core.errors import RunError, SatsqueezeError, SettingsError, SplitError
 from satsqueeze.core.files import write_json
@@ -156,7 +159,7 @@ class ClassGrid:
         return Cell(network=student, way=way, seed=seed, place=place, fit=student.fit)
 
     def train(self, cell: Cell) -> None:
-        """Train a network and score it, unless that is done.
+        """Train a network and score it, unless that is done; what teachers did is drawn beside its history.
 
         Raises:
             RunError: it was done with other settings.
@@ -194,6 +197,9 @@ class ClassGrid:
         }
         write_json(cell.place / RECORD, record)
         scores = ", ".join(f"{name} {value['accuracy'] or 0:.4f}" for name, value in found.items())
+        if cell.way.teachers:
+            history = read_history(cell.place / FILE)
+            draw_distillation(history, cell.place / CURVES_FILE, teachers=cell.way.teachers)
         self.say(f"{cell.title}: accuracy {scores}, {result.seconds / 60:.1f} min")
 
     def learnt_from(self, side: Side) -> tuple[str, ...]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from satsqueeze.bench.canvas import new_figure, write_png
+from satsqueeze.bench.curves import HEIGHT, WIDTH, curve_panels, write_curves
 from satsqueeze.bench.embedding import Embedding
 from satsqueeze.bench.figures import SERIES, Curve, render
 from satsqueeze.bench.pictures import mask_uri, photo_uri, png_uri
@@ -16,18 +17,16 @@ from satsqueeze.core.labels import IGNORE
 from satsqueeze.flight.palette import NODATA_COLOUR, class_colours
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-CURVES_FILE, EMBEDDING_FILE = "curves.png", "embedding.png"
+EMBEDDING_FILE = "embedding.png"
 PANELS = {
-    "Contrastive loss": ("loss",),
-    "Alignment": ("alignment",),
-    "Uniformity": ("uniformity",),
-    "Told from frozen features": ("knn", "probe"),
+    "Contrastive loss": {"loss": "loss"},
+    "Alignment": {"alignment": "alignment"},
+    "Uniformity": {"uniformity": "uniformity"},
+    "Told from frozen features": {"knn": "10 neighbours", "probe": "linear probe"},
 }
-"""Columns of ``history.csv`` by the title of their plot."""
-_NAMES = {"knn": "10 neighbours", "probe": "linear probe"}
+"""Names of columns of ``history.csv`` by the title of their plot."""
 _COLOURS = ("#3d55c4", "#0b8f72")
 _MUTED, _LINE = "#626973", "#c9cbc8"
 _DPI = 110
@@ -48,8 +47,8 @@ class PretrainingView:
 
 def curves_svg(history: Curve) -> str:
     """Loss, alignment, uniformity, and what frozen features tell, by epoch; empty without any."""
-    panels = _panels(history, SERIES)
-    return render("pretraining", panels, width=2.9, height=2.6) if panels else ""
+    panels = curve_panels(history, PANELS, SERIES)
+    return render("pretraining", panels, width=WIDTH, height=HEIGHT) if panels else ""
 
 
 def draw_curves(history: Curve, path: Path) -> None:
@@ -60,14 +59,10 @@ def draw_curves(history: Curve, path: Path) -> None:
         MissingDependencyError: matplotlib is not installed.
         RunError: the file cannot be written.
     """
-    panels = _panels(history, _COLOURS)
+    panels = curve_panels(history, PANELS, _COLOURS)
     if not panels:
         raise DataError(f"the history of {len(history)} epochs tells nothing of a pre-training; pre-train anew")
-    figure = new_figure(2.9 * len(panels), 2.6)
-    for axes, draw in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        axes.grid(alpha=0.3)
-        draw(axes)
-    write_png(figure, path, dpi=_DPI)
+    write_curves(panels, path)
 
 
 def draw_embedding(found: Embedding, path: Path, *, classes: Sequence[str]) -> None:
@@ -113,30 +108,6 @@ def embedding_uris(view: PretrainingView) -> list[tuple[str, list[tuple[str, str
             pictures.append(("label", mask_uri(panel.label, view.classes)))
         shown.append((panel.name, pictures))
     return shown
-
-
-def _panels(history: Curve, colours: Sequence[str]) -> list[Callable[[Axes], None]]:
-    def panel(title: str, columns: Sequence[str]) -> Callable[[Axes], None]:
-        def draw(axes: Axes) -> None:
-            axes.set_title(title, pad=8, fontsize=10, loc="left", fontweight="bold")
-            axes.set_xlabel("epoch")
-            axes.locator_params(axis="x", integer=True, nbins=5)
-            for column, colour in zip(columns, colours, strict=False):
-                points = [(row["epoch"], row[column]) for row in history if row.get(column) is not None]
-                axes.plot(
-                    *zip(*points, strict=True),
-                    color=colour,
-                    label=_NAMES.get(column, column),
-                    marker="o" if len(points) == 1 else "",
-                )
-            if len(columns) > 1:
-                axes.legend(frameon=False, fontsize=8)
-
-        return draw
-
-    told = {name for row in history for name, value in row.items() if value is not None}
-    shown = {title: [name for name in columns if name in told] for title, columns in PANELS.items()}
-    return [panel(title, columns) for title, columns in shown.items() if columns]
 
 
 def _name_classes(figure: Figure, classes: Sequence[str]) -> None:
