@@ -41,8 +41,8 @@ def is_shipped(rule: CompoundScaling) -> bool:
     # Both are powers of the rule's factors, so their logarithms are in the ratio of the rule's.
     depth, resolution = math.log(rule.depth), math.log(rule.resolution)
     ours = math.log(SCALING.depth), math.log(SCALING.resolution)
-    if ours == (0, 0):
-        return depth == resolution == 0
+    if not any(ours):
+        return not (depth or resolution)
     return depth + resolution > 0 and math.isclose(depth * ours[1], resolution * ours[0], abs_tol=1e-9)
 
 
