@@ -41,7 +41,7 @@ TORCH_FREE_COMMANDS = (
     "synth",
 )
 BASE_INSTALL = {"numpy", "rasterio", "onnxruntime", "pydantic", "jsonargparse", "yaml", "rich", "pystac", "PIL"}
-OPTIONAL_WITH_A_MESSAGE = {("flight", "openvino")}
+OPTIONAL_WITH_A_MESSAGE = {("flight", "openvino"), ("data", "pyarrow")}
 DRAWERS = {"utils", "util", "helpers", "helper", "common", "misc"}
 
 FILES = sorted(SOURCE.rglob("*.py"))

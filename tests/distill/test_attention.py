@@ -126,7 +126,7 @@ def model_of(name, size=64):
     [
         ("resnet8", "net.body.stages", 16),
         ("texture-10k", "net.body.scales.1", 16),
-        ("wrn-eca-b2", "net.body.1.groups", 17),
+        ("wrn-eca-b2", "net.body.groups", 16),
         ("mobilevitv2-075", "net.body.stages.3", 4),
         ("efficientvit-m2", "net.body.stages.0", 4),
         ("efficientnet-b0", "net.body.blocks.4", 4),
