@@ -9,7 +9,7 @@ from typing import Any
 from satsqueeze.cli.progress import progress
 from satsqueeze.cli.stage import CLASSIFIER, PACKAGES, console, require, run_stage
 from satsqueeze.core.errors import SettingsError
-from satsqueeze.core.files import read_json, sha256
+from satsqueeze.core.files import read_json
 from satsqueeze.core.package import Quality
 from satsqueeze.core.run import RunFolder, fingerprint_of
 from satsqueeze.data.class_stage import (
@@ -26,8 +26,8 @@ from satsqueeze.export.stage import export_package
 from satsqueeze.learn.class_settings import ClassFitSettings
 from satsqueeze.learn.class_stage import classifier_card, score_on_test, thresholds_of, train_classifier
 from satsqueeze.learn.training import METRICS_FILE
-from satsqueeze.nets.model import WEIGHTS_FILE, load_model
-from satsqueeze.nets.model_home import model_home
+from satsqueeze.nets.model import load_model
+from satsqueeze.nets.source import Source
 from satsqueeze.nets.transfer import TransferReport
 from satsqueeze.nets.zoo import zoo_card
 
@@ -91,7 +91,7 @@ def train_run(
 
     key: dict[str, Any] = {"data": fingerprint_of(prepared.key), "card": card.to_dict(), "fit": fit.to_dict()}
     if init is not None:
-        key["init"] = sha256(model_home(init) / WEIGHTS_FILE)
+        key["init"] = Source.of(init).digest
     return run_stage(run, "classifier", key, work)
 
 

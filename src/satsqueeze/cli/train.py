@@ -11,7 +11,7 @@ from satsqueeze.cli.fingerprint import prepare_stage
 from satsqueeze.cli.series import SeriesRequest, series_stage
 from satsqueeze.cli.stage import PLAN, TEACHER, console, open_run, require, run_stage
 from satsqueeze.core.errors import SettingsError
-from satsqueeze.core.files import read_json, sha256
+from satsqueeze.core.files import read_json
 from satsqueeze.core.metrics import class_jaccards, mean_jaccard
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.cache import PackedCache
@@ -24,8 +24,9 @@ from satsqueeze.learn.evaluate import score
 from satsqueeze.learn.postprocess_choice import decide_for_folds
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.learn.stage import train_folds, train_network
-from satsqueeze.nets.model import WEIGHTS_FILE, SegmentationModel, load_model
-from satsqueeze.nets.model_home import NETWORK, model_home
+from satsqueeze.nets.model import SegmentationModel, load_model
+from satsqueeze.nets.model_home import NETWORK
+from satsqueeze.nets.source import Source
 from satsqueeze.nets.students import student_card
 from satsqueeze.nets.transfer_report import TransferReport
 from satsqueeze.plan.stage import TrainPlan
@@ -70,8 +71,8 @@ def train(
         model: that network: a rung of the ladder of students, such as unet-8 or lite-16.
         card: name of the dataset card, where the folder has no dataset.yaml.
         bands: common names in channel order; by default all that the sources share.
-        init: run folder of 'satsqueeze pretrain' or of another training, to start from; what was matched, averaged and
-            fresh is printed.
+        init: run folder of 'satsqueeze pretrain' or of another training, or a flight package, to start from; what was
+            matched, averaged and fresh is printed.
         label_fraction: share of the labelled training images to learn from; no class is left without one.
         series: with --out, train one network over dates, which reads up to so many of each place in a step, and export
             it; 0 for a network of one date.
@@ -213,7 +214,7 @@ def _starter(
 
 def _start_key(init: Path | None, label_fraction: float, seed: int) -> dict[str, Any]:
     """Left out where it says nothing new: older runs were made without it."""
-    found: dict[str, Any] = {} if init is None else {"init": sha256(model_home(init) / WEIGHTS_FILE)}
+    found: dict[str, Any] = {} if init is None else {"init": Source.of(init).digest}
     return found if label_fraction == 1 else found | {"label_fraction": label_fraction, "label_seed": seed}
 
 

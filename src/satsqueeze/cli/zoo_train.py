@@ -36,8 +36,8 @@ def train(  # noqa: PLR0917 - all but the data set are flags
             (.csv, or .parquet with pyarrow).
         cache: folder to pack the images to, shared by several runs; by default within the run.
         dropout: share of the features before the last layer that training drops.
-        init: run folder whose weights to start from, of the same network with other bands or classes; what was matched,
-            averaged and fresh is printed. See --fit.freeze_epochs.
+        init: run folder or flight package whose weights to start from, of the same network with other bands or classes;
+            what was matched, averaged and fresh is printed. See --fit.freeze_epochs.
         label_fraction: share of the training images to learn from, of every class alike.
         fit: settings of the training.
     """

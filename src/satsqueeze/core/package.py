@@ -1,7 +1,7 @@
 """The flight package: a folder that says what it is and can prove that no byte of it has changed.
 
-Layout: ``flight.json`` (the manifest), ``flight.sha256`` (hash of the manifest), graphs, test vectors, a STAC item.
-The manifest holds the hash of every other file, so one 32-byte value vouches for the whole.
+Layout: ``flight.json`` (the manifest), ``flight.sha256`` (hash of the manifest), graphs, test vectors, a STAC item,
+the card of the network. The manifest holds the hash of every other file, so one 32-byte value vouches for the whole.
 """
 
 from __future__ import annotations

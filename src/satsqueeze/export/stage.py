@@ -31,6 +31,7 @@ from satsqueeze.export.validation import Validator
 from satsqueeze.export.vectors import make_vectors, smooth_image
 from satsqueeze.flight.verify import verify_package
 from satsqueeze.nets.classifier import ClassifierConfig
+from satsqueeze.nets.flight_model import PACKAGE_CARD
 from satsqueeze.nets.model import SegmentationModel
 from satsqueeze.nets.receptive import receptive_field
 
@@ -82,6 +83,7 @@ def export_package(  # noqa: PLR0917 - what goes in and where to, in the order o
         )
         manifest, report = export.graphs(part, draft)
         write_json(part / PARITY, report.to_dict())
+        write_json(part / PACKAGE_CARD, model.card.to_dict())
         make_vectors(part, manifest, seed=settings.seed).write(part / VECTORS)
         write_item(part / ITEM, model_item(manifest, architecture=_architecture(model)))
         sealed = seal(part, manifest.model_copy(update={"parity": report.to_dict(), "vectors": VECTORS}))

@@ -11,6 +11,7 @@ from satsqueeze.learn.evaluate import channels
 from satsqueeze.learn.feed import patches
 from satsqueeze.learn.job import SegmentationJob
 from satsqueeze.learn.losses import DiceCE, Objective
+from satsqueeze.learn.norm_statistics import measure_norms
 from satsqueeze.learn.precheck import check_model, check_split
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.learn.task import SegmentationTask
@@ -79,6 +80,8 @@ def fit(
             source_weights=settings.source_weights,
             soft=soft,
         )
-        return SegmentationTask(model, chosen, settings), patches(sampler, channels(model, cache))
+        cut = patches(sampler, channels(model, cache))
+        measure_norms(model, cut, origin)
+        return SegmentationTask(model, chosen, settings), cut
 
     return train(job, start)

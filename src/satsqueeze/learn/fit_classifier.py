@@ -18,6 +18,7 @@ from satsqueeze.learn.evaluate import channels
 from satsqueeze.learn.feed import whole_images
 from satsqueeze.learn.guide import Guide
 from satsqueeze.learn.job import Job
+from satsqueeze.learn.norm_statistics import measure_norms
 from satsqueeze.learn.training import Cut, FitResult, described, targets, train
 from satsqueeze.nets.classifier import ClassifierConfig
 from satsqueeze.nets.model import SegmentationModel
@@ -97,7 +98,9 @@ def fit_classifier(
     def start() -> tuple[ClassTask, Cut]:
         sampler = _sampler(cache, split, settings, answers, guide)
         held: frozenset[str] = frozenset() if origin is None else origin.held
-        return ClassTask(model, chosen, settings, held=held, guide=guide), whole_images(sampler, channels(model, cache))
+        cut = whole_images(sampler, channels(model, cache))
+        measure_norms(model, cut, origin)
+        return ClassTask(model, chosen, settings, held=held, guide=guide), cut
 
     return train(job, start)
 

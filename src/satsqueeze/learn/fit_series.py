@@ -15,6 +15,7 @@ from satsqueeze.data.splits import Split
 from satsqueeze.learn.evaluate import channels
 from satsqueeze.learn.job import SegmentationJob
 from satsqueeze.learn.losses import DiceCE, Objective
+from satsqueeze.learn.norm_statistics import measure_norms
 from satsqueeze.learn.precheck import check_model, check_split
 from satsqueeze.learn.series_augment import SeriesAugmenter
 from satsqueeze.learn.series_batch import SeriesBatch, series_patches
@@ -119,6 +120,8 @@ def fit_series(
             foreground_share=settings.foreground_share,
             source_weights=settings.source_weights,
         )
-        return SeriesTask(model, chosen, settings), series_patches(sampler, channels(model, cache))
+        cut = series_patches(sampler, channels(model, cache))
+        measure_norms(model, cut, origin)
+        return SeriesTask(model, chosen, settings), cut
 
     return train(job, start)

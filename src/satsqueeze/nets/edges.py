@@ -37,11 +37,11 @@ def edges_of(card: ModelCard) -> Edges:
         SettingsError, GridError: the network cannot be built.
     """
     config = card.config
-    net = _weightless(card.family, config)
-    bands = _changed(net, _weightless(card.family, replace(config, in_channels=config.in_channels + 1)))
-    classes = _changed(net, _weightless(card.family, replace(config, classes=config.classes + 1)))
+    net = weightless(card.family, config)
+    bands = _changed(net, weightless(card.family, replace(config, in_channels=config.in_channels + 1)))
+    classes = _changed(net, weightless(card.family, replace(config, classes=config.classes + 1)))
     first = {name.rpartition(".")[0] for name in bands}
-    norms = _norms_behind(net, first, _image(config))
+    norms = norms_behind(net, first, config)
     return Edges(
         bands={PREFIX + name: axis for name, axis in bands.items()},
         classes={PREFIX + name: axis for name, axis in classes.items()},
@@ -49,7 +49,8 @@ def edges_of(card: ModelCard) -> Edges:
     )
 
 
-def _weightless(family: str, config: NetConfig) -> nn.Module:
+def weightless(family: str, config: NetConfig) -> nn.Module:
+    """The network of a config without memory for its weights, in evaluation mode."""
     with torch.device("meta"):
         return FAMILIES[family].build(config).eval()
 
@@ -73,7 +74,14 @@ def _changed(net: nn.Module, other: nn.Module) -> dict[str, int]:
     return found
 
 
-def _norms_behind(net: nn.Module, layers: set[str], image: Tensor) -> dict[str, str]:
+def norms_behind(net: nn.Module, layers: set[str], config: NetConfig) -> dict[str, str]:
+    """Layer -> the batch norm that reads nothing but its output, by their names in the network.
+
+    Args:
+        net: without weights; see :func:`weightless`.
+        layers: names of modules.
+        config: of the network.
+    """
     outputs: dict[str, object] = {}
     found: dict[str, str] = {}
     hooks = []
@@ -91,7 +99,7 @@ def _norms_behind(net: nn.Module, layers: set[str], image: Tensor) -> dict[str, 
 
             hooks.append(module.register_forward_pre_hook(look))
     with torch.no_grad():
-        net(image)
+        net(_image(config))
     for hook in hooks:
         hook.remove()
     return found

@@ -24,6 +24,6 @@ def model_home(folder: Path | str) -> Path:
         raise RunError(
             f"{folder} holds no trained model: {CARD_FILE} is neither there nor in its {' or '.join(_HOMES[1:])}; name "
             "the --out folder of a finished 'satsqueeze pretrain', 'satsqueeze train' or 'satsqueeze zoo train', or "
-            "one of a teacher's folds"
+            "one of a teacher's folds, or a flight package"
         )
     return place

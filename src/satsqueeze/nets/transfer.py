@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from satsqueeze.core.errors import BandError, SettingsError
-from satsqueeze.core.files import sha256
 from satsqueeze.core.scaling import Scaling
 from satsqueeze.nets.band_match import TOLERANCE_NM, BandStart, match_bands, mixing
 from satsqueeze.nets.card import SERIES_FAMILY, ModelCard
 from satsqueeze.nets.edges import Edges, edges_of
-from satsqueeze.nets.model import WEIGHTS_FILE, SegmentationModel, load_model
-from satsqueeze.nets.model_home import model_home
+from satsqueeze.nets.model import SegmentationModel
+from satsqueeze.nets.source import Source
 from satsqueeze.nets.transfer_report import TensorStart, TransferReport
 
 __all__ = ["TOLERANCE_NM", "TransferReport", "start_from_run", "transfer"]
@@ -30,24 +31,30 @@ _EXTENDED = {("unet", SERIES_FAMILY)}
 def start_from_run(
     folder: Path | str, model: SegmentationModel, *, tolerance_nm: float = TOLERANCE_NM
 ) -> TransferReport:
-    """Take over the weights of a run's model; see :func:`transfer`.
+    """Take over the weights of the model of a run or flight package; see :func:`transfer`.
 
     Args:
-        folder: what a training wrote, or a run folder that holds it.
+        folder: what a training wrote, a run folder that holds it, or a flight package.
         model: freshly drawn; changed in place.
         tolerance_nm: largest difference of centre wavelengths in nanometres.
 
     Raises:
-        RunError: there is no model, or it is damaged.
+        RunError, PackageError: there is no model, or it is damaged.
         SettingsError: the model has another architecture or normalisation.
         BandError: no band has a counterpart.
     """
-    place = model_home(folder)
-    return transfer(load_model(place), model, tolerance_nm=tolerance_nm, origin=sha256(place / WEIGHTS_FILE))
+    source = Source.of(folder)
+    trained, unmeasured = source.load()
+    return transfer(trained, model, tolerance_nm=tolerance_nm, origin=source.digest, unmeasured=unmeasured)
 
 
 def transfer(
-    source: SegmentationModel, model: SegmentationModel, *, tolerance_nm: float = TOLERANCE_NM, origin: str = ""
+    source: SegmentationModel,
+    model: SegmentationModel,
+    *,
+    tolerance_nm: float = TOLERANCE_NM,
+    origin: str = "",
+    unmeasured: AbstractSet[str] = frozenset(),
 ) -> TransferReport:
     """Take over what fits of a trained model.
 
@@ -64,6 +71,7 @@ def transfer(
         model: freshly drawn; changed in place.
         tolerance_nm: largest difference of centre wavelengths in nanometres.
         origin: what the report calls the source, such as a hash of its weights; by default its name.
+        unmeasured: norms of the source without statistics of their own; the report tells which were taken over.
 
     Raises:
         SettingsError: the source has another architecture or normalisation; the message names what differs.
@@ -78,7 +86,10 @@ def transfer(
     work.take_classes()
     work.take_bands()
     model.load_state_dict(work.state)
-    return work.report(origin or source.card.name, tolerance_nm)
+    report = work.report(origin or source.card.name, tolerance_nm)
+    norms = (_renamed(name, old_prefix, prefix) for name in unmeasured)
+    taken = frozenset(name for name in norms if report.tensors.get(f"{name}.running_var") == "matched")
+    return replace(report, unmeasured=taken)
 
 
 class _Transfer:

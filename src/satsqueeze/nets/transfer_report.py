@@ -35,6 +35,8 @@ class TransferReport:
     folded: bool
     """Whether the change of the bands' means went into a bias or norm; else nothing follows the first layer to take
     it."""
+    unmeasured: frozenset[str] = frozenset()
+    """Norms, by their names in the model, that were taken over without statistics of their own."""
 
     @property
     def layers(self) -> dict[TensorStart, int]:

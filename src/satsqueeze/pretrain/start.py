@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from satsqueeze.core.errors import RunError
-from satsqueeze.core.files import read_json, sha256
+from satsqueeze.core.files import read_json
 from satsqueeze.nets.band_match import TOLERANCE_NM
-from satsqueeze.nets.model import WEIGHTS_FILE, SegmentationModel, load_model
-from satsqueeze.nets.model_home import model_home
+from satsqueeze.nets.model import SegmentationModel
+from satsqueeze.nets.source import Source
 from satsqueeze.nets.transfer import transfer
 from satsqueeze.nets.transfer_report import TransferReport
 from satsqueeze.pretrain.pretraining import FORMAT_VERSION, RECORD_FILE
@@ -18,28 +18,28 @@ from satsqueeze.pretrain.pretraining import FORMAT_VERSION, RECORD_FILE
 def start_network(
     folder: Path | str, model: SegmentationModel, *, tolerance_nm: float = TOLERANCE_NM
 ) -> TransferReport:
-    """Take over what fits of a run's model; see :func:`satsqueeze.nets.transfer.transfer`.
+    """Take over what fits of the model of a run or flight package; see :func:`satsqueeze.nets.transfer.transfer`.
 
     Of a pre-training only what it trained is taken over: never its head, nor its decoder where it trained the encoder
     alone.
 
     Args:
-        folder: run folder of a pre-training or training, or the folder of its model.
+        folder: run folder of a pre-training or training, the folder of its model, or a flight package.
         model: freshly drawn; changed in place.
         tolerance_nm: largest difference of centre wavelengths in nanometres.
 
     Raises:
-        RunError: there is no model, or it is damaged.
+        RunError, PackageError: there is no model, or it is damaged.
         SettingsError: the model has another architecture or normalisation; the message names what differs.
         BandError: no band has a counterpart.
     """
-    place = model_home(folder)
+    source = Source.of(folder)
     fresh = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-    origin = sha256(place / WEIGHTS_FILE)
-    report = transfer(load_model(place), model, tolerance_nm=tolerance_nm, origin=origin)
-    if not (place / RECORD_FILE).is_file():
+    trained, unmeasured = source.load()
+    report = transfer(trained, model, tolerance_nm=tolerance_nm, origin=source.digest, unmeasured=unmeasured)
+    if not (source.place / RECORD_FILE).is_file():
         return report
-    untrained = fresh.keys() - _trained(place / RECORD_FILE)
+    untrained = fresh.keys() - _trained(source.place / RECORD_FILE)
     model.load_state_dict({name: fresh[name] for name in untrained}, strict=False)
     starts = {name: "fresh" if name in untrained else how for name, how in report.tensors.items()}
     return replace(report, tensors=starts, classes=(), fresh_classes=model.card.classes)
