@@ -1,14 +1,17 @@
 """``satsqueeze pretrain`` and what starts from it, at the command line."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from satsqueeze.cli.main import main
 from satsqueeze.core.files import read_json
+from satsqueeze.nets.model import load_model
 
 from .conftest import write_places
 
+ZOO = Path(__file__).parents[2] / "zoo"
 PRETRAIN = [
     "--model", "unet-2", "--fit.epochs", "1", "--fit.steps_per_epoch", "2", "--fit.batch_size", "4",
     "--fit.views.size", "24", "--fit.views.positions", "16", "--fit.views.place", r"(p\d+)_d",
@@ -120,3 +123,23 @@ def test_labels_are_not_needed(tmp_path):
     header = (tmp_path / "a/pretrained/history.csv").read_text().splitlines()[0]
     assert "uniformity" in header
     assert "knn" not in header
+
+
+def test_a_classifier_is_the_encoder_of_a_network(places, tmp_path, capsys):
+    out = tmp_path / "run"
+    words = ["train", str(places), "--out", str(out), "--model", "encoder:resnet8", *TRAIN[2:]]
+    assert main([*words, "--init", str(ZOO / "resnet8-encoder")]) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert "blue matched, green matched, red matched, nir fresh" in told
+    assert read_json(out / "stages/network.json")["result"]["start"]["layers"]["matched"] == 17
+    model = load_model(out / "network")
+    assert (model.card.family, model.card.config.model) == ("encoder-unet", "resnet8")
+    assert main(["train", str(places), "--out", str(tmp_path / "more"), *words[4:], "--init", str(out)]) == 0
+    assert "0 fresh" in capsys.readouterr().err
+
+
+def test_an_unknown_network_is_answered_with_close_ones(places, tmp_path, capsys):
+    for command in ("train", "pretrain"):
+        words = [command, str(places), "--out", str(tmp_path / "run"), "--model", "encoder:resnet9"]
+        assert main(words) == 2
+        assert "unknown student 'encoder:resnet9'; did you mean encoder:resnet8 or" in capsys.readouterr().err

@@ -20,7 +20,7 @@ from satsqueeze.learn.progress import HISTORY_FILE
 from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.model import build_model
 from satsqueeze.nets.model_home import PRETRAINED
-from satsqueeze.nets.students import student_card
+from satsqueeze.nets.named import named_network
 from satsqueeze.plan.stage import TrainPlan
 from satsqueeze.pretrain.card import CLASSES, network_card, over_dates, unlabelled
 from satsqueeze.pretrain.pretraining import pretrain as train_without_labels
@@ -50,7 +50,8 @@ def pretrain(
 
     Args:
         data: folder, zip file or YAML list of sources; labels, where there are any, only serve to watch.
-        model: a rung of the ladder of students, such as unet-8 or lite-16.
+        model: a rung of the ladder of students, such as unet-8 or lite-16, or encoder:resnet8 or encoder:resnet16, a
+            U-Net whose encoder is that classifier of the zoo.
         out: run folder; hand it to 'satsqueeze train --init'.
         card: name of the dataset card, where the folder has no dataset.yaml.
         bands: common names in channel order; by default all that the sources share.
@@ -60,7 +61,7 @@ def pretrain(
         fit: settings of views, objective and training.
     """
     if plan is None:
-        student_card(model)  # before anything is packed
+        named_network(model)  # before anything is packed
     elif model != MODEL:
         raise SettingsError(f"--model {model} would change nothing, since --plan names the network; leave one out")
     run = RunFolder(out)

@@ -26,8 +26,8 @@ from satsqueeze.learn.settings import FitSettings
 from satsqueeze.learn.stage import train_folds, train_network
 from satsqueeze.nets.model import SegmentationModel, load_model
 from satsqueeze.nets.model_home import NETWORK
+from satsqueeze.nets.named import named_network
 from satsqueeze.nets.source import Source
-from satsqueeze.nets.students import student_card
 from satsqueeze.nets.transfer_report import TransferReport
 from satsqueeze.plan.stage import TrainPlan
 from satsqueeze.pretrain.card import network_card
@@ -68,7 +68,8 @@ def train(
     Args:
         data: run folder with a plan; with --out, a folder, zip file or YAML list of sources.
         out: run folder for one network on a data set.
-        model: that network: a rung of the ladder of students, such as unet-8 or lite-16.
+        model: that network: a rung of the ladder of students, such as unet-8 or lite-16, or encoder:resnet8 or
+            encoder:resnet16, a U-Net whose encoder is that classifier of the zoo and can start from a run of it.
         card: name of the dataset card, where the folder has no dataset.yaml.
         bands: common names in channel order; by default all that the sources share.
         init: run folder of 'satsqueeze pretrain' or of another training, or a flight package, to start from; what was
@@ -89,7 +90,7 @@ def train(
         scores = train_stage(open_run(run), init=init, label_fraction=label_fraction, seed=seed)
         print(f"{run / TEACHER}: validation Jaccard by fold {_listed(scores)}")
         return 0
-    student_card(model)  # before anything is packed
+    named_network(model)  # before anything is packed
     settings = PrepareSettings(data=data, card=card, bands=tuple(bands or ()), seed=seed)
     run_folder = RunFolder(out)
     prepared = prepare_stage(settings, run_folder)

@@ -9,8 +9,8 @@ from satsqueeze.core.errors import SettingsError
 from satsqueeze.data.band_statistics import scaling_of
 from satsqueeze.data.cache import PackedCache
 from satsqueeze.nets.card import SERIES_FAMILY, ModelCard
+from satsqueeze.nets.named import named_network
 from satsqueeze.nets.series_unet import SeriesUNetConfig
-from satsqueeze.nets.students import student_card
 from satsqueeze.nets.unet_config import UNetConfig
 
 CLASSES = ("unlabelled",)
@@ -20,24 +20,25 @@ CLASSES = ("unlabelled",)
 def network_card(
     name: str, cache: PackedCache, ids: Sequence[str], *, classes: Sequence[str], foreground: Sequence[int] = ()
 ) -> ModelCard:
-    """The card of a student for the bands of a cache, with the statistics of some images.
+    """The card of a network for the bands of a cache, with the statistics of some images.
 
     Args:
-        name: a rung of the ladder, such as ``unet-8`` or ``lite-16``.
+        name: a student, such as ``unet-8`` or ``lite-16``, or ``encoder:resnet8``; see
+            :mod:`satsqueeze.nets.named`.
         cache: images.
         ids: those whose statistics normalise.
         classes: names of the logits.
         foreground: classes that count in the headline Jaccard.
 
     Raises:
-        SettingsError: no such student.
+        SettingsError: no such network.
         DataError: no valid pixel.
     """
-    config = student_card(name).fitted(in_channels=len(cache.bands), classes=len(classes))
+    network = named_network(name)
     return ModelCard(
         name=name,
-        family="unet",
-        config=config,
+        family=network.family,
+        config=network.fitted(in_channels=len(cache.bands), classes=len(classes)),
         scaling=scaling_of(cache, ids),
         bands=cache.bands,
         classes=tuple(classes),

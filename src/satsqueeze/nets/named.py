@@ -1,0 +1,51 @@
+"""Networks that segment, by the names that commands take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.names import meant
+from satsqueeze.nets.encoder_unet import ENCODERS, EncoderUNetConfig
+from satsqueeze.nets.students import STUDENTS
+from satsqueeze.nets.unet_config import UNetConfig
+
+ENCODER = "encoder:"
+"""Before the name of a classifier of the zoo whose stages are the encoder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedNetwork:
+    """A network that has a name."""
+
+    family: str
+    """A key of :data:`satsqueeze.nets.card.FAMILIES`."""
+    config: UNetConfig | EncoderUNetConfig
+    """For some number of bands and classes; see `fitted`."""
+
+    def fitted(self, *, in_channels: int, classes: int) -> UNetConfig | EncoderUNetConfig:
+        """The same network for another number of bands and classes."""
+        return replace(self.config, in_channels=in_channels, classes=classes)
+
+
+NETWORKS: dict[str, NamedNetwork] = {
+    **{name: NamedNetwork(family="unet", config=card.config) for name, card in STUDENTS.items()},
+    **{
+        f"{ENCODER}{model}": NamedNetwork(
+            family="encoder-unet", config=EncoderUNetConfig(in_channels=4, classes=2, model=model)
+        )
+        for model in ENCODERS
+    },
+}
+"""The students, and U-Nets on the classifiers of the zoo that can be an encoder."""
+
+
+def named_network(name: str) -> NamedNetwork:
+    """The network called ``name``, such as ``lite-16`` or ``encoder:resnet8``.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    if name not in NETWORKS:
+        raise SettingsError(f"unknown student {name!r}; {meant(name, NETWORKS)}known: {', '.join(NETWORKS)}")
+    return NETWORKS[name]
