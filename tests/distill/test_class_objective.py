@@ -55,7 +55,7 @@ def certainty_of(p, measure):
 
 
 def weights_of(policy, answers, tau):
-    """(hard, [w_1 ... w_T]) for each sample, by the letter of papers.md 6.3 and of the docstrings."""
+    """(hard, [w_1 ... w_T]) for each sample, by the letter of arXiv 2411.00209 and of the docstrings."""
     if isinstance(policy, Static):
         return [(1 - sum(policy.shares), list(policy.shares))] * len(answers)
     if isinstance(policy, Gated):
@@ -280,7 +280,7 @@ def test_under_bf16_autocast_the_loss_is_that_of_float32():
 
 
 def test_the_published_loss_is_reproduced_by_hand():
-    """Both teachers sure: alpha + beta = 1, so labels and teachers get half each (papers.md 0.4)."""
+    """Both teachers sure: alpha + beta = 1, so labels and teachers get half each."""
     logits, targets, answers = tensors(*draw(scale=40.0))
     tau = 5.0
     parts = ClassDistillation(policy=Gated(), temperature=tau)(logits, targets, answers)

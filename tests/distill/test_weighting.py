@@ -34,7 +34,7 @@ def pair(first, second, temperature=1.0, samples=3):
     return torch.stack([sure(first), sure(second)]).mul(temperature).expand(samples, 2, 10)
 
 
-# papers.md 6.3, by hand: (C1, C2) -> (alpha, beta).
+# arXiv 2411.00209, by hand: (C1, C2) -> (alpha, beta).
 BRANCHES = [
     (0.30, 0.39, 0.00, 0.00),  # both below the floor
     (0.30, 0.45, 0.20, 0.35),  # one below the floor, both below delta: 0.5 - (0.6 - C)
@@ -63,7 +63,7 @@ def test_the_gate_sees_the_mean_over_the_batch_after_the_temperature():
     batch, single = Gated()(logits, 1.0), Gated(per_sample=True)(logits, 1.0)
     np.testing.assert_allclose(batch.teachers, [[0.15, 0.35]] * 2, atol=1e-6)  # C1 = 0.55
     np.testing.assert_allclose(single.teachers, [[0.25, 0.25], [0.15, 0.35]], atol=1e-6)
-    # papers.md 0.3: a margin of 10 logits has a confidence of about 0.45 at T = 5 and 10 classes.
+    # A margin of 10 logits has a confidence of about 0.45 at T = 5 and 10 classes.
     wide = torch.zeros(4, 2, 10)
     wide[..., 0] = 10.0
     softened = math.exp(2) / (math.exp(2) + 9)

@@ -47,7 +47,7 @@ def test_logits_of_whole_images_after_a_round_trip(card, tmp_path):
 
 def test_costs_are_those_of_the_paper(card):
     found = cost(build_model(card, seed=0), height=64, width=64)
-    # papers.md section 6.1: ResNet8 has 103,642 parameters and 58.4 M multiply-accumulates at 64 px.
+    # Published: ResNet8 has 103,642 parameters and 58.4 M multiply-accumulates at 64 px.
     assert found.parameters == 103_642
     assert found.macs == pytest.approx(58.4e6, rel=2e-3)
 

@@ -18,7 +18,7 @@ from satsqueeze.nets.students import (
 )
 from satsqueeze.nets.unet import UNet
 
-# papers.md 1.4: widths, parameters for 4 bands and 1 class, GMAC at 512 x 512.
+# Published: widths, parameters for 4 bands and 1 class, GMAC at 512 x 512.
 LADDER = [
     ("unet-2", (2, 4, 8, 16), 7_865, 0.16),
     ("unet-4", (4, 8, 16, 32), 30_753, 0.61),

@@ -52,12 +52,12 @@ def test_the_table_holds_what_the_benchmark_has_and_more():
 @pytest.mark.parametrize(
     ("model", "bands", "classes", "size", "parameters"),
     [
-        # papers.md 6.1, students and teachers on EuroSAT.
+        # arXiv 2411.00209, students and teachers on EuroSAT.
         ("resnet8", 3, 10, 64, 103_642),
         ("resnet16", 3, 10, 64, 200_858),
         ("efficientvit-m2", 3, 10, 224, 3_964_804),
         ("mobilevitv2-100", 3, 10, 256, 4_393_971),
-        # papers.md 5.4, BigEarthNet: the base of the scaled networks, and the one configuration that was released.
+        # arXiv 2111.09451, BigEarthNet: the base of the scaled networks, and the one configuration that was released.
         ("wrn-eca", 10, 19, 60, 305_889),
         ("wrn-eca-b0", 10, 19, 60, 305_889),
         ("wrn-eca-released", 10, 19, 90, 984_313),
@@ -72,7 +72,7 @@ def test_known_parameter_counts(model, bands, classes, size, parameters):
 @pytest.mark.parametrize(
     ("model", "size", "megamacs"),
     [
-        # papers.md 6.1 and 5.4.
+        # arXiv 2411.00209 and 2111.09451.
         ("resnet8", 64, 58.4),
         ("resnet16", 64, 115),
         ("resnet8", 224, 715),

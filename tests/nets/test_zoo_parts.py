@@ -37,7 +37,7 @@ def test_no_attention_changes_nothing():
 
 @pytest.mark.parametrize(("channels", "kernel"), [(32, 3), (56, 3), (64, 3), (116, 3), (128, 5), (232, 5)])
 def test_efficient_channel_attention_is_a_convolution_over_channels(channels, kernel):
-    """The kernels are those of papers.md 5.4; the reference slides over the channels' means one by one."""
+    """The kernels are those of the published code; the reference slides over the channels' means one by one."""
     layer, x = make_attention("eca", channels), torch.rand(1, channels, 3, 4)
     weight, bias = layer.conv.weight.detach().numpy().ravel(), layer.conv.bias.item()
     assert len(weight) == kernel

@@ -47,7 +47,7 @@ class Window:
 def cover(*, height: int, width: int, window: int, overlap: float = 0.5) -> list[Window]:
     """Square windows that cover an image, evenly spread, none leaving it where the image is large enough.
 
-    The step is at most ``window * (1 - overlap)``, as nnU-Net spreads its tiles (papers.md 3.6).
+    The step is at most ``window * (1 - overlap)``, as nnU-Net spreads its tiles.
 
     Raises:
         GridError: sizes that are not positive, or an overlap outside [0, 1).

@@ -1,7 +1,7 @@
 """Pixel-wise knowledge distillation.
 
 L = (1 - w) * hard(student, labels) + w * T^2 * KL(teacher_T || student_T), after Hinton et al. 2015 (eq. 4).
-The exact form of the "Squeezing nnU-Nets" paper is not public: this is our reading (papers.md 1.2).
+The exact form of the "Squeezing nnU-Nets" paper is not public: this is our reading.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ class Static:
 
 @dataclass(frozen=True, kw_only=True)
 class Gated:
-    """The published rule for two teachers (Le et al., arXiv 2411.00209; papers.md 6.3).
+    """The published rule for two teachers (Le et al., arXiv 2411.00209).
 
     C_i is the mean over the batch of teacher i's highest probability at the temperature of the distillation.
 

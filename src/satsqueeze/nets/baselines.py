@@ -17,7 +17,7 @@ from satsqueeze.nets.input_check import check_input
 class SmpUNetConfig:
     """The U-Net of segmentation-models-pytorch with a torchvision encoder, without pre-trained weights.
 
-    With ``resnet34`` this is the architecture of the On Cloud N benchmark (papers.md 2).
+    With ``resnet34`` this is the architecture of the On Cloud N benchmark.
 
     Raises:
         SettingsError: a number below 1.

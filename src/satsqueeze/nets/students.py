@@ -37,7 +37,7 @@ def _widths(base: int, levels: int) -> tuple[int, ...]:
 
 
 def plain_student(base: int, levels: int, *, in_channels: int = 4, classes: int = 2) -> UNetConfig:
-    """Double 3x3 convolution + BatchNorm + ReLU, max-pooling, 2x2 transposed convolution (papers.md 1.4)."""
+    """Double 3x3 convolution + BatchNorm + ReLU, max-pooling, 2x2 transposed convolution."""
     return UNetConfig(
         in_channels=in_channels,
         classes=classes,

@@ -1,4 +1,4 @@
-"""Channel attention and ghost convolutions as plug-ins, at the settings of the BigEarthNet benchmark (papers.md 5)."""
+"""Channel attention and ghost convolutions as plug-ins, at the settings of Papoutsis et al., arXiv 2111.09451."""
 
 from __future__ import annotations
 

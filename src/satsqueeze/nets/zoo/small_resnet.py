@@ -1,4 +1,4 @@
-"""The residual networks for on-board use of Le et al., arXiv 2411.00209 (papers.md 6.1)."""
+"""The residual networks for on-board use of Le et al., arXiv 2411.00209."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The table of classifiers.
 
-Sources: the BigEarthNet benchmark (Papoutsis et al., arXiv 2111.09451; papers.md 5.4, 5.5), the on-board residual
-networks (Le et al., arXiv 2411.00209; papers.md 6.1), and light families of timm. ``vitm20`` is our reading: the
+Sources: the BigEarthNet benchmark (Papoutsis et al., arXiv 2111.09451), the on-board residual
+networks (Le et al., arXiv 2411.00209), and light families of timm. ``vitm20`` is our reading: the
 benchmark's ViT at twice the width and 1.5 times the depth.
 """
 

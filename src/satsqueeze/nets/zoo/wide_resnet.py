@@ -1,4 +1,4 @@
-"""Wide residual networks with channel attention of Papoutsis et al., arXiv 2111.09451 (papers.md 5.4)."""
+"""Wide residual networks with channel attention of Papoutsis et al., arXiv 2111.09451."""
 
 from __future__ import annotations
 
