@@ -17,7 +17,7 @@ def measure_norms(model: SegmentationModel, cut: Callable[[int], Any], origin: T
     """Let norms that were taken from a flight package measure the first batch, in place.
 
     Their weight and bias follow, so that the network answers in evaluation what it did before. Without this, the first
-    batch in training would be scaled to a variance of 1 where the trained norm had another, and what was learnt is lost.
+    batch in training would be scaled to a variance of 1 where the trained norm had another, and what was learnt lost.
 
     Args:
         model: that has been started.
