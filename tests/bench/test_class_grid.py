@@ -207,6 +207,12 @@ def test_unknown_names_are_refused_with_the_closest(recipe, tmp_path):
         replace(recipe, baseline="none")
     with pytest.raises(SettingsError, match="different names; repeated: gated"):
         replace(recipe, ways=(*WAYS, WAYS[1]))
+    looking = (*WAYS, Way(name="looks", policy="static", teachers=("big",), attention=1.0))
+    fit = recipe.students[0].fit
+    for unfit in (replace(fit, compile=True), replace(fit, augment=replace(fit.augment, mixup=0.2))):
+        student = replace(recipe.students[0], fit=unfit)
+        with pytest.raises(SettingsError, match="'looks' has attention, for which small cannot be compiled, nor"):
+            replace(recipe, ways=looking, students=(student,))
     for seeds in ((), (0, 0), (-1,)):
         with pytest.raises(SettingsError, match="small: expected at least one seed, each >= 0 and named once"):
             replace(recipe, students=(replace(recipe.students[0], seeds=seeds),))

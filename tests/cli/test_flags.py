@@ -151,11 +151,25 @@ def test_a_file_that_is_its_own_base_is_refused(tmp_path):
         read_settings(Outer, tmp_path / "a.yaml")
 
 
-@pytest.mark.parametrize("text", ["inner: {epoch: 7}", "names: 3", "[1", "inner: {epochs: many}", "base: nowhere.yaml"])
-def test_a_wrong_file_of_settings_is_refused(tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"inner: {epoch: 7}", "cannot be used: "),
+        (b"names: 3", "cannot be used: "),
+        (b"[1", "cannot be used: "),
+        (b"inner: {epochs: many}", "cannot be used: "),
+        (b"names: [a]\nnames: [b]", "the key 'names' stands twice"),
+        (b"\xff\xfe\x00", "cannot be used: 'utf-8' codec"),
+        (b"base: nowhere.yaml", "nowhere.yaml as its base, which is no file"),
+        (b"[1, 2]", "holds a list; expected names with values"),
+        (b"", "holds nothing; expected names with values"),
+    ],
+)
+def test_a_wrong_file_of_settings_is_refused(tmp_path, text, message):
     path = tmp_path / "outer.yaml"
-    path.write_text(text)
-    with pytest.raises(SettingsError, match=r"outer.yaml does not hold Outer"):
+    path.write_bytes(text)
+    with pytest.raises(SettingsError, match=r"outer.yaml ") as caught:
         read_settings(Outer, path)
-    with pytest.raises(SettingsError, match=r"absent.yaml does not hold Outer"):
+    assert message in str(caught.value)
+    with pytest.raises(SettingsError, match=r"absent.yaml cannot be used"):
         read_settings(Outer, tmp_path / "absent.yaml")

@@ -149,6 +149,8 @@ class ClassRecipe:
             for teacher in map(self.teacher, way.teachers):
                 if way.attention:
                     _check_attention(way, teacher)
+            if way.attention:
+                _check_guided(way, self.students)
         for network in self.networks:
             require_seeds(network.seeds, of=network.name)
 
@@ -217,6 +219,17 @@ def _check_attention(way: Way, teacher: TrainedNetwork | GivenTeacher) -> None:
             f"the way {way.name!r} has attention, but {teacher.name} is a {teacher.model}, which averages views of an "
             "image and shows no features of one; name a teacher of another network, or set attention to 0"
         )
+
+
+def _check_guided(way: Way, students: Iterable[StudentNetwork]) -> None:
+    """Refuse trainings that cannot look at one image's features, before the teachers are trained and asked."""
+    for student in students:
+        for fit in (student.fit, student.long or student.fit):
+            if fit.compile or fit.augment.mixup:
+                raise SettingsError(
+                    f"the way {way.name!r} has attention, for which {student.name} cannot be compiled, nor trained on "
+                    "mixed images; set compile to false and augment.mixup to 0 in its fit, or attention to 0"
+                )
 
 
 def _named(parts: Iterable[Part], name: str, kind: str) -> Part:

@@ -112,9 +112,12 @@ def read_settings(kind: type[Settings], path: Path, *changes: Mapping[str, Any])
     parser.add_argument("--settings", type=kind)
     try:
         record = reduce(_merged, changes, _based(path))
+        if not isinstance(record, Mapping):
+            held = "nothing" if record is None else f"a {type(record).__name__}"
+            raise SettingsError(f"{path} holds {held}; expected names with values, such as 'seed: 0'")
         found: Settings = parser.instantiate(parser.parse_object({"settings": record}))["settings"]
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ArgumentError) as error:
-        raise SettingsError(f"{path} does not hold {kind.__name__}: {error}") from error
+        raise SettingsError(f"{path} cannot be used: {error}") from error
     return found
 
 
@@ -125,8 +128,10 @@ def _based(path: Path, seen: tuple[Path, ...] = ()) -> Any:
     record = parse_yaml(path.read_text(encoding="utf-8"))
     if not isinstance(record, dict) or "base" not in record:
         return record
-    base = _based(path.parent / str(record.pop("base")), (*seen, path.resolve()))
-    return _merged(base, record)
+    place = path.parent / str(record.pop("base"))
+    if not place.is_file():
+        raise SettingsError(f"{path} names {place} as its base, which is no file; correct 'base', or leave it out")
+    return _merged(_based(place, (*seen, path.resolve())), record)
 
 
 def _merged(base: Any, over: Any) -> Any:
