@@ -10,17 +10,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from satsqueeze.core.errors import SatsqueezeError
-    from satsqueeze.flight.opening import open_package
+    from satsqueeze.flight.classifier import FlightClassifier
+    from satsqueeze.flight.opening import open_classifier, open_package
     from satsqueeze.flight.runtime import FlightModel
     from satsqueeze.plan import plan_unet
 
-__all__ = ["FlightModel", "SatsqueezeError", "__version__", "open_package", "plan_unet"]
+__all__ = [
+    "FlightClassifier",
+    "FlightModel",
+    "SatsqueezeError",
+    "__version__",
+    "open_classifier",
+    "open_package",
+    "plan_unet",
+]
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "FlightClassifier": "satsqueeze.flight.classifier",
     "FlightModel": "satsqueeze.flight.runtime",
     "SatsqueezeError": "satsqueeze.core.errors",
+    "open_classifier": "satsqueeze.flight.opening",
     "open_package": "satsqueeze.flight.opening",
     "plan_unet": "satsqueeze.plan",
 }
