@@ -255,7 +255,7 @@ def test_rows_come_back_and_others_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"seeds": ()}, "different seeds, at least one"),
+        ({"seeds": ()}, "at least one seed"),
         ({"fractions": (0.0,)}, r"fractions and unlabelled must lie in \(0, 1\]"),
         ({"unlabelled": 0.0}, r"fractions and unlabelled must lie in \(0, 1\]"),
         ({"model": "unet-999"}, "unknown student"),

@@ -172,7 +172,7 @@ def test_the_committed_recipe_reads():
 
 
 def test_mistakes(recipe, tmp_path):
-    with pytest.raises(SettingsError, match=r"different seeds, at least one; got \[0, 0\]"):
+    with pytest.raises(SettingsError, match=r"at least one seed, each >= 0 and named once; got \[0, 0\]"):
         replace(recipe, seeds=(0, 0))
     with pytest.raises(SettingsError, match=r"fractions must lie in \(0, 1\]"):
         replace(recipe, fractions=(0.0,))

@@ -82,7 +82,6 @@ class InitRecipe:
             ("regions", names),
             ("starts", self.starts),
             ("fractions", self.fractions),
-            ("seeds", self.seeds),
             ("rates", self.rates),
         ):
             if not values or len(set(values)) < len(values):

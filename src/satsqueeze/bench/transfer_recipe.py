@@ -62,7 +62,6 @@ class TransferRecipe:
         for label, values in (
             ("starts", names),
             ("fractions", self.fractions),
-            ("seeds", self.seeds),
             ("rates", self.rates),
         ):
             if not values or len(set(values)) < len(values):
