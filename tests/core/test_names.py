@@ -3,7 +3,7 @@
 import pytest
 
 from satsqueeze.core.errors import SettingsError
-from satsqueeze.core.names import meant, require_folder_names, require_seeds
+from satsqueeze.core.names import meant, named, require_folder_names, require_seeds
 
 KNOWN = ("resnet8", "resnet16", "wrn-eca-b0", "Mixer")
 
@@ -40,3 +40,9 @@ def test_names_of_folders():
 def test_seeds_that_cannot_be(seeds):
     with pytest.raises(SettingsError, match="resnet8: expected at least one seed, each >= 0 and named once"):
         require_seeds(seeds, of="resnet8")
+
+
+def test_what_is_known_by_a_name():
+    assert named({"alba": 1, "borea": 2}, "borea", "country") == 2
+    with pytest.raises(SettingsError, match=r"unknown country 'albo'; did you mean alba\? known: alba, borea"):
+        named({"alba": 1, "borea": 2}, "albo", "country")

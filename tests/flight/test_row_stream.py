@@ -156,8 +156,14 @@ def test_what_looks_at_the_whole_cannot_be_streamed(tmp_path):
         write_stream(tmp_path / "g.onnx", tmp_path, multiple=MULTIPLE)
 
 
-def test_a_float_graph_streams_to_the_same_classes(tmp_path):
-    onnx.save(hand_made_graph(), tmp_path / "g.onnx")
+@pytest.mark.parametrize("in_order", [True, False], ids=["in order", "as older packages have it"])
+def test_a_float_graph_streams_to_the_same_classes(tmp_path, in_order):
+    graph = hand_made_graph()
+    if not in_order:
+        nodes = list(graph.graph.node)[::-1]
+        del graph.graph.node[:]
+        graph.graph.node.extend(nodes)
+    onnx.save(graph, tmp_path / "g.onnx")
     stream = write_stream(tmp_path / "g.onnx", tmp_path, multiple=MULTIPLE)
     engine = OnnxEngine(tmp_path / "g.onnx")
     assert stream.least_rows % MULTIPLE == 0

@@ -296,14 +296,15 @@ class InitGrid:
             # Only where it is on, so that rows from before it was there stay valid.
             trials = [*trials, recipe.series]
         if start in DISTILLED and recipe.teach is not None:
-            trials = [*trials, recipe.teacher, recipe.teach.to_dict(), recipe.pretrain.to_dict(), *self._unlabelled()]
+            trials = [*trials, recipe.teacher, recipe.teach.to_dict(), self._pretraining()]
         return fingerprint_of([land.cache.fingerprint, source, trials, target, start, fraction, seed])
 
     def _source_settings(self, start: Start) -> dict[str, object]:
         if start == "supervised":
             return self.recipe.supervised.to_dict()
-        return self.recipe.pretrain.to_dict() | dict(zip(["unlabelled"], self._unlabelled(), strict=False))
+        return self._pretraining()
 
-    def _unlabelled(self) -> list[float]:
-        """Only where it is less than all, so that rows from before it was there stay valid."""
-        return [] if self.recipe.unlabelled == 1 else [self.recipe.unlabelled]
+    def _pretraining(self) -> dict[str, object]:
+        # The share only where it is less than all, so that rows from before it was there stay valid.
+        share = {} if self.recipe.unlabelled == 1 else {"unlabelled": self.recipe.unlabelled}
+        return self.recipe.pretrain.to_dict() | share

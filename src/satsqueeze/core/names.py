@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from typing import TypeVar
 
 from satsqueeze.core.errors import SettingsError
+
+Value = TypeVar("Value")
 
 _SIMILAR = 0.6
 _PATH_LIKE = re.compile(r"[/\\\x00]|^\.*$")
@@ -22,6 +25,22 @@ def meant(name: str, known: Iterable[str]) -> str:
     by_lower = {other.lower(): other for other in known}
     close = get_close_matches(name.lower(), by_lower, n=3, cutoff=_SIMILAR)
     return f"did you mean {' or '.join(by_lower[found] for found in close)}? " if close else ""
+
+
+def named(known: Mapping[str, Value], name: str, kind: str) -> Value:
+    """What is known by a name.
+
+    Args:
+        known: by name.
+        name: as it was typed.
+        kind: of what is known, for the message.
+
+    Raises:
+        SettingsError: there is nothing of that name; the message tells the closest ones, and all.
+    """
+    if name not in known:
+        raise SettingsError(f"unknown {kind} {name!r}; {meant(name, known)}known: {', '.join(known)}")
+    return known[name]
 
 
 def require_folder_names(names: Iterable[str]) -> None:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from satsqueeze.core.errors import SettingsError
-from satsqueeze.core.names import meant
+from satsqueeze.core.names import named
 
 Measure = Literal["confidence", "entropy", "margin"]
 
@@ -240,6 +240,4 @@ def policy_named(name: str, *, teachers: int) -> Policy:
     Raises:
         SettingsError: an unknown name; the message names the closest ones.
     """
-    if name not in POLICIES:
-        raise SettingsError(f"unknown weight policy {name!r}; {meant(name, POLICIES)}known: {', '.join(POLICIES)}")
-    return POLICIES[name](teachers)
+    return named(POLICIES, name, "weight policy")(teachers)

@@ -19,6 +19,7 @@ from typing import Literal
 import numpy as np
 import onnx
 from onnx import NodeProto, helper, numpy_helper
+from onnxruntime.quantization.onnx_model import ONNXModel
 
 from satsqueeze.core.errors import ExportError
 from satsqueeze.core.rows import CarriedRows, RowStream
@@ -89,7 +90,9 @@ def write_stream(graph: Path, folder: Path, *, multiple: int) -> RowStream:
     Raises:
         UnstreamableError: the graph has an operator for which there is no rule.
     """
-    model = onnx.shape_inference.infer_shapes(onnx.load(graph))
+    known = ONNXModel(onnx.load(graph))
+    known.topological_sort()  # graphs of older packages are not in order
+    model = onnx.shape_inference.infer_shapes(known.model)
     files: dict[str, str] = {}
     for place in ("first", "middle", "last"):
         stream = _Stream(model, place)

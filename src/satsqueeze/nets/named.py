@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from satsqueeze.core.errors import SettingsError
-from satsqueeze.core.names import meant
+from satsqueeze.core.names import named
 from satsqueeze.nets.encoder_unet import ENCODERS, EncoderUNetConfig
 from satsqueeze.nets.students import STUDENTS
 from satsqueeze.nets.unet_config import UNetConfig
@@ -46,6 +45,4 @@ def named_network(name: str) -> NamedNetwork:
     Raises:
         SettingsError: there is none.
     """
-    if name not in NETWORKS:
-        raise SettingsError(f"unknown student {name!r}; {meant(name, NETWORKS)}known: {', '.join(NETWORKS)}")
-    return NETWORKS[name]
+    return named(NETWORKS, name, "student")

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 
 from satsqueeze.core.errors import BudgetError, SettingsError
-from satsqueeze.core.names import meant
+from satsqueeze.core.names import named
 from satsqueeze.nets.unet import UNet
 from satsqueeze.nets.unet_config import UNetConfig
 
@@ -122,9 +122,7 @@ def student_card(name: str) -> StudentCard:
     Raises:
         SettingsError: there is none.
     """
-    if name not in STUDENTS:
-        raise SettingsError(f"unknown student {name!r}; {meant(name, STUDENTS)}known: {', '.join(STUDENTS)}")
-    return STUDENTS[name]
+    return named(STUDENTS, name, "student")
 
 
 def student_for(parameters: int, *, in_channels: int, classes: int, family: StudentFamily = "unet") -> StudentCard:

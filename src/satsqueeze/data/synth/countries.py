@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from satsqueeze.core.errors import SettingsError
-from satsqueeze.core.names import meant
+from satsqueeze.core.names import named
 
 LAND_USE = ("water", "forest", "winter crop", "summer crop", "grassland", "orchard", "built-up", "bare ground")
 """Classes 0, 1, ... of land cover; 255 where clouds or nodata hide it."""
@@ -124,6 +123,4 @@ def country_called(name: str) -> Country:
     Raises:
         SettingsError: there is none.
     """
-    if name not in COUNTRIES:
-        raise SettingsError(f"unknown country {name!r}; {meant(name, COUNTRIES)}known: {', '.join(COUNTRIES)}")
-    return COUNTRIES[name]
+    return named(COUNTRIES, name, "country")
