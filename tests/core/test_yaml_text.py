@@ -11,6 +11,12 @@ def test_it_reads_what_the_library_reads():
     assert parse_yaml("") is None
 
 
+def test_what_was_merged_can_be_merged_again():
+    text = "a: &a {x: 1, y: 1}\nb: &b {<<: *a, x: 2}\nc: &c {<<: *b, x: 3}\nd: *b\ne: {<<: [*c, *a], y: 4}\n"
+    assert parse_yaml(text) == yaml.safe_load(text)
+    assert parse_yaml(text)["e"] == {"x": 3, "y": 4}
+
+
 @pytest.mark.parametrize(
     "text", ["a: 1\nb: 2\na: 3\n", "{a: {b: 1, b: 2}}", "- {x: &x {y: 1}, z: {<<: *x, y: 1, y: 2}}"]
 )

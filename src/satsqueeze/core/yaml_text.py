@@ -14,8 +14,9 @@ _MERGE = "tag:yaml.org,2002:merge"
 class _UniqueKeys(yaml.SafeLoader):  # type: ignore[misc]
     """Plain values only, and no key twice in a mapping, of which the YAML 1.2 specification (3.2.1.1) allows none."""
 
-    def flatten_mapping(self, node: MappingNode) -> None:
-        """Merge what ``<<`` names, after a look at what is written here."""
+    def compose_mapping_node(self, anchor: Any) -> MappingNode:
+        """As written, before ``<<`` merges others: merged keys may stand beside those that overrule them."""
+        node: MappingNode = super().compose_mapping_node(anchor)
         seen: set[str] = set()
         for key, _ in node.value:
             if isinstance(key, ScalarNode) and key.tag != _MERGE:
@@ -27,7 +28,7 @@ class _UniqueKeys(yaml.SafeLoader):  # type: ignore[misc]
                         key.start_mark,
                     )
                 seen.add(key.value)
-        super().flatten_mapping(node)
+        return node
 
 
 def parse_yaml(text: str | bytes) -> Any:
