@@ -24,7 +24,7 @@ DEFAULT_RAM = 2**30
 """Memory of the process where nothing is said, in bytes."""
 LARGEST_PIXELS = 2**34
 """An image beyond this is a damaged header: the largest scenes of any mission are well below."""
-LARGEST_TILE = 2**23
+LARGEST_TILE = 2**25
 """Pixels of all inputs at once; engines gain nothing from more, and networks that look far repeat less work in large
 tiles."""
 _STRIPS = (2048, 1792, 1536, 1280, 1024, 912, 800, 640, 512, 400, 320, 256, 192, 128, 96, 64, 32, 16, 8)

@@ -1,0 +1,92 @@
+"""The recipes of the project are read, and so are the commands that they tell."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from satsqueeze.bench.ablation_recipe import AblationRecipe
+from satsqueeze.bench.class_recipe import ClassRecipe
+from satsqueeze.bench.init_recipe import InitRecipe
+from satsqueeze.bench.init_students import StudentsRecipe
+from satsqueeze.bench.recipe import Recipe
+from satsqueeze.bench.transfer_recipe import TransferRecipe
+from satsqueeze.cli.flags import parse, read_settings
+from satsqueeze.cli.main import COMMANDS
+from satsqueeze.core.yaml_text import parse_yaml
+from satsqueeze.data.catalogue import load_card, override
+from satsqueeze.distill.teachers import OnnxContract
+
+ROOT = Path(__file__).resolve().parents[2] / "recipes"
+KINDS = {
+    "cloud-s2l8-4band/ablation.yaml": Recipe,
+    "cloud-s2l8-4band/corrected.yaml": Recipe,
+    "cloud-s2l8-4band/recipe.yaml": Recipe,
+    "eurosat/further.yaml": ClassRecipe,
+    "eurosat/recipe.yaml": ClassRecipe,
+    "eurosat/ship.yaml": ClassRecipe,
+    "eurosat/transfer.yaml": TransferRecipe,
+    "landcover/ablation.yaml": AblationRecipe,
+    "landcover/forecast.yaml": InitRecipe,
+    "landcover/mosaics.yaml": InitRecipe,
+    "landcover/recipe.yaml": InitRecipe,
+    "landcover/series-short.yaml": InitRecipe,
+    "landcover/series.yaml": InitRecipe,
+    "landcover/students.yaml": StudentsRecipe,
+}
+SOURCES = ["cloud-s2l8-4band/data.yaml", "cloud-s2l8-4band/grounds.yaml"]
+CONTRACTS = ["cloud-s2l8-4band/ukis-csmask.yaml"]
+FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.yaml"))
+COMMAND_LINES = [
+    (name, line.removeprefix("#").strip())
+    for name in FILES
+    for line in (ROOT / name).read_text(encoding="utf-8").splitlines()
+    if re.match(r"#\s+satsqueeze ", line)
+]
+
+
+def test_all_recipes_are_here():
+    assert sorted([*KINDS, *SOURCES, *CONTRACTS]) == FILES
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_recipe_is_read(name):
+    read_settings(KINDS[name], ROOT / name)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("ablation", AblationRecipe), ("students", StudentsRecipe)])
+def test_a_recipe_of_changes_is_read_with_what_it_changes(name, kind):
+    told = read_settings(kind, ROOT / f"landcover/{name}.yaml")
+    grid = ROOT / "landcover" / told.grid
+    changes = [changes for _, _, changes in told.variants()] if kind is AblationRecipe else [{}]
+    for change in changes:
+        read_settings(InitRecipe, grid, told.changes, change)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_sources_name_cards(name):
+    for source in parse_yaml((ROOT / name).read_text(encoding="utf-8"))["sources"]:
+        card = source.get("card", "folder")
+        found = load_card(str((ROOT / name).parent / card) if card.endswith(".yaml") else card)
+        assert override(found, source.get("overrides") or {}, where=name).classes == ("clear", "cloud")
+
+
+@pytest.mark.parametrize("name", CONTRACTS)
+def test_a_contract_is_read(name):
+    assert OnnxContract.read(ROOT / name).classes
+
+
+@pytest.mark.parametrize(("name", "line"), COMMAND_LINES, ids=[f"{name}: {line[:60]}" for name, line in COMMAND_LINES])
+def test_a_told_command_is_read_with_all_its_flags(name, line):
+    words = shlex.split(line)[1:]
+    command = next(c for c in COMMANDS if tuple(words[: len(c.words)]) == c.words)
+    function = getattr(import_module(f"satsqueeze.cli.{command.module}"), command.function)
+    parse(function, words[len(command.words) :], prog=line)
+
+
+def test_commands_are_told_at_all():
+    assert {name for name, _ in COMMAND_LINES} >= KINDS.keys()
