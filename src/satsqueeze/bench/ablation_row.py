@@ -9,6 +9,7 @@ import numpy as np
 
 from satsqueeze.bench.init_figure import Estimate, estimate, paired_p
 from satsqueeze.bench.init_row import InitRow
+from satsqueeze.bench.markdown import markdown
 from satsqueeze.bench.row_file import read_row_file
 from satsqueeze.core.errors import DataError
 
@@ -69,16 +70,15 @@ def gain(scores: dict[int, float], base: dict[int, float]) -> tuple[Estimate, fl
 def ablation_table(rows: Sequence[AblationRow]) -> str:
     """Markdown: of each value of each factor the test mIoU, and its gain over a random start with the paired p."""
     base = random_by_seed(rows)
-    lines = ["| factor | value | mIoU | gain over random |", "|---|---|---|---|"]
-    lines.append(f"| random start |  | {_percent(estimate(list(base.values())))} |  |")
+    lines: list[tuple[str, ...]] = [("random start", "", _percent(estimate(list(base.values()))))]
     for factor, value in dict.fromkeys(row.cell for row in rows if row.factor):
         scores = by_seed(rows, factor, value)
         more, p = gain(scores, base)
         reference = any(row.is_reference for row in rows if row.cell == (factor, value))
         told = f"{100 * more.mean:+.1f} ± {100 * (more.high - more.mean):.1f}{'' if p is None else f' (p = {p:.2g})'}"
         name = f"{value} (reference)" if reference else value
-        lines.append(f"| {factor} | {name} | {_percent(estimate(list(scores.values())))} | {told} |")
-    return "\n".join(lines)
+        lines.append((factor, name, _percent(estimate(list(scores.values()))), told))
+    return markdown(("factor", "value", "mIoU", "gain over random"), lines)
 
 
 def _percent(found: Estimate) -> str:

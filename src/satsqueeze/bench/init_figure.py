@@ -11,6 +11,7 @@ from scipy import stats
 
 from satsqueeze.bench.canvas import new_figure, write_png
 from satsqueeze.bench.init_row import InitRow
+from satsqueeze.bench.markdown import markdown
 from satsqueeze.core.errors import DataError
 
 CONFIDENCE = 0.95
@@ -86,13 +87,18 @@ def draw_curves(rows: Sequence[InitRow], path: Path) -> None:
 def init_table(rows: Sequence[InitRow]) -> str:
     """Test mIoU as Markdown: mean over seeds with half the confidence interval, gain over random and its paired p."""
     starts = _distinct(rows, "start")
-    lines = [f"| target | labels | {' | '.join(starts)} |", f"|{'---|' * (2 + len(starts))}"]
+    lines = []
     for target in _distinct(rows, "target"):
         for fraction in sorted({row.fraction for row in rows if row.target == target}):
             alike = [row for row in rows if (row.target, row.fraction) == (target, fraction)]
             cells = [start_cell(alike, start) for start in starts]
-            lines.append(f"| {target} | {alike[0].labels} ({100 * fraction:g} %) | {' | '.join(cells)} |")
-    return "\n".join(lines)
+            lines.append((target, labels_cell(alike[0]), *cells))
+    return markdown(("target", "labels", *starts), lines)
+
+
+def labels_cell(row: InitRow) -> str:
+    """How many labels, and which share of all they are."""
+    return f"{row.labels} ({100 * row.fraction:g} %)"
 
 
 def class_table(rows: Sequence[InitRow], *, fraction: float) -> str:
@@ -100,15 +106,15 @@ def class_table(rows: Sequence[InitRow], *, fraction: float) -> str:
     alike = [row for row in rows if row.fraction == fraction]
     targets = set(_distinct(alike, "target"))
     starts = [s for s in _distinct(alike, "start") if {row.target for row in alike if row.start == s} == targets]
-    lines = [f"| class ({100 * fraction:g} % of labels) | {' | '.join(starts)} |", f"|{'---|' * (1 + len(starts))}"]
+    lines = []
     for name in dict.fromkeys(name for row in alike for name in row.test_classes):
         cells = []
         for start in starts:
             found = [row.test_classes.get(name) for row in alike if row.start == start]
             values = [value for value in found if value is not None]
             cells.append(f"{100 * np.mean(values):.1f} %" if values else "-")
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append((name, *cells))
+    return markdown((f"class ({100 * fraction:g} % of labels)", *starts), lines)
 
 
 def _distinct(rows: Sequence[InitRow], field: str) -> tuple[str, ...]:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from satsqueeze.bench.canvas import new_figure, write_png
-from satsqueeze.bench.init_figure import COLOURS, MARKERS, estimate, start_cell
+from satsqueeze.bench.init_figure import COLOURS, MARKERS, estimate, labels_cell, start_cell
 from satsqueeze.bench.init_grid import InitGrid
 from satsqueeze.bench.init_recipe import InitRecipe
 from satsqueeze.bench.init_row import InitRow
+from satsqueeze.bench.markdown import markdown
 from satsqueeze.core.errors import DataError, SettingsError
 from satsqueeze.core.run import RunFolder
 
@@ -56,13 +57,12 @@ def compare_students(
 def students_table(rows: Sequence[InitRow]) -> str:
     """Test mIoU as Markdown, a line per model, target and share: mean over seeds, gain over random and its paired p."""
     starts = tuple(dict.fromkeys(row.start for row in rows))
-    lines = [f"| student | parameters | target | labels | {' | '.join(starts)} |", f"|{'---|' * (4 + len(starts))}"]
+    lines = []
     for model, target, fraction in dict.fromkeys((row.model, row.target, row.fraction) for row in rows):
         alike = [row for row in rows if (row.model, row.target, row.fraction) == (model, target, fraction)]
         size = f"{alike[0].parameters:,}" if alike[0].parameters else "-"
-        cells = " | ".join(start_cell(alike, start) for start in starts)
-        lines.append(f"| {model} | {size} | {target} | {alike[0].labels} ({100 * fraction:g} %) | {cells} |")
-    return "\n".join(lines)
+        lines.append((model, size, target, labels_cell(alike[0]), *(start_cell(alike, start) for start in starts)))
+    return markdown(("student", "parameters", "target", "labels", *starts), lines)
 
 
 def draw_students(rows: Sequence[InitRow], path: Path) -> None:

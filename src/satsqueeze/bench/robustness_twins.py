@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import mean, stdev
 
+from satsqueeze.bench.markdown import markdown
 from satsqueeze.bench.robustness_row import CLEAN, RobustnessRow
 from satsqueeze.data.corruptions import SEVERITIES
 
@@ -25,15 +26,13 @@ def twins(rows: Sequence[RobustnessRow]) -> dict[Twin, dict[tuple[str, int], lis
 def twins_table(rows: Sequence[RobustnessRow]) -> str:
     """A Markdown table: a row per corruption and twin, mean accuracy and standard deviation over seeds by severity."""
     found = twins(rows)
-    lines = [
-        "| corruption | package | corrupted images in training | clean | " + " | ".join(map(str, SEVERITIES)) + " |",
-        "| --- | --- | ---: | ---: |" + " ---: |" * len(SEVERITIES),
-    ]
+    heads = ("corruption", "package", "corrupted images in training", "clean", *map(str, SEVERITIES))
+    lines = []
     for kind in dict.fromkeys(row.corruption for row in rows if row.corruption != CLEAN):
         for (package, share), cells in sorted(found.items()):
             scores = [cells.get((CLEAN, 0)), *(cells.get((kind, severity)) for severity in SEVERITIES)]
-            lines.append(f"| {kind} | {package} | {share:.0%} | {' | '.join(map(_written, scores))} |")
-    return "\n".join(lines)
+            lines.append((kind, package, f"{share:.0%}", *map(_written, scores)))
+    return markdown(heads, lines, right=range(2, len(heads)))
 
 
 def _written(scores: Sequence[float] | None) -> str:

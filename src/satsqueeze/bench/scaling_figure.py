@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from satsqueeze.bench.canvas import new_figure, write_png
+from satsqueeze.bench.markdown import markdown
 from satsqueeze.bench.scaling_row import Ranked, ScalingRow, ranked
 from satsqueeze.core.errors import DataError
 from satsqueeze.nets.zoo.scaling import SCALING, CompoundScaling
@@ -18,21 +19,38 @@ if TYPE_CHECKING:
 
 _COLOURS = ("#c2410c", "#0f766e", "#1d4ed8", "#a16207", "#7e22ce", "#6b7280")
 _APART = 0.006  # of depth, between bars that would hide each other
-_HEAD = "| blocks | channels | side (px) | depth | width | resolution | parameters | MACs | validation | seeds |"
+_HEADS = (
+    "blocks",
+    "channels",
+    "side (px)",
+    "depth",
+    "width",
+    "resolution",
+    "parameters",
+    "MACs",
+    "validation",
+    "seeds",
+)
 
 
 def scaling_table(rows: Sequence[ScalingRow]) -> str:
     """A Markdown table of the rules that were tried, the best first; the factors are those of a whole trial."""
-    return "\n".join([_HEAD, f"| --- | --- |{' ---: |' * 8}", *map(_cells, ranked(rows))])
+    return markdown(_HEADS, map(_cells, ranked(rows)), right=range(2, len(_HEADS)))
 
 
-def _cells(one: Ranked) -> str:
+def _cells(one: Ranked) -> tuple[str, ...]:
     rule, row = one.scaling, one.row
     blocks = "-".join(map(str, row.blocks)) + (" (shipped rule)" if is_shipped(rule) else "")
     spread = "" if one.spread is None else f" ± {one.spread:.2%}"
     return (
-        f"| {blocks} | {'-'.join(map(str, row.widths))} | {row.side} | {rule.depth:.3f} | {rule.width:.3f} | "
-        f"{rule.resolution:.3f} | {row.parameters:,} | {row.macs:,} | {one.score:.2%}{spread} | {one.seeds} |"
+        blocks,
+        "-".join(map(str, row.widths)),
+        str(row.side),
+        *(f"{factor:.3f}" for factor in (rule.depth, rule.width, rule.resolution)),
+        f"{row.parameters:,}",
+        f"{row.macs:,}",
+        f"{one.score:.2%}{spread}",
+        str(one.seeds),
     )
 
 

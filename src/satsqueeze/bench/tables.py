@@ -24,6 +24,7 @@ from satsqueeze.bench.ablation_row import ablation_table, read_ablation_rows
 from satsqueeze.bench.init_figure import class_table, init_table
 from satsqueeze.bench.init_row import read_init_rows
 from satsqueeze.bench.init_students import students_table
+from satsqueeze.bench.markdown import markdown
 from satsqueeze.bench.robustness_row import read_robustness_rows
 from satsqueeze.bench.robustness_twins import twins_table
 from satsqueeze.bench.row_file import AnyRow
@@ -63,17 +64,12 @@ def markdown_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column])
         raise SettingsError("a table needs at least one column")
     found = [[lookup(row, column.value) for column in columns] for row in rows]
     spreads = [[lookup(row, column.spread) if column.spread else None for column in columns] for row in rows]
-    numeric = [all(isinstance(line[i], int | float | None) for line in found) for i in range(len(columns))]
+    numeric = [i for i in range(len(columns)) if all(isinstance(line[i], int | float | None) for line in found)]
     texts = [
         [_with_spread(v, spread, column.format) for v, spread, column in zip(line, beside, columns, strict=True)]
         for line, beside in zip(found, spreads, strict=True)
     ]
-    lines = [
-        [column.title for column in columns],
-        ["---:" if right and rows else "---" for right in numeric],
-        *([text.replace("|", "\\|").replace("\n", " ") for text in line] for line in texts),
-    ]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return markdown([column.title for column in columns], texts, right=numeric if rows else ()) + "\n"
 
 
 def select(

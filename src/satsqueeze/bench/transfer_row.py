@@ -9,6 +9,7 @@ import numpy as np
 
 from satsqueeze.bench.grid_row import Metrics
 from satsqueeze.bench.machine import Machine
+from satsqueeze.bench.markdown import markdown
 from satsqueeze.bench.row_file import Row, read_row_file, write_row_file
 
 
@@ -75,12 +76,12 @@ def write_transfer_rows(path: Path, rows: Sequence[TransferRow]) -> None:
 def transfer_table(rows: Sequence[TransferRow]) -> str:
     """Test accuracy by labels and start as a Markdown table: mean over seeds, and the standard deviation (n - 1)."""
     starts = tuple(dict.fromkeys(row.start for row in rows))
-    lines = [f"| labels | {' | '.join(starts)} |", f"|{'---|' * (1 + len(starts))}"]
+    lines = []
     for fraction in sorted({row.fraction for row in rows}):
         alike = [row for row in rows if row.fraction == fraction]
         cells = [_score([row for row in alike if row.start == start]) for start in starts]
-        lines.append(f"| {alike[0].labels} ({100 * fraction:g} %) | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append((f"{alike[0].labels} ({100 * fraction:g} %)", *cells))
+    return markdown(("labels", *starts), lines)
 
 
 def _score(rows: Sequence[TransferRow]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from satsqueeze.bench.energy import Energy, NotMeasured
 from satsqueeze.bench.machine import Machine
+from satsqueeze.bench.markdown import markdown
 from satsqueeze.bench.row_file import Row, read_row_file, with_row, write_row_file
 from satsqueeze.bench.throughput import Throughput
 
@@ -92,10 +93,8 @@ def zoo_table(rows: Sequence[ZooRow]) -> str:
         "energy",
     )
     done = sorted((row for row in rows if not row.failure), key=lambda row: -(row.test or row.validation or 0.0))
-    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
-    lines += [f"| {' | '.join(_cells(row))} |" for row in done]
-    lines += [f"| {row.model} (seed {row.seed}) | failed: {row.failure} |" for row in rows if row.failure]
-    return "\n".join(lines)
+    failed = [(f"{row.model} (seed {row.seed})", f"failed: {row.failure}") for row in rows if row.failure]
+    return markdown(heads, [*map(_cells, done), *failed], right=range(1, len(heads)))
 
 
 def _cells(row: ZooRow) -> tuple[str, ...]:
