@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Protocol, Self
 
 import numpy as np
-import onnxruntime
 import pydantic
 import torch
 from numpy.typing import NDArray
@@ -15,10 +14,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from satsqueeze.core.errors import CardError, RunError
-from satsqueeze.core.files import sha256
 from satsqueeze.core.names import meant
 from satsqueeze.core.run import fingerprint_of
 from satsqueeze.distill.contract import GraphContract
+from satsqueeze.distill.onnx_graph import ContractedGraph
 from satsqueeze.distill.teachers import weights_digest
 from satsqueeze.learn.ensemble import Averaging, Ensemble
 from satsqueeze.learn.segmenter import Precision, inference
@@ -133,15 +132,8 @@ class OnnxClassTeacher:
         self.name, self.bands, self.classes = contract.name, contract.bands, contract.classes
         self.task: Task = contract.task
         self.contract = contract
-        try:
-            self.fingerprint = fingerprint_of([sha256(path), contract])
-            self._session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-        except Exception as error:
-            raise CardError(f"{path} cannot be loaded as an ONNX teacher: {error}") from error
-        graph_input = self._session.get_inputs()[0]
-        self._input = graph_input.name
-        fixed = graph_input.shape[0] if graph_input.shape else None
-        self._batch = fixed if isinstance(fixed, int) else None
+        self._graph = ContractedGraph(path, contract)
+        self.fingerprint = self._graph.fingerprint
 
     def logits(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """See :class:`ClassTeacher`.
@@ -149,40 +141,27 @@ class OnnxClassTeacher:
         Raises:
             CardError: the graph does not keep its contract.
         """
-        seen = self._prepared(batch)
-        at_once = self._batch or len(seen)
+        seen = self._resized(batch)
+        at_once = self._graph.batch_size or len(seen)
         parts = [self._run(seen[start : start + at_once], at_once) for start in range(0, len(seen), at_once)]
         channels = self._log_scores(np.concatenate(parts))
         return self._classes(channels)
 
-    def _prepared(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        contract = self.contract
+    def _resized(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        size = self.contract.size
+        if size is None or batch.shape[2:] == (size, size):
+            return batch
         images = torch.from_numpy(np.ascontiguousarray(batch))
-        if contract.size is not None and images.shape[2:] != (contract.size, contract.size):
-            images = functional.interpolate(
-                images, size=(contract.size, contract.size), mode="bilinear", antialias=True
-            )
-        mean, std = (np.asarray(values, np.float32).reshape(-1, 1, 1) for values in (contract.mean, contract.std))
-        seen = (images.numpy() * np.float32(contract.scale) - mean) / std
-        return np.ascontiguousarray(seen.transpose(0, 2, 3, 1) if contract.layout == "NHWC" else seen, np.float32)
+        resized: NDArray[np.float32] = functional.interpolate(
+            images, size=(size, size), mode="bilinear", antialias=True
+        ).numpy()
+        return resized
 
     def _run(self, seen: NDArray[np.float32], at_once: int) -> NDArray[np.float32]:
         """Output channels (N, M); graphs of a fixed batch size get the last image repeated."""
         count = len(seen)
         padded = np.concatenate([seen, np.repeat(seen[-1:], at_once - count, axis=0)])
-        try:
-            answer = np.asarray(self._session.run(None, {self._input: padded})[0], np.float32)
-        except Exception as error:
-            raise CardError(
-                f"teacher '{self.name}' cannot take {padded.shape} as {self.contract.layout}: {error}. Correct bands, "
-                "layout or size in its contract"
-            ) from error
-        expected = (at_once, len(self.contract.class_map))
-        if answer.shape != expected:
-            raise CardError(
-                f"teacher '{self.name}' returns {answer.shape}, its contract promises {expected}; correct class_map"
-            )
-        return answer[:count]
+        return self._graph.ask(padded, expected=(at_once, len(self.contract.class_map)))[:count]
 
     def _log_scores(self, answer: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits (N, M) of every channel."""

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
-import onnxruntime
 import pydantic
 from numpy.typing import NDArray
 
 from satsqueeze.core.errors import CardError, RunError
-from satsqueeze.core.files import sha256
 from satsqueeze.core.run import fingerprint_of
 from satsqueeze.core.window import cover
 from satsqueeze.distill.contract import GraphContract
+from satsqueeze.distill.onnx_graph import ContractedGraph
 from satsqueeze.distill.soft import Teacher
 from satsqueeze.learn.ensemble import Ensemble
 from satsqueeze.learn.segmenter import Precision
@@ -108,12 +107,8 @@ class OnnxTeacher:
         self.bands = contract.bands
         self.classes = contract.classes
         self.contract = contract
-        try:
-            self.fingerprint = fingerprint_of([sha256(path), contract])
-            self._session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-        except Exception as error:
-            raise CardError(f"{path} cannot be loaded as an ONNX teacher: {error}") from error
-        self._input = self._session.get_inputs()[0].name
+        self._graph = ContractedGraph(path, contract)
+        self.fingerprint = self._graph.fingerprint
 
     def probabilities(self, reflectance: NDArray[np.float32]) -> NDArray[np.float32]:
         """See :class:`satsqueeze.distill.soft.Teacher`.
@@ -136,24 +131,10 @@ class OnnxTeacher:
 
     def _run(self, reflectance: NDArray[np.float32]) -> NDArray[np.float32]:
         """Output channels (M, h, w) of one window."""
-        contract = self.contract
-        mean, std = (np.asarray(v, np.float32).reshape(-1, 1, 1) for v in (contract.mean, contract.std))
-        seen = ((reflectance * np.float32(contract.scale) - mean) / std)[None]
-        nhwc = contract.layout == "NHWC"
-        seen = np.ascontiguousarray(seen.transpose(0, 2, 3, 1) if nhwc else seen, np.float32)
-        try:
-            answer = np.asarray(self._session.run(None, {self._input: seen})[0], np.float32)
-        except Exception as error:
-            raise CardError(
-                f"teacher '{self.name}' cannot take {seen.shape} as {contract.layout}: {error}. Correct its contract"
-            ) from error
-        size, channels = reflectance.shape[1:], len(contract.class_map)
+        size, channels = reflectance.shape[1:], len(self.contract.class_map)
+        nhwc = self.contract.layout == "NHWC"
         expected = (1, *size, channels) if nhwc else (1, channels, *size)
-        if answer.shape != expected:
-            raise CardError(
-                f"teacher '{self.name}' returns {answer.shape}, its contract promises {expected}; correct layout or "
-                "class_map"
-            )
+        answer = self._graph.ask(reflectance[None], expected=expected)
         channels_first: NDArray[np.float32] = answer[0].transpose(2, 0, 1) if nhwc else answer[0]
         return channels_first
 
