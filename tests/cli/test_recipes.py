@@ -16,9 +16,11 @@ from satsqueeze.bench.init_students import StudentsRecipe
 from satsqueeze.bench.recipe import Recipe
 from satsqueeze.bench.transfer_recipe import TransferRecipe
 from satsqueeze.cli.flags import parse, read_settings
-from satsqueeze.cli.main import COMMANDS
+from satsqueeze.cli.main import COMMANDS, main
 from satsqueeze.core.yaml_text import parse_yaml
 from satsqueeze.data.catalogue import load_card, override
+from satsqueeze.data.dataset import open_dataset
+from satsqueeze.data.reader import read_targets
 from satsqueeze.distill.teachers import OnnxContract
 
 ROOT = Path(__file__).resolve().parents[2] / "recipes"
@@ -30,6 +32,7 @@ KINDS = {
     "eurosat/recipe.yaml": ClassRecipe,
     "eurosat/ship.yaml": ClassRecipe,
     "eurosat/transfer.yaml": TransferRecipe,
+    "landcover/ablation-dates.yaml": AblationRecipe,
     "landcover/ablation.yaml": AblationRecipe,
     "landcover/forecast.yaml": InitRecipe,
     "landcover/mosaics.yaml": InitRecipe,
@@ -39,6 +42,7 @@ KINDS = {
     "landcover/students.yaml": StudentsRecipe,
 }
 SOURCES = ["cloud-s2l8-4band/data.yaml", "cloud-s2l8-4band/grounds.yaml"]
+GENERATED = ["multilabel/data.yaml"]
 CONTRACTS = ["cloud-s2l8-4band/ukis-csmask.yaml"]
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.yaml"))
 COMMAND_LINES = [
@@ -50,7 +54,7 @@ COMMAND_LINES = [
 
 
 def test_all_recipes_are_here():
-    assert sorted([*KINDS, *SOURCES, *CONTRACTS]) == FILES
+    assert sorted([*KINDS, *SOURCES, *GENERATED, *CONTRACTS]) == FILES
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -58,7 +62,9 @@ def test_a_recipe_is_read(name):
     read_settings(KINDS[name], ROOT / name)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("ablation", AblationRecipe), ("students", StudentsRecipe)])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("ablation", AblationRecipe), ("ablation-dates", AblationRecipe), ("students", StudentsRecipe)]
+)
 def test_a_recipe_of_changes_is_read_with_what_it_changes(name, kind):
     told = read_settings(kind, ROOT / f"landcover/{name}.yaml")
     grid = ROOT / "landcover" / told.grid
@@ -73,6 +79,16 @@ def test_sources_name_cards(name):
         card = source.get("card", "folder")
         found = load_card(str((ROOT / name).parent / card) if card.endswith(".yaml") else card)
         assert override(found, source.get("overrides") or {}, where=name).classes == ("clear", "cloud")
+
+
+def test_a_generated_country_has_images_of_several_labels(tmp_path):
+    assert main(f"landcover alba --out {tmp_path}/alba --places [3,1,1] --dates 2 --size 64".split()) == 0
+    told = (ROOT / GENERATED[0]).read_text(encoding="utf-8")
+    (tmp_path / "data.yaml").write_text(told.replace("../../runs/multilabel/alba", "alba"), encoding="utf-8")
+    dataset = open_dataset(tmp_path / "data.yaml")
+    assert (dataset.task, len(dataset)) == ("multi-label", 10)
+    assert {item.part for item in dataset.items} == {"train", "validation", "test"}
+    assert max(len(read_targets(item)) for item in dataset.items) > 1
 
 
 @pytest.mark.parametrize("name", CONTRACTS)

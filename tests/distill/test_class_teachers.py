@@ -186,7 +186,9 @@ def test_a_malformed_contract_is_refused(tmp_path, change, message):
 
 def test_a_graph_that_breaks_its_contract_is_refused(tmp_path, images):
     path = write_graph(tmp_path / "t.onnx")
-    with pytest.raises(CardError, match=r"returns \(5, 4\), its contract promises \(5, 3\); correct layout or class_map"):
+    with pytest.raises(
+        CardError, match=r"returns \(5, 4\), its contract promises \(5, 3\); correct layout or class_map"
+    ):
         OnnxClassTeacher(path, OnnxClassContract(**{**CONTRACT, "class_map": [0, 1, 2]})).logits(images)
     with pytest.raises(CardError, match=r"are no probabilities for classification\. State 'output: logits'"):
         OnnxClassTeacher(path, OnnxClassContract(**{**CONTRACT, "output": "probabilities"})).logits(images)

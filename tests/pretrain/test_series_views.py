@@ -75,6 +75,13 @@ def test_views_share_no_date_and_their_days_are_those_of_their_dates(series):
     assert {tuple(row.tolist()) for row in batch.days} > {(10.0, 100.0), (190.0, 280.0)}
 
 
+def test_views_of_one_choice_of_dates_show_it_twice(series):
+    batch = ViewSampler(series, series.ids, replace(SETTINGS, dates="one"), batch_size=30, seed=0).batch(0)
+    first, second = batch.days.chunk(2)
+    assert torch.equal(first, second)
+    assert {tuple(row.tolist()) for row in first} > {(10.0, 100.0), (190.0, 280.0)}
+
+
 def test_pixels_of_a_pair_are_one_pixel_of_the_ground_at_every_date(series):
     batch = ViewSampler(series, series.ids, SETTINGS, batch_size=8, seed=1).batch(3)
     first, second = batch.images.chunk(2)
@@ -177,7 +184,9 @@ def test_edges_are_as_told_and_as_they_were_afterwards():
 
 def test_what_cannot_be_is_refused(series, cache, tmp_path):
     with pytest.raises(SettingsError, match="series needs a number of dates"):
-        ViewSettings(series=2, dates="one")
+        ViewSettings(series=2, place="(p)")
+    with pytest.raises(SettingsError, match="no others to tell of; set forecast_weight to 0"):
+        PretrainSettings(views=ViewSettings(series=2, dates="one"))
     with pytest.raises(SettingsError, match="edges must be"):
         PretrainSettings(edges="reflected")  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="forecast_weight must be"):

@@ -42,7 +42,7 @@ class PretrainSettings(TrainSettings):
     """What is minimised."""
     forecast_weight: float = 10.0
     """Of series: weight of telling from a pixel's features what it looks like at the dates of the other view, beside
-    the contrast; 0 = off."""
+    the contrast; 0 = off, as it must be where both views are of the same dates."""
     edges: Edges = "repeated"
     """What convolutions see beyond a view's border while it is learnt: its last pixels, or zeros. By zeros every pixel
     knows how far it is from the border, which tells it from others without a look at the ground."""
@@ -66,6 +66,11 @@ class PretrainSettings(TrainSettings):
             raise SettingsError("pre-training keeps the last weights; leave average_decay out")
         if self.forecast_weight < 0:
             raise SettingsError(f"forecast_weight must be >= 0, got {self.forecast_weight}")
+        if self.forecast_weight and self.views.series and self.views.dates == "one":
+            raise SettingsError(
+                "both views show the same dates, so that there are no others to tell of; set forecast_weight to 0, or "
+                "views.dates to auto"
+            )
         if self.edges not in ("repeated", "zeros"):
             raise SettingsError(f"edges must be repeated or zeros, got {self.edges!r}")
         if self.monitor_pixels < 0 or self.collapse_patience < 1 or self.on_collapse not in ("stop", "warn"):

@@ -187,7 +187,8 @@ class ViewSampler:
         if self.settings.series:
             count = min(self.settings.series, len(dates) // 2)
             drawn = [dates[number] for number in generator.permutation(len(dates))[: 2 * count]]
-            return tuple(sorted(drawn[:count])), tuple(sorted(drawn[count:]))
+            other = drawn[:count] if self.settings.dates == "one" else drawn[count:]
+            return tuple(sorted(drawn[:count])), tuple(sorted(other))
         first = second = dates[int(generator.integers(len(dates)))]
         if self.settings.dates != "one" and len(dates) > 1:
             second = dates[(dates.index(first) + int(generator.integers(1, len(dates)))) % len(dates)]

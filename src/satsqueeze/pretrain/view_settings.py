@@ -29,10 +29,12 @@ class ViewSettings:
     """Regular expression whose first ``(...)``, searched in an item's name, is its place: items of one place are its
     dates, such as ``(p\\d+)_d``. Empty: every item is a place of its own."""
     dates: Dates = "auto"
-    """``pairs``: the views are of two dates; ``one``: of one; ``auto``: of two where a place has two."""
+    """``pairs``: the views are of two dates; ``one``: of one; ``auto``: of two where a place has two. Of series,
+    ``one`` shows the same dates twice, so that views differ in where they lie alone."""
     series: int = 0
     """Dates of a view, for networks over dates; the two views of a place share none, so that nothing but the ground
-    tells them from others. Where a place has fewer than twice as many, half of its dates. 0: a view is of one date."""
+    tells them from others, unless ``dates`` is ``one``. Where a place has fewer than twice as many, half of its dates.
+    0: a view is of one date."""
     avoid: tuple[str, ...] = ("cloud", "thick cloud", "thin cloud", "shadow")
     """Classes of the labels, where there are such, on which no pair is drawn."""
     avoid_unlabelled: bool = False
@@ -73,10 +75,10 @@ class ViewSettings:
             )
         if self.apart < 0:
             raise SettingsError(f"the pixels of a pair lie at least 0 px apart, got apart {self.apart}")
-        if self.series < 0 or (self.series and (self.dates == "one" or self.place)):
+        if self.series < 0 or (self.series and self.place):
             raise SettingsError(
-                f"series needs a number of dates >= 0, views of different dates, and places that the data set's card "
-                f"states; got series {self.series}, dates {self.dates!r} and place {self.place!r}"
+                f"series needs a number of dates >= 0, and places that the data set's card states; got series "
+                f"{self.series} and place {self.place!r}"
             )
         if self.dates not in ("auto", "pairs", "one"):
             raise SettingsError(f"dates must be auto, pairs or one, got {self.dates!r}")
