@@ -78,6 +78,9 @@ def test_unknown_band_names(fingerprint, folder):
         (("nir", "red", "green", "blue"), False),  # another order of the same is read in that order
         (("blue", "green", "red", "nir08"), False),  # what another sensor calls near infrared
         (("B1", "B2", "B3", "B4"), False),  # channels are counted, not named
+        (("B01", "B02", "B03", "B04"), False),
+        (("B02", "B03", "B04", "B05"), False),  # Landsat's numbers, which no path tells from Sentinel-2's
+        (("B2", "B3", "B4", "B5"), False),
         (("a", "b", "c", "d"), False),
     ],
 )
@@ -92,6 +95,27 @@ def test_files_whose_own_names_contradict_the_card(fingerprint, folder, names, l
     else:
         assert found[0] == 0
         assert found[2] == []
+
+
+def test_numbers_that_are_none_of_what_is_stated(fingerprint, folder):
+    root = folder()
+    with rasterio.open(root / "images/scene2.tif", "r+") as handle:
+        handle.descriptions = ("B02", "B03", "B04", "B11")  # swir16 to Sentinel-2, thermal to Landsat 8
+    left_out(fingerprint(root), "mine/scene2", "blue, green, red, nir were stated")
+
+
+@pytest.mark.parametrize(("sensor", "left"), [("landsat-8", False), ("sentinel-2", True), ("landsat-7", True)])
+def test_a_stated_sensor_tells_what_numbers_mean(fingerprint, folder, sensor, left):
+    root = folder()
+    card = root / "dataset.yaml"
+    card.write_text(card.read_text() + f"sensor: {sensor}\n")
+    with rasterio.open(root / "images/scene2.tif", "r+") as handle:
+        handle.descriptions = ("B2", "B3", "B4", "B5")
+    found = fingerprint(root)
+    if left:
+        left_out(found, "mine/scene2", "blue, green, red, nir were stated")
+    else:
+        assert (found[0], found[2]) == (0, [])
 
 
 def test_a_missing_label_file(fingerprint, folder):

@@ -30,7 +30,7 @@ KINDS = {
     "cloud-s2l8-4band/recipe.yaml": Recipe,
     "eurosat/further.yaml": ClassRecipe,
     "eurosat/recipe.yaml": ClassRecipe,
-    "eurosat/ship.yaml": ClassRecipe,
+    "eurosat/three-teachers.yaml": ClassRecipe,
     "eurosat/transfer.yaml": TransferRecipe,
     "landcover/ablation-dates.yaml": AblationRecipe,
     "landcover/ablation.yaml": AblationRecipe,

@@ -18,11 +18,22 @@ def test_what_was_merged_can_be_merged_again():
 
 
 @pytest.mark.parametrize(
-    "text", ["a: 1\nb: 2\na: 3\n", "{a: {b: 1, b: 2}}", "- {x: &x {y: 1}, z: {<<: *x, y: 1, y: 2}}"]
+    "text",
+    [
+        "a: 1\nb: 2\na: 3\n",
+        "{a: {b: 1, b: 2}}",
+        "- {x: &x {y: 1}, z: {<<: *x, y: 1, y: 2}}",
+        "{1: a, 01: b}",
+        "{true: a, yes: b}",
+    ],
 )
 def test_no_key_stands_twice(text):
     with pytest.raises(yaml.YAMLError, match="stands twice"):
         parse_yaml(text)
+
+
+def test_a_number_is_another_key_than_its_text():
+    assert parse_yaml("{1: a, '1': b}") == {1: "a", "1": "b"}
 
 
 def test_tags_of_programs_are_refused():

@@ -4,7 +4,7 @@ import pytest
 
 from satsqueeze.core.bands import LANDSAT8_FILE_NAMES, SENTINEL2_FILE_NAMES
 from satsqueeze.core.errors import BandError
-from satsqueeze.data.band_naming import band_token, common_name, known_band, name_channels, sensor_in
+from satsqueeze.data.band_naming import band_token, common_name, known_band, name_channels, possible_names, sensor_in
 
 FOUR = ("blue", "green", "red", "nir")
 
@@ -99,6 +99,19 @@ def test_name_channels(labels, path, gsd, names):
 def test_refuses_to_guess(labels, message):
     with pytest.raises(BandError, match=message):
         name_channels(labels, path="patch.tif")
+
+
+def test_numbers_mean_what_any_sensor_calls_so_unless_one_is_told():
+    numbers = ["B2", "B3", "B4", "B5"]
+    assert set(possible_names(numbers, path="x.tif")) == {
+        ("blue", "green", "red", "rededge071"),
+        FOUR,
+        ("green", "red", "nir", "swir16"),
+    }
+    assert possible_names(numbers, path="x.tif", sensor="landsat-9") == (FOUR,)
+    assert possible_names(numbers, path="LC08_x.tif") == (FOUR,)
+    assert possible_names(["blue", "red"], path="x.tif") == (("blue", "red"),)
+    assert possible_names(["a", "b"], path="x.tif") == ()
 
 
 def test_known_band_prefers_the_sensor():

@@ -6,6 +6,7 @@ import torch
 from satsqueeze.core.errors import BudgetError, SettingsError
 from satsqueeze.nets.cost import cost
 from satsqueeze.nets.cost import count_parameters as count_of_module
+from satsqueeze.nets.named import named_network
 from satsqueeze.nets.receptive import receptive_field
 from satsqueeze.nets.students import (
     STUDENTS,
@@ -118,3 +119,14 @@ def test_a_lite_student_has_more_parameters_for_less_work_and_memory(model_of, l
     assert 2 * ours.macs < theirs.macs
     assert 2 * ours.peak_activation_bytes < theirs.peak_activation_bytes
     assert receptive_field(cheap) > 3 * receptive_field(dear)
+
+
+def test_a_student_that_a_budget_chose_is_known_by_its_name():
+    chosen = student_for(5000, in_channels=4, classes=2, family="lite")
+    assert chosen.name not in STUDENTS
+    assert student_card(chosen.name) == chosen
+    assert named_network(chosen.name).fitted(in_channels=4, classes=2) == chosen.config
+    with pytest.raises(SettingsError, match="unknown student 'lite-99'"):
+        student_card("lite-99")
+    with pytest.raises(SettingsError, match="unknown student 'lite-99'"):
+        named_network("lite-99")

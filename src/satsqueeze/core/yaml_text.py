@@ -17,17 +17,19 @@ class _UniqueKeys(yaml.SafeLoader):  # type: ignore[misc]
     def compose_mapping_node(self, anchor: Any) -> MappingNode:
         """As written, before ``<<`` merges others: merged keys may stand beside those that overrule them."""
         node: MappingNode = super().compose_mapping_node(anchor)
-        seen: set[str] = set()
+        seen: set[object] = set()
         for key, _ in node.value:
             if isinstance(key, ScalarNode) and key.tag != _MERGE:
-                if key.value in seen:
+                # 1 and 01 are one key, 1 and '1' are two.
+                value = self.construct_object(key)
+                if (type(value), value) in seen:
                     raise ConstructorError(
                         "while reading a mapping",
                         node.start_mark,
                         f"the key {key.value!r} stands twice",
                         key.start_mark,
                     )
-                seen.add(key.value)
+                seen.add((type(value), value))
         return node
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from types import MappingProxyType
 
 from satsqueeze.core.bands import LANDSAT8, LANDSAT8_FILE_NAMES, SENTINEL2, SENTINEL2_FILE_NAMES, Band
@@ -87,20 +88,45 @@ def band_token(text: str) -> str | None:
     return f"B{found[-1].upper()}" if found else None
 
 
-def name_channels(labels: Sequence[str], *, path: str, gsd_m: float | None = None) -> tuple[str, ...]:
+def told_sensor(path: str, sensor: str = "") -> str | None:
+    """The sensor whose numbers of bands are meant, as a card states it or a path names it; None where neither does."""
+    return sensor if sensor in TABLES else sensor_in(sensor) or sensor_in(path)
+
+
+def possible_names(labels: Sequence[str], *, path: str, sensor: str = "") -> tuple[tuple[str, ...], ...]:
+    """What the channels may be: by the sensor that is told or, where none is, by each whose numbers these could be.
+
+    Args:
+        labels: one description or file name per channel.
+        path: any path of the image.
+        sensor: as the card states it.
+
+    Returns:
+        Common names of all channels, once for each reading; empty where there is none.
+    """
+    told = told_sensor(path, sensor)
+    found: dict[tuple[str, ...], None] = {}
+    for candidate in [told] if told else TABLES:
+        with suppress(BandError):
+            found[name_channels(labels, path=path, sensor=candidate)] = None
+    return tuple(found)
+
+
+def name_channels(labels: Sequence[str], *, path: str, gsd_m: float | None = None, sensor: str = "") -> tuple[str, ...]:
     """Common names of channels.
 
     Args:
         labels: one description or file name per channel.
-        path: any path of the image: product names in it tell the sensor.
+        path: any path of the image: product names in it tell the sensor, where no card does.
         gsd_m: pixel size in metres where known; 10 and 20 m mean Sentinel-2.
+        sensor: as the card states it.
 
     Raises:
         BandError: a channel has no readable name, or band numbers of an unknown sensor.
     """
     tokens = [band_token(label) for label in labels]
     known = [token for token in tokens if token]
-    table = TABLES.get(_sensor(known, path, gsd_m) or "", {}) if known else {}
+    table = TABLES.get(told_sensor(path, sensor) or _likely_sensor(known, gsd_m) or "", {}) if known else {}
     names = [table.get(token) if token else common_name(label) for token, label in zip(tokens, labels, strict=True)]
     names = [name or common_name(label) for name, label in zip(names, labels, strict=True)]
     unnamed = [label or "(no description)" for label, name in zip(labels, names, strict=True) if name is None]
@@ -131,10 +157,7 @@ def known_band(name: str, *, gsd_m: float | None = None, sensor: str | None = No
     return Band(name=name, wavelength_nm=known.wavelength_nm, gsd_m=gsd_m or known.gsd_m)
 
 
-def _sensor(tokens: Sequence[str], path: str, gsd_m: float | None) -> str | None:
-    named = sensor_in(path)
-    if named:
-        return named
+def _likely_sensor(tokens: Sequence[str], gsd_m: float | None) -> str | None:
     have = set(tokens)
     if "B8A" in have or "B12" in have or all(len(token) == 3 for token in tokens):
         return "sentinel-2"

@@ -10,7 +10,7 @@ from typing import Any
 from satsqueeze.core.bands import Band, band_positions, wavelength_of
 from satsqueeze.core.errors import BandError
 from satsqueeze.core.radiometry import Radiometry
-from satsqueeze.data.band_naming import NOT_REFLECTIVE, REMEDY, name_channels
+from satsqueeze.data.band_naming import NOT_REFLECTIVE, REMEDY, name_channels, possible_names, told_sensor
 from satsqueeze.data.evidence import radiometry_of
 from satsqueeze.data.radiometric_statement import Statement, parse_radiometry
 from satsqueeze.data.raster_file import alpha_channels, georeference_of, pixel_size_m
@@ -27,6 +27,8 @@ class ReadRule:
     """Channel orders of a multi-band file, told apart by length; empty: the files name their channels."""
     bands: tuple[Band, ...] = ()
     """What is known about bands by name."""
+    sensor: str = ""
+    """Whose numbers of bands are meant; empty where nothing but the files tells."""
     radiometry: str = "auto"
     assumed: str = ""
     nodata: float | None = None
@@ -96,13 +98,16 @@ class ChannelFiles:
 
     def _named_by_files(self) -> tuple[str, ...]:
         """Names from descriptions, or from the names of files of one channel."""
-        labels = [
+        gsd_m = pixel_size_m(georeference_of(self.datasets[0]))
+        return name_channels(self._labels, path=self.paths[0], gsd_m=gsd_m, sensor=self.rule.sensor)
+
+    @property
+    def _labels(self) -> list[str]:
+        return [
             text or (Path(path).stem if dataset.count == 1 else "")
             for path, dataset in zip(self.paths, self.datasets, strict=True)
             for text in _descriptions(dataset)
         ]
-        gsd_m = pixel_size_m(georeference_of(self.datasets[0]))
-        return name_channels(labels, path=self.paths[0], gsd_m=gsd_m)
 
     def _ordered(self, count: int) -> Sequence[str]:
         stated = next((order for order in self.rule.orders if len(order) == count), None)
@@ -116,17 +121,26 @@ class ChannelFiles:
         if stated is None:
             expected = " or ".join(f"{len(order)} ({', '.join(order)})" for order in self.rule.orders)
             raise BandError(f"{self.paths[0]} has {count} channels; expected {expected}. {REMEDY}")
-        if named and not _alike(named, stated):
+        if named and not self._may_be(stated):
             raise BandError(
                 f"{self.paths[0]} names its channels {', '.join(named)}, but {', '.join(stated)} were stated; correct "
                 "the statement (--bands, or 'bands' in dataset.yaml), or the descriptions in the file"
             )
         return stated
 
+    def _may_be(self, stated: Sequence[str]) -> bool:
+        """Whether the files' own names may mean what is stated: numbers mean other bands to every sensor."""
+        readings = possible_names(self._labels, path=self.paths[0], sensor=self.rule.sensor)
+        return any(_alike(named, stated) for named in readings)
+
     def _numbered(self) -> bool:
-        """Whether the files do no more than count their channels: B1, B2 and so on."""
+        """Whether the files do no more than count their channels: B1, B2 and so on, or B01 where no sensor is told."""
         labels = [text for dataset in self.datasets for text in _descriptions(dataset)]
-        return labels == [f"B{number}" for number in range(1, len(labels) + 1)]
+        numbers = range(1, len(labels) + 1)
+        if labels == [f"B{number}" for number in numbers]:
+            return True
+        told = told_sensor(self.paths[0], self.rule.sensor)
+        return told is None and labels == [f"B{number:02d}" for number in numbers]
 
     def _channel(self, name: str, file: int, index: int, statement: Statement) -> Channel:
         if name in self.rule.thermal:

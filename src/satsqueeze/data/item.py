@@ -60,6 +60,7 @@ def read_rule(card: DatasetCard) -> ReadRule:
     return ReadRule(
         orders=orders,
         bands=tuple(Band(name=band.name, wavelength_nm=band.wavelength_nm, gsd_m=band.gsd_m) for band in card.bands),
+        sensor=card.sensor,
         radiometry=card.radiometry_text,
         assumed=card.assumed,
         nodata=card.nodata,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from satsqueeze.core.names import named
 from satsqueeze.nets.encoder_unet import ENCODERS, EncoderUNetConfig
-from satsqueeze.nets.students import STUDENTS
+from satsqueeze.nets.students import STUDENTS, student_between
 from satsqueeze.nets.unet_config import UNetConfig
 
 ENCODER = "encoder:"
@@ -40,9 +40,10 @@ NETWORKS: dict[str, NamedNetwork] = {
 
 
 def named_network(name: str) -> NamedNetwork:
-    """The network called ``name``, such as ``lite-16`` or ``encoder:resnet8``.
+    """The network called ``name``, such as ``lite-16``, ``lite-6`` as a budget may choose it, or ``encoder:resnet8``.
 
     Raises:
         SettingsError: there is none.
     """
-    return named(NETWORKS, name, "student")
+    between = student_between(name)
+    return NamedNetwork(family="unet", config=between.config) if between else named(NETWORKS, name, "student")

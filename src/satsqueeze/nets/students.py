@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
@@ -117,12 +117,17 @@ STUDENTS: dict[str, StudentCard] = {
 
 
 def student_card(name: str) -> StudentCard:
-    """The rung called `name`.
+    """The student called `name`: a rung of the ladder, or one between, such as `lite-6`, which a budget may choose.
 
     Raises:
-        SettingsError: there is none.
+        SettingsError: there is none; the message lists the rungs.
     """
-    return named(STUDENTS, name, "student")
+    return student_between(name) or named(STUDENTS, name, "student")
+
+
+def student_between(name: str) -> StudentCard | None:
+    """The student called `name` that a budget may choose, for 4 bands and 2 classes; None where there is none."""
+    return next((card for family in get_args(StudentFamily) for card in _scan(4, 2, family) if card.name == name), None)
 
 
 def student_for(parameters: int, *, in_channels: int, classes: int, family: StudentFamily = "unet") -> StudentCard:
