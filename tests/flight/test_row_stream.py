@@ -207,3 +207,17 @@ def test_rows_that_cannot_be_are_refused(streamed, tmp_path, wrong):
     (tmp_path / "flight.json").write_text(json.dumps(record))
     with pytest.raises(PackageError, match="not a valid manifest"):
         read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["Max", "Min"])
+def test_the_larger_of_two_numbers_of_a_pixel_is_pointwise(streamed, tmp_path, kind):
+    graph = onnx.load(streamed / "int8.onnx")
+    (decision,) = (node for node in graph.graph.node if node.op_type == "ArgMax")
+    position, source = list(graph.graph.node).index(decision), decision.input[0]
+    graph.graph.node.insert(position, onnx.helper.make_node(kind, [source, source], ["of_both"]))
+    decision.input[0] = "of_both"
+    onnx.save(graph, tmp_path / "int8.onnx")
+    stream = write_stream(tmp_path / "int8.onnx", tmp_path, multiple=MULTIPLE)
+    engine = OnnxEngine(tmp_path / "int8.onnx", threads=1)
+    run = partial(engine.run, probabilities=False)
+    assert same_mask(engine.rows(tmp_path, stream), run, bands=4, rows=stream.least_rows, width=2 * MULTIPLE)

@@ -31,7 +31,7 @@ _ROWS = 2
 _ACROSS_CHANNELS = ("Concat", "Gather", "Softmax", "ArgMax", "ReduceMax", "ReduceSum")
 _POINTWISE = (
     "Add", "Cast", "Clip", "DequantizeLinear", "Div", "Equal", "Exp", "Expand", "Greater", "HardSigmoid", "HardSwish",
-    "Identity", "LeakyRelu", "Mul", "QuantizeLinear", "Relu", "Shape", "Sigmoid", "Sub", "Where",
+    "Identity", "LeakyRelu", "Max", "Min", "Mul", "QuantizeLinear", "Relu", "Shape", "Sigmoid", "Sub", "Where",
 )  # fmt: skip
 
 
