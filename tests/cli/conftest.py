@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,8 @@ import torch
 import yaml
 from rasterio import Affine
 
-from satsqueeze.cli.main import main
+from satsqueeze.cli.flags import parse
+from satsqueeze.cli.main import COMMANDS, main
 from satsqueeze.data.synth import DatasetSettings, write_dataset
 
 
@@ -97,3 +100,11 @@ def run_main(capsys):
         return status, out, err
 
     return run
+
+
+def parse_line(line: str) -> None:
+    """Read a command line as the program would, without running it."""
+    words = shlex.split(line)[1:]
+    command = next(c for c in COMMANDS if tuple(words[: len(c.words)]) == c.words)
+    function = getattr(import_module(f"satsqueeze.cli.{command.module}"), command.function)
+    parse(function, words[len(command.words) :], prog=line)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +12,14 @@ import yaml
 
 import satsqueeze
 from satsqueeze.bench.class_recipe import ClassRecipe
-from satsqueeze.cli.flags import parse, read_settings
+from satsqueeze.cli.flags import read_settings
 from satsqueeze.cli.main import COMMANDS
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.reader import read_targets
 from satsqueeze.distill.teachers import OnnxContract
 from satsqueeze.plan.budget_file import read_budgets
 
-from .conftest import write_raster
+from .conftest import parse_line, write_raster
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -43,10 +42,7 @@ NAMED = [(path.name, text) for path in PAGES for text in _INLINE.findall(path.re
 
 @pytest.mark.parametrize(("page", "line"), SHOWN, ids=[f"{page}: {line[:60]}" for page, line in SHOWN])
 def test_a_shown_command_is_read_with_all_its_flags(page, line):
-    words = shlex.split(line)[1:]
-    command = next(c for c in COMMANDS if tuple(words[: len(c.words)]) == c.words)
-    function = getattr(import_module(f"satsqueeze.cli.{command.module}"), command.function)
-    parse(function, words[len(command.words) :], prog=line)
+    parse_line(line)
 
 
 @pytest.mark.parametrize(("page", "text"), NAMED, ids=[f"{page}: {text[:40]}" for page, text in NAMED])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -15,13 +13,15 @@ from satsqueeze.bench.init_recipe import InitRecipe
 from satsqueeze.bench.init_students import StudentsRecipe
 from satsqueeze.bench.recipe import Recipe
 from satsqueeze.bench.transfer_recipe import TransferRecipe
-from satsqueeze.cli.flags import parse, read_settings
-from satsqueeze.cli.main import COMMANDS, main
+from satsqueeze.cli.flags import read_settings
+from satsqueeze.cli.main import main
 from satsqueeze.core.yaml_text import parse_yaml
 from satsqueeze.data.catalogue import load_card, override
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.reader import read_targets
 from satsqueeze.distill.teachers import OnnxContract
+
+from .conftest import parse_line
 
 ROOT = Path(__file__).resolve().parents[2] / "recipes"
 KINDS = {
@@ -98,10 +98,7 @@ def test_a_contract_is_read(name):
 
 @pytest.mark.parametrize(("name", "line"), COMMAND_LINES, ids=[f"{name}: {line[:60]}" for name, line in COMMAND_LINES])
 def test_a_told_command_is_read_with_all_its_flags(name, line):
-    words = shlex.split(line)[1:]
-    command = next(c for c in COMMANDS if tuple(words[: len(c.words)]) == c.words)
-    function = getattr(import_module(f"satsqueeze.cli.{command.module}"), command.function)
-    parse(function, words[len(command.words) :], prog=line)
+    parse_line(line)
 
 
 def test_commands_are_told_at_all():
