@@ -75,6 +75,31 @@ def test_the_best_class_is_the_first_of_the_largest(classes):
     np.testing.assert_array_equal(found, logits.numpy().argmax(axis=1))
 
 
+@pytest.mark.parametrize(("stem", "bias"), [(2, ()), (4, ()), (4, (0.0, 0.7, -0.4, 0.1))])
+def test_a_mask_decided_in_cells_is_that_of_the_pixels(make_model, stem, bias):
+    """The network's own logits, laid out as pixels, are the reference."""
+    model = make_model("lite", stem=stem)
+    graph = flight_graph(model, bias)
+    assert graph.cell == stem
+    image = torch.rand(2, 4, 48, 64, generator=torch.Generator().manual_seed(4))
+    with torch.no_grad():
+        chances, mask = graph(image)
+        shift = torch.tensor(bias or (0.0,) * 4)[:, None, None]
+        logits = model(image) + shift
+    torch.testing.assert_close(graph.logits(image).detach(), logits, rtol=0, atol=1e-4)
+    torch.testing.assert_close(chances, logits.softmax(dim=1), rtol=0, atol=1e-5)
+    best = logits.sort(dim=1).values
+    clear = best[:, -1] - best[:, -2] > 1e-3
+    assert torch.equal(mask[clear], logits.argmax(dim=1)[clear].byte())
+    assert len(mask.unique()) == 4
+    assert clear.float().mean() > 0.9
+
+
+@pytest.mark.parametrize(("family", "changes"), [("unet", {}), ("lite", {"detail": 4})])
+def test_where_pixels_are_computed_nothing_is_decided_in_cells(make_model, family, changes):
+    assert flight_graph(make_model(family, **changes)).cell == 1
+
+
 def test_probabilities_do_not_overflow(model):
     graph = FlightGraph(model, (3000.0, 0.0, 0.0, 0.0)).eval()
     with torch.no_grad():

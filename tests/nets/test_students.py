@@ -10,6 +10,7 @@ from satsqueeze.nets.named import named_network
 from satsqueeze.nets.receptive import receptive_field
 from satsqueeze.nets.students import (
     STUDENTS,
+    coarse_student,
     count_parameters,
     lite_student,
     plain_student,
@@ -61,13 +62,16 @@ def test_counting_allocates_nothing_and_agrees_with_the_network():
         assert all(p.is_meta for p in UNet(config).parameters())
 
 
-@pytest.mark.parametrize("family", ["unet", "lite"])
+@pytest.mark.parametrize("family", ["unet", "lite", "coarse"])
 def test_the_student_for_a_size_is_nearly_the_largest_that_fits(family):
-    if family == "unet":
-        sizes = sorted(count_parameters(plain_student(base, levels)) for base in range(2, 33) for levels in (4, 5))
-    else:
-        sizes = sorted(count_parameters(lite_student(base)) for base in range(2, 65))
-    for target in (sizes[0], 46_325_422 // 280, sizes[20] - 1, sizes[20], sizes[-1], 10**9):
+    scan = {
+        "unet": [plain_student(base, levels) for base in range(2, 33) for levels in (4, 5)],
+        "lite": [lite_student(base) for base in range(2, 65)],
+        "coarse": [coarse_student(base) for base in range(16, 129, 16)],
+    }[family]
+    sizes = sorted(map(count_parameters, scan))
+    middle = sizes[len(sizes) // 3]
+    for target in (sizes[0], 46_325_422 // 280, middle - 1, middle, sizes[-1], 10**9):
         card = student_for(target, in_channels=4, classes=2, family=family)
         largest = max(size for size in sizes if size <= target)
         assert 0.9 * largest <= count_parameters(card.config) <= largest
@@ -108,6 +112,15 @@ def test_lite_widths_are_multiples_of_four():
         features = lite_student(base).features
         assert all(width % 4 == 0 and width > 0 for width in features)
         assert list(features) == sorted(features)
+
+
+def test_coarse_widths_are_whole_vectors_and_reach_nearly_as_far_as_lite(model_of):
+    assert STUDENTS["coarse-48"].config.features == (48, 64, 96, 128)
+    for base in range(1, 129, 9):
+        features = coarse_student(base).features
+        assert all(width % 16 == 0 and width > 0 for width in features)
+        assert list(features) == sorted(features)
+    assert receptive_field(model_of(coarse_student(16))) > 0.9 * receptive_field(model_of(lite_student(4)))
 
 
 @pytest.mark.parametrize(("lite", "plain"), [("lite-8", "unet-4"), ("lite-16", "unet-8"), ("lite-32", "unet-16")])

@@ -16,11 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.export import Dim
+from torch.nn import functional
 
 from satsqueeze.core.errors import ExportError
 from satsqueeze.core.files import replacing
 from satsqueeze.export.folding import fold_batchnorm
-from satsqueeze.export.shuffle import shuffle_transposed
+from satsqueeze.export.shuffle import shuffle_transposed, take_last_shuffle
 from satsqueeze.export.silence import quiet
 from satsqueeze.flight.engine import INPUT, MASK, PROBABILITIES
 from satsqueeze.nets.model import SegmentationModel
@@ -81,9 +82,13 @@ class DecisionGraph(nn.Module, ABC):
 class FlightGraph(DecisionGraph):
     """Segmentation: a class for every pixel.
 
+    Masks are decided before cells are laid out as pixels, where the network ends in that: a byte is moved then, in
+    place of a float per class.
+
     Args:
-        model: reflectance to logits.
+        model: reflectance to logits, or to those of ``cell`` x ``cell`` pixels as channels of one.
         logit_bias: added to the logits of each class before the decision, such as log-odds chosen on validation data.
+        cell: pixels along each side of what one position of the model's output holds.
 
     Raises:
         ExportError: not one bias per class.
@@ -91,8 +96,9 @@ class FlightGraph(DecisionGraph):
 
     logit_bias: Tensor | None
 
-    def __init__(self, model: SegmentationModel, logit_bias: Sequence[float] = ()) -> None:
+    def __init__(self, model: SegmentationModel, logit_bias: Sequence[float] = (), *, cell: int = 1) -> None:
         super().__init__(model)
+        self.cell = cell
         if logit_bias and len(logit_bias) != len(model.card.classes):
             raise ExportError(f"{len(model.card.classes)} classes need as many logit biases, got {len(logit_bias)}")
         bias = torch.tensor(logit_bias, dtype=torch.float32)[:, None, None] if any(logit_bias) else None
@@ -110,8 +116,25 @@ class FlightGraph(DecisionGraph):
 
     def logits(self, reflectance: Tensor) -> Tensor:
         """Float32 reflectance (N, C, H, W) to logits (N, K, H, W), bias included."""
+        return self._as_pixels(self._of_cells(reflectance))
+
+    def forward(self, reflectance: Tensor) -> tuple[Tensor, Tensor]:
+        """Float32 reflectance (N, C, H, W) to probabilities (N, K, H, W) and mask uint8 (N, H, W)."""
+        cells = self._of_cells(reflectance)
+        if self.cell == 1:
+            return self.decided(cells)
+        each = self.cell**2
+        # Slices, since OpenVINO takes its slow path to split.
+        classes = [cells[:, first : first + each] for first in range(0, cells.shape[1], each)]
+        return softmax(self._as_pixels(cells)), self._as_pixels(best_of(classes))[:, 0]
+
+    def _of_cells(self, reflectance: Tensor) -> Tensor:
+        """Logits (N, K * cell * cell, H / cell, W / cell), class by class, bias included."""
         logits = super().logits(reflectance)
-        return logits if self.logit_bias is None else logits + self.logit_bias
+        return logits if self.logit_bias is None else logits + self.logit_bias.repeat_interleave(self.cell**2, dim=0)
+
+    def _as_pixels(self, cells: Tensor) -> Tensor:
+        return cells if self.cell == 1 else functional.pixel_shuffle(cells, self.cell)
 
     def decided(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities (N, K, H, W) and mask uint8 (N, H, W)."""
@@ -136,12 +159,18 @@ def best_class(logits: Tensor) -> Tensor:
 
     An arg-max class by class: that of OpenVINO took a seventh of a small network's time.
     """
-    best = logits[:, 0]
+    return best_of([logits[:, value] for value in range(logits.shape[1])])
+
+
+def best_of(logits: Sequence[Tensor]) -> Tensor:
+    """Uint8, which tensor has the largest value at each place, the first of equal ones; see `best_class`."""
+    best = logits[0]
     decided = torch.zeros_like(best, dtype=torch.uint8)
-    for value in range(1, logits.shape[1]):
-        better = logits[:, value] > best
-        decided = torch.where(better, torch.full_like(decided, value), decided)
-        best = torch.maximum(best, logits[:, value])
+    for value, rival in enumerate(logits[1:], start=1):
+        better = rival > best
+        # The first comparison is its own answer.
+        decided = better.to(torch.uint8) if value == 1 else torch.where(better, torch.tensor(value).byte(), decided)
+        best = torch.maximum(best, rival)
     return decided
 
 
@@ -162,7 +191,7 @@ def flight_graph(model: SegmentationModel, logit_bias: Sequence[float] = ()) -> 
     side = 2 * model.size_multiple
     example = torch.rand(1, len(model.card.bands), side, side, generator=torch.Generator().manual_seed(0))
     folded = shuffle_transposed(fold_batchnorm(copy.deepcopy(model).cpu(), example))
-    return FlightGraph(folded, logit_bias).eval()
+    return FlightGraph(folded, logit_bias, cell=take_last_shuffle(folded.net)).eval()
 
 
 def export_fp32(graph: DecisionGraph, path: Path, *, metadata: Mapping[str, str] | None = None) -> None:

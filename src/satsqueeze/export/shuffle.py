@@ -7,6 +7,8 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from satsqueeze.nets.unet import CellHead
+
 _Model = TypeVar("_Model", bound=nn.Module)
 
 
@@ -26,6 +28,24 @@ def shuffle_transposed(model: _Model) -> _Model:
         if isinstance(module, nn.ConvTranspose2d) and _is_plain(module):
             model.set_submodule(name, _shuffled(module))
     return model
+
+
+def take_last_shuffle(network: nn.Module) -> int:
+    """Take off, in place, the shuffle that turns cells into pixels, where it is the last layer of a U-Net.
+
+    Returns:
+        Pixels along each side of a cell: the network now gives them as channels, class by class. 1 where nothing was
+        taken off.
+    """
+    head = getattr(network, "cells_to_pixels", None)
+    if not isinstance(head, CellHead) or head.detail is not None:
+        return 1
+    layers = head.upsample[0]
+    if not isinstance(layers, nn.Sequential) or not isinstance(layers[-1], nn.PixelShuffle):
+        return 1
+    side = int(layers[-1].upscale_factor)
+    layers[-1] = nn.Identity()
+    return side
 
 
 def _is_plain(layer: nn.ConvTranspose2d) -> bool:

@@ -28,7 +28,7 @@ from satsqueeze.flight.engine import INPUT, MASK
 Place = Literal["first", "middle", "last"]
 _ROWS = 2
 """Axis of rows in (N, C, H, W)."""
-_ACROSS_CHANNELS = ("Concat", "Gather", "Softmax", "ArgMax", "ReduceMax", "ReduceSum")
+_ACROSS_CHANNELS = ("Concat", "Gather", "Softmax", "ArgMax", "ReduceMax", "ReduceSum", "Slice")
 _POINTWISE = (
     "Add", "Cast", "Clip", "DequantizeLinear", "Div", "Equal", "Exp", "Expand", "Greater", "HardSigmoid", "HardSwish",
     "Identity", "LeakyRelu", "Max", "Min", "Mul", "QuantizeLinear", "Relu", "Shape", "Sigmoid", "Sub", "Where",
@@ -264,9 +264,10 @@ class _Stream:
     def _axis(self, node: NodeProto) -> int:
         """The one axis that an operator works along."""
         about = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
-        if not node.op_type.startswith("Reduce"):
+        if not node.op_type.startswith("Reduce") and node.op_type != "Slice":
             return int(about.get("axis", -1 if node.op_type == "Softmax" else 0))
-        stated = self._values.get(node.input[1]) if len(node.input) > 1 else None
+        place = 3 if node.op_type == "Slice" else 1
+        stated = self._values.get(node.input[place]) if len(node.input) > place else None
         axes = about.get("axes", []) if stated is None else numpy_helper.to_array(stated).ravel().tolist()
         return int(axes[0]) if len(axes) == 1 else -1
 
