@@ -371,3 +371,16 @@ def test_limits_and_seeds_are_stated_once(run_main, folder, tmp_path):
     ):
         status, _, err = run_main(*asked, *words)
         assert (status, message in err) == (2, True), err
+
+
+def test_different_data_types_within_a_source_are_told(fingerprint, folder):
+    root = folder()
+    path = root / "images/scene2.tif"
+    with rasterio.open(path) as source:
+        image = source.read().astype(np.int16)
+    path.unlink()
+    write_raster(path, image)
+    status, err, quarantine = fingerprint(root)
+    assert (status, quarantine) == (0, [])
+    assert "images of 'mine' have different data types: 5 of uint16, 1 of int16; each is read by" in err
+    assert "'satsqueeze data check' names one" in err

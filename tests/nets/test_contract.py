@@ -37,6 +37,7 @@ CONFIGS = {
     "separable": ("unet", _small(norm="batch", separable=True, downsample="maxpool")),
     "stem 2": ("unet", _small(norm="batch", stem=2, skip="add", upsample="nearest")),
     "stem 2, residual": ("unet", _small(norm="batch", stem=2, encoder="residual", detail=3)),
+    "stem 4 in two steps": ("unet", _small(norm="batch", activation="relu", stem=4, stem_width=5)),
     "stem 4, detail": ("unet", _small(norm="batch", activation="relu", stem=4, detail=4)),
 }
 CHANNELS = (1, 3, 4, 10, 13)

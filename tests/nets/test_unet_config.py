@@ -37,6 +37,7 @@ BASE = UNetConfig(
         ({"upsample": "bilinear"}, "upsample: got 'bilinear'"),
         ({"skip": "none"}, "skip: got 'none'"),
         ({"detail": 4}, "detail: got 4 with a stem of 1"),
+        ({"stem": 2, "stem_width": 8}, "stem_width: got 8 with a stem of 2; it needs one of 4"),
         ({"stem": 2, "deep_supervision": True}, "deep_supervision needs a stem of 1"),
         ({"encoder": "residual", "separable": True}, "residual encoder"),
         ({"encoder": "residual", "downsample": "maxpool"}, "residual encoder"),

@@ -21,7 +21,7 @@ def network_config(name: str, *, bands: int, classes: int, shape: tuple[int, int
 
     Args:
         name: ``planned``, ``planned:batch`` (with batch instead of instance norm, as suits short training),
-            ``smp:<encoder>``, ``student:<rung>``, ``compressed:<ratio>`` or ``lite:<ratio>``.
+            ``smp:<encoder>``, ``student:<rung>``, ``compressed:<ratio>``, ``lite:<ratio>`` or ``coarse:<ratio>``.
         bands: channels of an image.
         classes: number of logits.
         shape: height and width in pixels for which nnU-Net's rules plan.
@@ -38,9 +38,9 @@ def network_config(name: str, *, bands: int, classes: int, shape: tuple[int, int
         return SmpUNetConfig(encoder=argument, in_channels=bands, classes=classes)
     if kind == "student":
         return student_card(argument).fitted(in_channels=bands, classes=classes)
-    families: dict[str, StudentFamily] = {"compressed": "unet", "lite": "lite"}
+    families: dict[str, StudentFamily] = {"compressed": "unet", "lite": "lite", "coarse": "coarse"}
     if kind in families:
         parameters = parameter_count(planned.architecture, channels=bands, labels=classes)
         ratio = _WHOLE_CHANNELS * float(argument)
         return student_for_ratio(parameters, ratio, in_channels=bands, classes=classes, family=families[kind]).config
-    raise SettingsError(f"network '{name}': expected planned, smp:, student:, compressed: or lite:")
+    raise SettingsError(f"network '{name}': expected planned, smp:, student:, compressed:, lite: or coarse:")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from satsqueeze.cli.progress import progress
-from satsqueeze.cli.stage import CLASSIFIER, PACKAGES, console, require, run_stage
+from satsqueeze.cli.stage import CLASSIFIER, PACKAGES, console, require, run_stage, tell_packed
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.files import read_json
 from satsqueeze.core.package import Quality
@@ -69,8 +69,7 @@ def train_run(
     zoo_card(model)  # an unknown name is refused before anything is packed
     with progress("packing") as advance:
         prepared = few_labels(prepare_classes(prepare, run, advance), share=label_fraction, seed=prepare.seed)
-    for entry in prepared.cache.quarantine:
-        console.print(f"left out: {entry.id}: {entry.reason}", style="dim")
+    tell_packed(prepared.cache)
     card = classifier_card(model, prepared, dropout=dropout)
     started: list[TransferReport] = []
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 from satsqueeze.cli.progress import progress
-from satsqueeze.cli.stage import DEFAULT_RUN, console
+from satsqueeze.cli.stage import DEFAULT_RUN, console, tell_packed
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.stage import STAGE, Prepared, PrepareSettings, prepare
 
@@ -50,6 +49,5 @@ def prepare_stage(settings: PrepareSettings, run: RunFolder) -> Prepared:
         prepared = prepare(settings, run, on_progress=advance)
     what = "done before" if done else f"{run.seconds(STAGE):6.1f} s"
     console.print(f"[bold]{STAGE:<8}[/] {what}", style="dim" if done else "")
-    for entry in prepared.cache.quarantine:
-        print(f"left out: {entry.id}: {entry.reason}", file=sys.stderr)
+    tell_packed(prepared.cache)
     return prepared

@@ -10,7 +10,7 @@ from typing import Any
 from satsqueeze.bench.history import read_history
 from satsqueeze.cli.embedding import draw_pretraining
 from satsqueeze.cli.progress import progress
-from satsqueeze.cli.stage import PLAN, TEACHER, console, run_stage
+from satsqueeze.cli.stage import PLAN, TEACHER, console, run_stage, tell_packed
 from satsqueeze.core.errors import DataError, RunError, SettingsError
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.cache import PackedCache, pack
@@ -69,8 +69,7 @@ def pretrain(
         cache = pack(
             open_dataset(data, card=card), run / CACHE, bands=bands or None, on_progress=advance, overwrite=False
         )
-    for entry in cache.quarantine:
-        console.print(f"left out: {entry.id}: {entry.reason}", style="dim")
+    tell_packed(cache)
     if series:
         fit = replace(fit, views=replace(fit.views, series=series))
     ids = None if plan is None else _untested(cache, plan)

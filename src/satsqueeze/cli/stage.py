@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from satsqueeze.core.errors import RunError
 from satsqueeze.core.run import RunFolder
+from satsqueeze.data.packed import PackedCache
 
 DEFAULT_RUN = Path("runs/latest")
 PLAN, TEACHER, SOFT, STUDENTS, PACKAGES = "plan.json", "teacher", "soft", "students", "packages"
@@ -74,3 +76,15 @@ def run_stage(run: RunFolder, name: str, key: object, work: Callable[[], Mapping
     run.finish(name, key, result, time.monotonic() - started)
     console.print(f"[bold]{name:<8}[/] {run.seconds(name):6.1f} s")
     return run.result(name)
+
+
+def tell_packed(cache: PackedCache) -> None:
+    """Name on standard error what was left out of a cache, and sources whose files differ in their data type."""
+    for entry in cache.quarantine:
+        print(f"left out: {entry.id}: {entry.reason}", file=sys.stderr)
+    for source, types in cache.mixed_types.items():
+        print(
+            f"images of '{source}' have different data types: {types}; each is read by what its own file says of its "
+            "scale. If that was not meant, write all with the same type and scale: 'satsqueeze data check' names one",
+            file=sys.stderr,
+        )

@@ -12,7 +12,7 @@ import numpy as np
 from satsqueeze.core.errors import BandError, DataError, GridError, LabelError, RadiometryError, RasterError
 from satsqueeze.data.dataset import Dataset
 from satsqueeze.data.item import Item
-from satsqueeze.data.packed import class_counts
+from satsqueeze.data.packed import class_counts, told_types
 from satsqueeze.data.reader import open_item, read_label, read_targets, require_mask_in_place
 
 _REMEDIES: tuple[tuple[type[DataError], str], ...] = (
@@ -138,10 +138,9 @@ def _whole_problems(dataset: Dataset, facts: dict[str, _Facts]) -> Iterator[Prob
         if len(counts) > 1:
             usual = counts.most_common(1)[0][0]
             odd = next(item for item in items if facts.get(item.id, _Facts()).dtype not in ("", usual))
-            listed = ", ".join(f"{count} of {dtype}" for dtype, count in counts.most_common())
             yield Problem(
                 file=odd.images[0],
-                problem=f"images of '{source}' have different data types: {listed}; expected one",
+                problem=f"images of '{source}' have different data types: {told_types(counts)}; expected one",
                 remedy="write all images with the same type and scale",
             )
     yield from _absent_foreground(dataset, facts)

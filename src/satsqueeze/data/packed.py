@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -29,7 +30,7 @@ INVALID = -32768
 STEP = 1e-4
 """Reflectance per stored unit; reflectance is clipped to +-3.2767."""
 
-_OFTEN_EMPTY = ("targets", "part", "series", "date")
+_OFTEN_EMPTY = ("targets", "part", "series", "date", "dtype")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,8 @@ class CacheEntry:
     """The place of which it is one date; empty where dates do not make series."""
     date: str = ""
     """When it was taken, see :func:`satsqueeze.data.acquisition.normal_date`."""
+    dtype: str = ""
+    """Type of the numbers in the image's file; empty in caches from before it was kept."""
 
     @property
     def pixels(self) -> int:
@@ -87,6 +90,11 @@ class Quarantined:
 
     id: str
     reason: str
+
+
+def told_types(counts: Counter[str]) -> str:
+    """How many images are of which data type, in words, the usual one first."""
+    return ", ".join(f"{count} of {dtype}" for dtype, count in counts.most_common())
 
 
 class PackedCache:
@@ -126,6 +134,15 @@ class PackedCache:
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    @property
+    def mixed_types(self) -> dict[str, str]:
+        """Sources whose files hold numbers of several types, with what they hold: seldom meant, often of two scales."""
+        counts: dict[str, Counter[str]] = {}
+        for entry in self.entries:
+            if entry.dtype:
+                counts.setdefault(entry.source, Counter())[entry.dtype] += 1
+        return {source: told_types(found) for source, found in counts.items() if len(found) > 1}
 
     def __reduce__(self) -> tuple[type[PackedCache], tuple[Path]]:
         return type(self), (self.folder,)

@@ -34,8 +34,9 @@ def packed_mask(item: Item, bands: Sequence[str], classes: int) -> Packed | Data
     except DataError as error:
         return error
     raster, label = sample.raster, sample.label
+    entry = _entry(item, raster, sample.gsd_m, counts=class_counts(label, classes), labelled=item.labelled)
     return _nothing_valid(item, raster) or Packed(
-        entry=_entry(item, raster, sample.gsd_m, counts=class_counts(label, classes), labelled=item.labelled),
+        entry=replace(entry, dtype=sample.dtype),
         image=quantise(raster.values, raster.valid),
         label=label,
     )
@@ -47,7 +48,7 @@ def packed_targets(item: Item, bands: Sequence[str], classes: int) -> Packed | D
         targets = read_targets(item)
         with open_item(item, bands) as reader:
             raster = reader.read()
-            gsd_m = reader.gsd_m or item.card.gsd_m
+            gsd_m, dtype = reader.gsd_m or item.card.gsd_m, reader.dtype
     except DataError as error:
         return error
     if item.card.task == "classification" and len(targets) != 1:
@@ -55,7 +56,7 @@ def packed_targets(item: Item, bands: Sequence[str], classes: int) -> Packed | D
     counts = tuple(int(value in targets) for value in range(classes))
     entry = _entry(item, raster, gsd_m, counts=counts, labelled=True)
     return _nothing_valid(item, raster) or Packed(
-        entry=replace(entry, targets=targets), image=quantise(raster.values, raster.valid), label=None
+        entry=replace(entry, targets=targets, dtype=dtype), image=quantise(raster.values, raster.valid), label=None
     )
 
 

@@ -42,6 +42,8 @@ class Sample:
     """(H, W) classes; 255 where unlabelled or invalid."""
     gsd_m: float | None
     """Pixel size in metres: the file's where it says, else the card's; None where neither does."""
+    dtype: str
+    """Type of the numbers in the image's file."""
 
 
 def read_image(item: Item, bands: Sequence[str] | None = None) -> Raster:
@@ -127,13 +129,13 @@ def read_sample(item: Item, bands: Sequence[str]) -> Sample:
     """
     with open_item(item, bands) as reader:
         raster, place = reader.read(), reader.georeference
-        gsd_m = reader.gsd_m or item.card.gsd_m
+        gsd_m, dtype = reader.gsd_m or item.card.gsd_m, reader.dtype
     shape = (raster.values.shape[1], raster.values.shape[2])
+    label = np.full(shape, IGNORE, np.uint8)
     if item.labelled or item.label_expected:
         label = read_label(item, shape, valid=raster.valid)
         require_mask_in_place(item, place, shape)
-        return Sample(raster=raster, label=label, gsd_m=gsd_m)
-    return Sample(raster=raster, label=np.full(shape, IGNORE, np.uint8), gsd_m=gsd_m)
+    return Sample(raster=raster, label=label, gsd_m=gsd_m, dtype=dtype)
 
 
 def read_targets(item: Item) -> tuple[int, ...]:

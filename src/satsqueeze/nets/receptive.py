@@ -86,7 +86,9 @@ def _unet_span(config: UNetConfig, output: Span, axis: int) -> Span:
             encoded = encoded.before_convolution(kernel=kernels[stage])
         encoded = _before_stride(config, encoded, kernel=kernels[stage], stride=strides[stage])
     if config.stem > 1:
-        encoded = encoded.before_convolution(kernel=2 * config.stem, stride=config.stem, padding=config.stem // 2)
+        cell = 2 if config.stem_width else config.stem
+        for _ in range(2 if config.stem_width else 1):
+            encoded = encoded.before_convolution(kernel=2 * cell, stride=cell, padding=cell // 2)
     elif config.encoder == "residual":
         encoded = encoded.before_convolution(kernel=kernels[0])
     return encoded | output.before_convolution(kernel=3) if config.detail else encoded

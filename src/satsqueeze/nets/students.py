@@ -86,8 +86,9 @@ def coarse_student(base: int, *, in_channels: int = 4, classes: int = 2) -> UNet
     """The lite design on cells of 4 x 4 pixels, which gives up half of the outline's detail for twice the speed.
 
     Passing features through memory costs a small network on a processor more than its sums do; at a quarter of the
-    resolution there are a quarter as many as at half of it. Widths are multiples of 16, the vectors of processors, and
-    grow 1, 4/3, 2, 8/3: four levels reach nearly as far as the five of `lite_student`.
+    resolution there are a quarter as many as at half of it, where only the first step of the stem looks, in few
+    channels. Widths are multiples of 16, the vectors of processors, and grow 1, 4/3, 2, 8/3: four levels reach nearly
+    as far as the five of `lite_student`.
 
     Args:
         base: width of the finest level before rounding to a multiple of 16.
@@ -104,6 +105,7 @@ def coarse_student(base: int, *, in_channels: int = 4, classes: int = 2) -> UNet
         norm="batch",
         activation="relu",
         stem=4,
+        stem_width=16,
         skip="add",
         upsample="nearest",
     )
@@ -170,7 +172,7 @@ def student_for(parameters: int, *, in_channels: int, classes: int, family: Stud
     """The largest student of at most `parameters` parameters, within 10 percent.
 
     Looked for among plain ones of base widths 2..32 and 4 or 5 levels, lite ones of base widths 2..64, or coarse ones
-    of base widths 16..128. Where a shallower one is nearly as large, it is preferred: its parameters work at a finer
+    of base widths 8..128. Where a shallower one is nearly as large, it is preferred: its parameters work at a finer
     resolution.
 
     Raises:
@@ -220,7 +222,7 @@ def _scan(in_channels: int, classes: int, family: str) -> Iterator[StudentCard]:
         for base in range(2, 65):
             yield StudentCard(name=f"lite-{base}", config=lite_student(base, in_channels=in_channels, classes=classes))
     elif family == "coarse":
-        for base in range(16, 129, 16):
+        for base in range(8, 129):
             yield StudentCard(
                 name=f"coarse-{base}", config=coarse_student(base, in_channels=in_channels, classes=classes)
             )

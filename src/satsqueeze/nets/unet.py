@@ -143,9 +143,13 @@ def _stem(config: UNetConfig, flavour: Flavour) -> nn.Module:
             return nn.Identity()
         return ConvUnit(config.in_channels, config.features[0], flavour, kernel=config.kernel_pairs[0])
     # A kernel of twice the stride sees half a cell beyond each border, so that cells are not cut apart.
-    cell = config.stem
-    convolution = nn.Conv2d(config.in_channels, config.features[0], 2 * cell, stride=cell, padding=cell // 2)
-    return nn.Sequential(convolution, flavour.make_norm(config.features[0]), flavour.make_activation())
+    widths = (config.in_channels, *([config.stem_width] if config.stem_width else []), config.features[0])
+    cell = 2 if config.stem_width else config.stem
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(widths):
+        layers.append(nn.Conv2d(inputs, outputs, 2 * cell, stride=cell, padding=cell // 2))
+        layers += [flavour.make_norm(outputs), flavour.make_activation()]
+    return nn.Sequential(*layers)
 
 
 def _encoder_stage(config: UNetConfig, index: int, flavour: Flavour, body: Flavour) -> nn.Module:

@@ -63,6 +63,8 @@ class UNetConfig:
     """How the decoder takes the encoder's features in."""
     stem: int = 1
     """Pixels along each side of a stem cell: 2 and 4 work at 1/2 and 1/4 of the resolution and up-sample the result."""
+    stem_width: int = 0
+    """Channels at half the resolution, from which a stem of 4 goes on by a second convolution; 0 for a single one."""
     detail: int = 0
     """Full-resolution channels that by-pass a stem of 2 or 4 to the head; 0 for none."""
     separable: bool = False
@@ -100,6 +102,8 @@ class UNetConfig:
             raise SettingsError(f"kernels: got {self.kernels}, expected odd numbers, so that padding keeps the size")
         if self.stem == 1 and self.detail:
             raise SettingsError(f"detail: got {self.detail} with a stem of 1, which already works at full resolution")
+        if self.stem_width < 0 or (self.stem_width and self.stem != 4):
+            raise SettingsError(f"stem_width: got {self.stem_width} with a stem of {self.stem}; it needs one of 4")
         if self.stem > 1 and self.deep_supervision:
             raise SettingsError(f"deep_supervision needs a stem of 1, got {self.stem}")
         if self.encoder == "residual" and (self.separable or self.downsample == "maxpool"):
@@ -127,7 +131,10 @@ class UNetConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; `from_dict` is its inverse."""
-        return {item.name: _as_lists(getattr(self, item.name)) for item in fields(self)}
+        record = {item.name: _as_lists(getattr(self, item.name)) for item in fields(self)}
+        if not self.stem_width:
+            del record["stem_width"]  # records from before it was there stay what they are
+        return record
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> UNetConfig:
