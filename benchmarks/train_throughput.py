@@ -1,15 +1,16 @@
 """Training throughput: our fit, as by default and compiled, against a plain fp32 Lightning loop that reads GeoTIFFs.
 
-    python benchmarks/train_throughput.py [--networks unet-16 lite-64] [--pairs 3] [--workers 0] [--threads 2]
+    python benchmarks/train_throughput.py [--networks unet-16 lite-28 coarse-64] [--pairs 3] [--workers 0] [--threads 2]
 
 Runs the three in turn (A B C A B C ...), each in a process of its own because the allocator setting lasts, and writes
 the ratios to ``benchmarks/results/train_throughput.json``. Takes about 6 minutes on 2 idle cores. Wall-clock ratios
 mean little on a busy machine; the ratio of processor time is given beside them. Compiling (``fit.compile``) takes time
 before the first step, which is stated and not part of the rates.
 
-All sides train the same network (``unet-16``: double convolutions of widths 16-32-64-128; ``lite-64``: what ships for
-clouds, widths 64-96-128-192-256 on cells of 2 x 2 pixels) on 256 px patches of generated 512 px scenes, batch 4, by the
-same loss and optimiser. Ours adds the whole augmentation; the plain loop flips only.
+All sides train the same network on 256 px patches of generated 512 px scenes, batch 4, by the same loss and optimiser:
+``unet-16``, double convolutions of widths 16-32-64-128; ``lite-28``, the ``student-lite`` of the cloud results, widths
+28-44-56-84-112 on cells of 2 x 2 pixels; ``coarse-64``, what ships for clouds, widths 64-80-128-176 on cells of 4 x 4.
+Ours adds the whole augmentation; the plain loop flips only.
 """
 
 from __future__ import annotations
@@ -48,10 +49,14 @@ from satsqueeze.learn.fit import FitSettings, fit
 from satsqueeze.learn.losses import DiceCE
 from satsqueeze.learn.progress import quiet_lightning
 from satsqueeze.nets.model import ModelCard, SegmentationModel, build_model
-from satsqueeze.nets.students import lite_student, plain_student
+from satsqueeze.nets.students import coarse_student, lite_student, plain_student
 
 RESULT = Path(__file__).parent / "results" / "train_throughput.json"
-NETWORKS = {"unet-16": partial(plain_student, 16, 4), "lite-64": partial(lite_student, 64)}
+NETWORKS = {
+    "unet-16": partial(plain_student, 16, 4),
+    "lite-28": partial(lite_student, 28),
+    "coarse-64": partial(coarse_student, 64),
+}
 SCENES, SIDE, PATCH, BATCH = 8, 512, 256, 4
 STEPS, WARM_UP = 20, 5
 LEARNING_RATE = 1e-2

@@ -184,3 +184,17 @@ def test_teachers_that_do_not_fit_are_refused(cache, tmp_path):
     with pytest.raises(BandError, match=r"swir16 are needed but the image has blue, green, red, nir"):
         teach([Known(bands=("swir16",))], cache, cache.ids, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_teachers_kept_apart_answer_as_each_alone(cache, tmp_path):
+    low, high = Known("low", of=lambda x: np.clip(x, 0, 1)), Known("high", of=lambda x: 1 - np.clip(x, 0, 1))
+    both = teach([low, high], cache, cache.ids[:2], tmp_path, apart=True)
+    for item in cache.ids[:2]:
+        window = whole(cache, item)
+        alone = [teach([one], cache, [item], tmp_path).window(item, window) for one in (low, high)]
+        np.testing.assert_array_equal(both.window(item, window), alone)
+    cut = Window(row=-2, col=1, height=6, width=5)
+    found = both.window(cache.ids[0], cut)
+    assert found.shape == (2, 2, 6, 5)
+    assert (found[..., :2, :] == 0).all()
+    assert teach([low, high], cache, cache.ids[:2], tmp_path).folder != both.folder

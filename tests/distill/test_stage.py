@@ -11,6 +11,7 @@ import torch
 from satsqueeze.core.errors import BudgetError, RunError, SettingsError
 from satsqueeze.core.scaling import Scaling
 from satsqueeze.data.splits import Split
+from satsqueeze.distill.pixel_policy import PixelDistillation
 from satsqueeze.distill.soft import teach
 from satsqueeze.distill.stage import (
     DistillSettings,
@@ -113,6 +114,10 @@ def test_a_student_takes_bands_classes_and_scaling_from_its_teacher():
         ({"temperature": 0}, "temperature > 0"),
         ({"own_teacher": False}, "needs a teacher"),
         ({"combine": "median"}, "cannot be combined by 'median'; did you mean mean"),
+        ({"policy": "gatd"}, "unknown weight policy 'gatd'; did you mean gated"),
+        ({"policy": "gated"}, "exactly 2 teachers, got 1"),
+        ({"policy": "static", "weight": 0.3}, "'combine' and 'weight' would change nothing"),
+        ({"policy": "static", "combine": "confidence"}, "'combine' and 'weight' would change nothing"),
     ],
 )
 def test_impossible_settings_are_refused(change, message):
@@ -120,11 +125,14 @@ def test_impossible_settings_are_refused(change, message):
         DistillSettings(**change)
 
 
-def test_how_teachers_are_combined_counts_in_the_key_only_where_it_is_not_the_mean():
+def test_how_teachers_are_combined_counts_in_the_key_only_where_it_is_said():
     """Runs from before there was a choice stay done."""
-    plain = asdict(DistillSettings())
-    assert DistillSettings().key == {name: value for name, value in plain.items() if name != "combine"}
+    plain = {name: value for name, value in asdict(DistillSettings()).items() if name not in ("combine", "policy")}
+    assert DistillSettings().key == plain
     assert DistillSettings(combine="confidence").key == {**plain, "combine": "confidence"}
+    two = DistillSettings(teachers=("other",), policy="gated")
+    assert two.key == {**plain, "teachers": ("other",), "policy": "gated"}
+    assert isinstance(two.objective("both"), PixelDistillation)
 
 
 @pytest.fixture(scope="module")

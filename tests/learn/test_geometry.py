@@ -91,6 +91,19 @@ def test_soft_targets_stay_distributions_and_gaps_stay_gaps():
     assert 0.2 < total.eq(0).float().mean() < 0.8
 
 
+def test_answers_of_several_teachers_move_as_each_alone():
+    first, second = make_batch(seed=1), make_batch(seed=2)
+    second = TrainBatch(first.images, first.labels, second.soft, 0)
+    both = TrainBatch(first.images, first.labels, torch.stack([first.soft, second.soft], dim=1), 0)
+    flags = torch.tensor([True, False, True])
+    for change in (
+        lambda batch: warp_all(batch, 20.0, 1.3),
+        lambda batch: oriented(copied(batch), upside_down=flags, sideways=~flags, transposed=flags),
+    ):
+        want = torch.stack([change(first).soft, change(second).soft], dim=1)
+        torch.testing.assert_close(change(both).soft, want, rtol=0, atol=1e-6)
+
+
 def test_only_the_chosen_are_warped():
     batch = make_batch()
     matrices = sampling_matrices(torch.tensor([45.0]), torch.ones(1), height=16, width=16)

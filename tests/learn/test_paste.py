@@ -38,6 +38,18 @@ def test_foreground_is_pasted_with_its_label_and_answer(labelled: bool) -> None:
         assert torch.equal(found.labels[0], expected.to(torch.uint8))
 
 
+def test_answers_of_several_teachers_are_pasted_and_their_mean_tells_foreground() -> None:
+    batch = _batch(soft=True, labelled=False)
+    assert batch.soft is not None
+    doubtful = torch.full_like(batch.soft, 0.5)
+    both = batch._replace(soft=torch.stack([batch.soft, doubtful], dim=1), images=batch.images.clone())
+    found = pasted(both, torch.tensor([0]), torch.tensor([1])).soft
+    assert found is not None
+    want = pasted(batch, torch.tensor([0]), torch.tensor([1])).soft
+    assert torch.equal(found[:, 0], want)
+    assert torch.equal(found[:, 1], doubtful)
+
+
 def test_seams_fade() -> None:
     found = pasted(_batch(), torch.tensor([0]), torch.tensor([1]))
     edge = found.images[0, 0, 4, 5].item()

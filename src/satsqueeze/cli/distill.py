@@ -120,7 +120,8 @@ def _ask(run: RunFolder, settings: DistillSettings, prepared: Prepared, planned:
     teachers: list[Teacher] = [own_teacher(run, planned, settings)] if settings.own_teacher else []
     teachers += [open_teacher(Path(source), settings.asking) for source in settings.teachers]
     with progress("teacher answers") as advance:
-        return teach(teachers, prepared.cache, prepared.folds[0].train, run / SOFT, advance, combine=settings.combine)
+        ids, apart = prepared.folds[0].train, bool(settings.policy)
+        return teach(teachers, prepared.cache, ids, run / SOFT, advance, combine=settings.combine, apart=apart)
 
 
 def _rung(  # noqa: PLR0917 - what all rungs share, in the order of its making

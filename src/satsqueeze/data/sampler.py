@@ -19,7 +19,10 @@ class SoftTargets(Protocol):
     """Cached teacher probabilities."""
 
     def window(self, id: str, window: Window) -> NDArray[np.uint8]:  # noqa: A002 - the name of the field
-        """Probabilities * 255, uint8 (K, h, w), of a window inside the image; 0 everywhere = no target."""
+        """Probabilities * 255, uint8 (K, h, w), of a window inside the image; 0 everywhere = no target.
+
+        Of several teachers that are kept apart, (T, K, h, w).
+        """
         ...
 
 
@@ -108,8 +111,8 @@ class PatchSampler:
             if self._soft is not None:
                 found = self._soft.window(self.cache.entries[position].id, inner)
                 if soft is None:
-                    soft = np.zeros((self.batch_size, found.shape[0], *self.patch_size), np.uint8)
-                soft[slot][:, *place] = found
+                    soft = np.zeros((self.batch_size, *found.shape[:-2], *self.patch_size), np.uint8)
+                soft[slot][..., *place] = found
         return Batch(
             images=images,
             labels=labels,

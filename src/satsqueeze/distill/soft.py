@@ -35,7 +35,9 @@ class Teacher(Protocol):
 
 
 class SoftCache:
-    """Combined teacher probabilities of every item, uint8 (K, H, W) in units of 1/255; one file per item.
+    """Teacher probabilities of every item, uint8 (K, H, W) in units of 1/255; one file per item.
+
+    Several teachers are one, or kept apart as (T, K, H, W).
 
     Args:
         folder: written by :func:`teach`.
@@ -62,11 +64,11 @@ class SoftCache:
             RunError: the teachers were not asked about this item.
         """
         array = self._array(id)
-        out = np.zeros((array.shape[0], window.height, window.width), np.uint8)
+        out = np.zeros((*array.shape[:-2], window.height, window.width), np.uint8)
         top, left = max(window.row, 0), max(window.col, 0)
-        part = array[:, top : window.stop_row, left : window.stop_col]
+        part = array[..., top : window.stop_row, left : window.stop_col]
         row, col = top - window.row, left - window.col
-        out[:, row : row + part.shape[1], col : col + part.shape[2]] = part
+        out[..., row : row + part.shape[-2], col : col + part.shape[-1]] = part
         return out
 
     def _array(self, item: str) -> NDArray[np.uint8]:
@@ -86,16 +88,18 @@ def teach(
     on_progress: Callable[[int, int], None] | None = None,
     *,
     combine: Combination = "mean",
+    apart: bool = False,
 ) -> SoftCache:
     """Ask every teacher about every item, once; resumable item by item.
 
     Args:
-        teachers: at least one; one map of probabilities is kept of all.
+        teachers: at least one.
         cache: the images.
         ids: items to ask about; they need no labels.
         folder: each set of teachers, images and items gets a folder of its own in it.
         on_progress: called with (done, total).
         combine: how several teachers become one.
+        apart: keep the answer of each teacher instead.
 
     Raises:
         RunError: teachers whose classes differ from the data's, or no teacher; a full disk.
@@ -103,7 +107,7 @@ def teach(
     """
     _check(teachers, cache)
     files = {item: f"{i:06d}.npy" for i, item in enumerate(sorted(ids))}
-    if len(teachers) == 1:
+    if len(teachers) == 1 or apart:
         combine = "mean"  # of one answer, which then is not asked for twice
     record: dict[str, Any] = {
         "teachers": [{"name": teacher.name, "fingerprint": teacher.fingerprint} for teacher in teachers],
@@ -114,17 +118,23 @@ def teach(
     if combine != "mean":
         # Only then, so that answers from before there was a choice stay valid.
         record["combine"] = combine
+    if apart:
+        record["apart"] = True
     folder = folder / fingerprint_of(record)[:12]
     for done, (item, name) in enumerate(files.items()):
         if on_progress:
             on_progress(done, len(files))
         if not (folder / name).exists():
-            _save(folder / name, _answer(teachers, cache, item, combine))
+            _save(folder / name, _apart(teachers, cache, item) if apart else _answer(teachers, cache, item, combine))
     if on_progress:
         on_progress(len(files), len(files))
     if not (folder / RECORD).exists():
         write_json(folder / RECORD, record)
     return SoftCache(folder)
+
+
+def _apart(teachers: Sequence[Teacher], cache: PackedCache, item: str) -> NDArray[np.uint8]:
+    return np.stack([_answer([teacher], cache, item, "mean") for teacher in teachers])
 
 
 def _answer(teachers: Sequence[Teacher], cache: PackedCache, item: str, combine: Combination) -> NDArray[np.uint8]:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from satsqueeze.core.errors import BudgetError, SettingsError
 from satsqueeze.core.files import read_json, write_json
 from satsqueeze.data.cache import PackedCache
@@ -14,8 +16,10 @@ from satsqueeze.data.splits import Split
 from satsqueeze.distill.combination import Combination, check_combination
 from satsqueeze.distill.ladder import NEARLY, Rung
 from satsqueeze.distill.objective import Distillation
+from satsqueeze.distill.pixel_policy import PixelDistillation
 from satsqueeze.distill.soft import SoftCache
 from satsqueeze.distill.teachers import Asking
+from satsqueeze.distill.weighting import policy_named
 from satsqueeze.learn.augment import AugmentSettings
 from satsqueeze.learn.fit import fit
 from satsqueeze.learn.losses import DiceCE
@@ -56,6 +60,9 @@ class DistillSettings:
     """How teachers are asked."""
     combine: Combination = "mean"
     """How several teachers become one in every pixel: by their `mean`, or weighted by their `confidence` there."""
+    policy: str = ""
+    """How labels and teachers are weighed while students learn: `static`, `gated` (the published rule, for exactly two
+    teachers), `confidence`, `entropy` or `margin`; by default they become one as `combine` says and have `weight`."""
     students: tuple[str, ...] = ()
     """Names of rungs to train besides those of the wanted compression, such as unet-8 or lite-16."""
     compression: float = 280.0
@@ -75,6 +82,7 @@ class DistillSettings:
         if not (self.teachers or self.own_teacher):
             raise SettingsError("distillation needs a teacher; name some in 'teachers' or keep 'own_teacher'")
         check_combination(self.combine)
+        self._check_policy()
         Distillation(hard=DiceCE(), weight=self.weight, temperature=self.temperature)
 
     @property
@@ -83,7 +91,32 @@ class DistillSettings:
         record = asdict(self)
         if self.combine == "mean":
             del record["combine"]
+        if not self.policy:
+            del record["policy"]
         return record
+
+    def _check_policy(self) -> None:
+        if not self.policy:
+            return
+        if self.combine != "mean" or self.weight != DistillSettings.weight:
+            raise SettingsError(
+                f"the policy '{self.policy}' weighs labels and teachers itself, so that 'combine' and 'weight' would "
+                "change nothing; leave them out"
+            )
+        # Asked about one pixel, so that a wrong number of teachers is not found out after their answers.
+        teachers = len(self.teachers) + self.own_teacher
+        policy_named(self.policy, teachers=teachers)(torch.zeros(1, teachers, 2), self.temperature)
+
+    def objective(self, teachers: str) -> Distillation | PixelDistillation:
+        """What a student minimises.
+
+        Args:
+            teachers: who answered, for the record.
+        """
+        if not self.policy:
+            return Distillation(hard=DiceCE(), weight=self.weight, temperature=self.temperature, teachers=teachers)
+        policy = policy_named(self.policy, teachers=len(self.teachers) + self.own_teacher)
+        return PixelDistillation(policy=policy, temperature=self.temperature, teachers=teachers)
 
 
 def rungs_for(settings: DistillSettings, like: ModelCard, teacher_parameters: int, *, side: int) -> list[StudentCard]:
@@ -157,11 +190,7 @@ def train_student(
         TrainError: see :func:`satsqueeze.learn.fit.fit`.
     """
     model = build_model(student_model_card(student, like), seed=settings.fit.seed)
-    objective: DiceCE | Distillation = DiceCE()
-    if soft is not None:
-        objective = Distillation(
-            hard=DiceCE(), weight=settings.weight, temperature=settings.temperature, teachers=soft.teachers
-        )
+    objective = DiceCE() if soft is None else settings.objective(soft.teachers)
     return fit(model, cache, split, settings.fit, folder, objective=objective, soft=soft).folder
 
 

@@ -276,5 +276,5 @@ def _among(invalid: Tensor | None, chosen: Tensor) -> Tensor | None:
 
 
 def soft_from_bytes(soft: Tensor) -> Tensor:
-    """Teacher probabilities uint8 (N, K, h, w) in 1/255 to float32, summing to 1 over K, or to 0 without a target."""
+    """Teacher probabilities uint8 (N, ..., K, h, w) in 1/255 to float32 that sum to 1 over K, or to 0: no target."""
     return geometry.renormalised(soft.to(torch.float32) / IGNORE)

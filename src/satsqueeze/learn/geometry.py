@@ -72,7 +72,7 @@ def warped(batch: TrainBatch, chosen: Tensor, matrices: Tensor) -> TrainBatch:
     soft = None if batch.soft is None else batch.soft[chosen]
     grid = functional.affine_grid(matrices.to(images), list(images.shape), align_corners=False)
     valid = valid_pixels(images).to(images.dtype)
-    planes = [images, valid] if soft is None else [images, valid, soft * valid]
+    planes = [images, valid] if soft is None else [images, valid, soft.flatten(1, -3) * valid]
     smooth = functional.grid_sample(
         torch.cat(planes, dim=1), grid, mode="bilinear", padding_mode="reflection", align_corners=False
     )
@@ -85,7 +85,8 @@ def warped(batch: TrainBatch, chosen: Tensor, matrices: Tensor) -> TrainBatch:
     )
     batch.labels[chosen] = torch.where(keep, nearest, IGNORE)[:, 0].to(labels.dtype)
     if batch.soft is not None:
-        batch.soft[chosen] = torch.where(keep, renormalised(smooth[:, bands + 1 :]), 0.0)
+        answers = torch.where(keep, smooth[:, bands + 1 :], 0.0)
+        batch.soft[chosen] = renormalised(answers.reshape(batch.soft[chosen].shape))
     return batch
 
 
@@ -96,6 +97,6 @@ def valid_pixels(images: Tensor) -> Tensor:
 
 
 def renormalised(soft: Tensor) -> Tensor:
-    """Probabilities (M, K, h, w) that sum to 1 over K, or to 0 where less than half of a target is there."""
-    total = soft.sum(dim=1, keepdim=True)
+    """Probabilities (M, ..., K, h, w) that sum to 1 over K, or to 0 where less than half of a target is there."""
+    total = soft.sum(dim=-3, keepdim=True)
     return torch.where(total >= _CERTAIN_HALF, soft / total.clamp(min=_CERTAIN_HALF), 0.0)

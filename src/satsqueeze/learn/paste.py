@@ -39,14 +39,19 @@ def pasted(batch: TrainBatch, chosen: Tensor, donors: Tensor) -> TrainBatch:
     batch.images[chosen] = torch.lerp(batch.images[chosen], images, opacity[:, None])
     batch.labels[chosen] = torch.where(taken, labels, batch.labels[chosen])
     if batch.soft is not None:
-        batch.soft[chosen] = torch.where(taken[:, None], batch.soft[donors], batch.soft[chosen])
+        everywhere = taken.reshape(len(taken), *(1 for _ in batch.soft.shape[3:]), *taken.shape[1:])
+        batch.soft[chosen] = torch.where(everywhere, batch.soft[donors], batch.soft[chosen])
     return batch
 
 
 def _foreground(labels: Tensor, soft: Tensor | None) -> Tensor:
     labelled = labels != IGNORE
     found = labelled & (labels != 0)
-    return found if soft is None else found | (~labelled & (soft[:, 1:].sum(dim=1) > _RATHER))
+    if soft is None:
+        return found
+    # Of several teachers, what they hold for it on average.
+    held = soft[..., 1:, :, :].sum(dim=-3).flatten(1, -3).mean(dim=1) if soft.ndim > 4 else soft[:, 1:].sum(dim=1)
+    return found | (~labelled & (held > _RATHER))
 
 
 def _faded(mask: Tensor) -> Tensor:

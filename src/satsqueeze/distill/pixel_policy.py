@@ -1,0 +1,57 @@
+"""Distillation of masks from several teachers that a policy weighs pixel by pixel, or batch by batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from satsqueeze.core.labels import IGNORE
+from satsqueeze.distill.class_objective import ClassDistillation
+from satsqueeze.distill.objective import QUANTUM
+from satsqueeze.distill.weighting import Policy
+from satsqueeze.learn.losses import DiceCE, soft_dice
+
+_CERTAIN_HALF = 0.5
+"""Of a target: less than that is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelDistillation:
+    """Every pixel is a sample of :class:`satsqueeze.distill.class_objective.ClassDistillation`.
+
+    Dice, which is of the whole batch, counts by the mean weight of the labels. Without teachers it is Dice and
+    cross-entropy.
+    """
+
+    policy: Policy
+    temperature: float
+    """Softening of teachers and student, > 0."""
+    teachers: str = ""
+    """Who answered, for the record."""
+
+    def __call__(self, logits: Tensor | list[Tensor], labels: Tensor, soft: Tensor | None) -> dict[str, Tensor]:
+        """Loss parts: those of the samples, and ``dice``.
+
+        Args:
+            logits: (N, K, H, W), or a list of them with the finest first, of which that one is taught.
+            labels: (N, H, W), 255 = ignore.
+            soft: probabilities of each teacher (N, T, K, H, W), 0 where there are none; None without teachers.
+
+        Raises:
+            SettingsError: a number of teachers that the policy does not serve.
+        """
+        taught = None if soft is None else (soft.sum(dim=2) > _CERTAIN_HALF).all(dim=1)
+        if soft is None or taught is None or not bool(taught.any()):
+            return DiceCE()(logits, labels, None)
+        finest = logits[0] if isinstance(logits, list) else logits
+        known = labels[taught]
+        shares = functional.one_hot(known.where(known != IGNORE, 0), finest.shape[1])
+        targets = shares * (known != IGNORE)[:, None]
+        answers = soft.permute(0, 3, 4, 1, 2)[taught].clamp_min(QUANTUM / 2).log()
+        samples = ClassDistillation(policy=self.policy, temperature=self.temperature)
+        parts = samples(finest.permute(0, 2, 3, 1)[taught], targets.float(), answers)
+        dice = 1 - soft_dice(torch.softmax(finest.float(), dim=1), labels)
+        return {**parts, "dice": dice.detach(), "loss": parts["loss"] + parts["share_hard"] * dice}
