@@ -67,10 +67,26 @@ def test_a_pixel_that_a_teacher_is_sure_of_is_taught_more(batch):
     assert (logits.grad[:, :, :2, :3] == 0).all(), "no teacher and no label there"
 
 
+def test_where_every_pixel_is_taught_nothing_is_gathered_and_nothing_changes(batch):
+    logits, labels, soft = batch
+    soft[:, :, :, :2, :3] = 0.25
+    objective = PixelDistillation(policy=Confidence(), temperature=2.0)
+    whole = objective(logits, labels, soft)
+    beside = torch.zeros_like(soft[:1])
+    with_more = objective(
+        torch.cat([logits, logits[:1]]),
+        torch.cat([labels, torch.full_like(labels[:1], 255)]),
+        torch.cat([soft, beside]),
+    )
+    for name, value in whole.items():
+        torch.testing.assert_close(with_more[name], value, rtol=1e-4, atol=1e-5)
+
+
 def test_without_teachers_it_is_the_plain_loss(batch):
     logits, labels, soft = batch
     plain = DiceCE()(logits, labels)["loss"]
-    objective = PixelDistillation(policy=Static((0.5,)), temperature=2.0)
+    objective = PixelDistillation(policy=Static((0.3, 0.2)), temperature=2.0)
+    assert objective(logits, labels, torch.zeros_like(soft)).keys() == objective(logits, labels, soft).keys()
     for nothing in (None, torch.zeros_like(soft)):
         torch.testing.assert_close(
             objective([logits, logits], labels, nothing)["loss"], DiceCE()([logits, logits], labels)["loss"]

@@ -195,3 +195,25 @@ def test_a_student_learns_what_only_the_teacher_knows(cache, tmp_path):
     wanted = teacher.probabilities(cache.image(position))[1][:40, :32] > 0.5
     valid = cache.valid(position)[:40, :32]
     assert (mask == wanted)[valid].mean() > 0.95
+
+
+def test_a_student_of_two_teachers_is_weighed_by_a_policy(cache, tmp_path):
+    """Of two teachers, of which one knows nothing, a student comes to agree with the other."""
+    bare = [entry.id for entry in cache.entries if not entry.labelled]
+    teacher = Known("bright", of=lambda blue: (blue > 0.35).astype(np.float32))
+    unsure = Known("unsure", of=lambda blue: np.full_like(blue, 0.5))
+    soft = teach([teacher, unsure], cache, bare, tmp_path / "soft", apart=True)
+    fit = replace(FIT, epochs=2, steps_per_epoch=40, batch_size=4, learning_rate=2e-2, keep="last")
+    settings = DistillSettings(fit=fit, policy="confidence", teachers=("other",))
+    split = Split(train=tuple(bare), validation=("labelled/s3", "labelled/s4"))
+    words = {"settings": settings, "folder": tmp_path / "student"}
+    folder = train_student(student_card("unet-2"), TEACHER, cache, split, **words, soft=soft)
+    header, row = (tmp_path / "student/history.csv").read_text().splitlines()[:2]
+    shares = dict(zip(header.split(","), row.split(","), strict=True))
+    assert float(shares["share_1"]) > 0.8
+    assert float(shares["share_2"]) < 0.01
+    model, position = load_model(folder), cache.position("labelled/s3")
+    with torch.no_grad():
+        mask = model(torch.from_numpy(cache.image(position)[None, :, :40, :32].copy())).argmax(1)[0].numpy()
+    wanted = teacher.probabilities(cache.image(position))[1][:40, :32] > 0.5
+    assert (mask == wanted)[cache.valid(position)[:40, :32]].mean() > 0.95

@@ -75,10 +75,12 @@ def test_the_best_class_is_the_first_of_the_largest(classes):
     np.testing.assert_array_equal(found, logits.numpy().argmax(axis=1))
 
 
-@pytest.mark.parametrize(("stem", "bias"), [(2, ()), (4, ()), (4, (0.0, 0.7, -0.4, 0.1))])
-def test_a_mask_decided_in_cells_is_that_of_the_pixels(make_model, stem, bias):
+@pytest.mark.parametrize(
+    ("stem", "width", "bias"), [(2, 0, ()), (4, 0, ()), (4, 6, ()), (4, 0, (0.0, 0.7, -0.4, 0.1))]
+)
+def test_a_mask_decided_in_cells_is_that_of_the_pixels(make_model, stem, width, bias):
     """The network's own logits, laid out as pixels, are the reference."""
-    model = make_model("lite", stem=stem)
+    model = make_model("lite", stem=stem, stem_width=width)
     graph = flight_graph(model, bias)
     assert graph.cell == stem
     image = torch.rand(2, 4, 48, 64, generator=torch.Generator().manual_seed(4))

@@ -82,8 +82,9 @@ def test_the_student_for_a_size_has_the_names_of_the_ladder():
     assert student_for(121_610, in_channels=4, classes=2) == STUDENTS["unet-8"]
     # The five-level one of widths 4..64 is larger by a hundredth, and computes a third.
     assert student_for(122_502, in_channels=4, classes=2) == STUDENTS["unet-8"]
-    lite = STUDENTS["lite-16"]
-    assert student_for(count_parameters(lite.config), in_channels=4, classes=2, family="lite") == lite
+    for name, family in (("lite-16", "lite"), ("coarse-16", "coarse"), ("coarse-64", "coarse")):
+        rung = STUDENTS[name]
+        assert student_for(count_parameters(rung.config), in_channels=4, classes=2, family=family) == rung
 
 
 def test_a_ratio_is_at_least_met():

@@ -22,7 +22,8 @@ class NetworkSettings:
     """In tables and run folders."""
     network: str
     """``planned`` (nnU-Net's plan, with its instance norm) or ``planned:batch``, ``smp:<encoder>``, ``student:<rung>``,
-    ``compressed:<ratio>`` or ``lite:<ratio>``: the student that many times smaller than the planned network."""
+    ``compressed:<ratio>``, ``lite:<ratio>`` or ``coarse:<ratio>``: the student that many times smaller than the planned
+    network."""
     kind: Kind
     """`teacher`, `student` or `baseline`."""
     fit: FitSettings | None = None

@@ -84,7 +84,8 @@ def tell_packed(cache: PackedCache) -> None:
         print(f"left out: {entry.id}: {entry.reason}", file=sys.stderr)
     for source, types in cache.mixed_types.items():
         print(
-            f"images of '{source}' have different data types: {types}; each is read by what its own file says of its "
-            "scale. If that was not meant, write all with the same type and scale: 'satsqueeze data check' names one",
+            f"images of '{source}' have different data types: {types}. Tags count for the file that has them, a stated "
+            "scale for all files, whatever their type; write all with the same type and scale, unless that is meant: "
+            "'satsqueeze data check' names one",
             file=sys.stderr,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -72,11 +72,12 @@ class CacheEntry:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> CacheEntry:
-        """From its JSON form."""
-        fields: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in record.items()
+        """From its JSON form; what a later version added is left out."""
+        known = {item.name for item in fields(cls)}
+        found: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in record.items() if key in known
         }
-        return cls(**fields)
+        return cls(**found)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, without what is empty for want of whole-image labels or of series."""

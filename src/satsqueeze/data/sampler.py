@@ -35,7 +35,7 @@ class Batch:
     labels: NDArray[np.uint8]
     """Classes (N, h, w), 255 = ignore."""
     soft: NDArray[np.uint8] | None
-    """Teacher probabilities * 255 (N, K, h, w); 0 everywhere = no target."""
+    """Teacher probabilities * 255 (N, K, h, w), or (N, T, K, h, w) of teachers kept apart; 0 everywhere = no target."""
     ids: tuple[str, ...]
     windows: tuple[Window, ...]
     """Where each patch lies; may cross the border of its image."""

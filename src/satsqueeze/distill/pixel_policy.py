@@ -6,13 +6,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from satsqueeze.core.labels import IGNORE
 from satsqueeze.distill.class_objective import ClassDistillation
 from satsqueeze.distill.objective import QUANTUM
 from satsqueeze.distill.weighting import Policy
-from satsqueeze.learn.losses import DiceCE, soft_dice
+from satsqueeze.learn.losses import DiceCE, cross_entropy, soft_dice
 
 _CERTAIN_HALF = 0.5
 """Of a target: less than that is none."""
@@ -43,15 +41,28 @@ class PixelDistillation:
         Raises:
             SettingsError: a number of teachers that the policy does not serve.
         """
-        taught = None if soft is None else (soft.sum(dim=2) > _CERTAIN_HALF).all(dim=1)
-        if soft is None or taught is None or not bool(taught.any()):
+        if soft is None:
             return DiceCE()(logits, labels, None)
         finest = logits[0] if isinstance(logits, list) else logits
-        known = labels[taught]
-        shares = functional.one_hot(known.where(known != IGNORE, 0), finest.shape[1])
-        targets = shares * (known != IGNORE)[:, None]
-        answers = soft.permute(0, 3, 4, 1, 2)[taught].clamp_min(QUANTUM / 2).log()
-        samples = ClassDistillation(policy=self.policy, temperature=self.temperature)
-        parts = samples(finest.permute(0, 2, 3, 1)[taught], targets.float(), answers)
+        taught = (soft.sum(dim=2) > _CERTAIN_HALF).all(dim=1)
+        classes = torch.arange(finest.shape[1], device=labels.device)[:, None, None]
+        targets = (labels[:, None] == classes).float()
+        answers = soft.clamp_min(QUANTUM / 2).log()
+        samples = finest
+        if not bool(taught.all()):
+            samples, targets = (maps.permute(0, 2, 3, 1)[taught] for maps in (finest, targets))
+            answers = answers.permute(0, 3, 4, 1, 2)[taught]
         dice = 1 - soft_dice(torch.softmax(finest.float(), dim=1), labels)
+        if not len(samples):
+            return self._untaught(finest, labels, dice, teachers=soft.shape[1])
+        parts = ClassDistillation(policy=self.policy, temperature=self.temperature)(samples, targets, answers)
         return {**parts, "dice": dice.detach(), "loss": parts["loss"] + parts["share_hard"] * dice}
+
+    @staticmethod
+    def _untaught(finest: Tensor, labels: Tensor, dice: Tensor, *, teachers: int) -> dict[str, Tensor]:
+        """The same parts for a batch of which no teacher saw anything."""
+        entropy = cross_entropy(torch.log_softmax(finest.float(), dim=1), labels)
+        nothing = dice.new_zeros(())
+        shares = {f"share_{number}": nothing for number in range(1, teachers + 1)}
+        parts = {"hard": entropy.detach(), "distillation": nothing, "share_hard": dice.new_ones(()), **shares}
+        return {**parts, "dice": dice.detach(), "loss": entropy + dice}

@@ -60,6 +60,8 @@ class SoftCache:
     def window(self, id: str, window: Window) -> NDArray[np.uint8]:  # noqa: A002 - the sampler's protocol
         """Probabilities times 255, uint8 (K, h, w); 0 outside of the image and where the image is invalid.
 
+        Of teachers that are kept apart, (T, K, h, w).
+
         Raises:
             RunError: the teachers were not asked about this item.
         """

@@ -15,8 +15,8 @@ class TrainBatch(NamedTuple):
     labels: Tensor
     """Uint8 (N, h, w), 255 = does not count."""
     soft: Tensor | None
-    """Float32 (N, K, h, w) teacher probabilities, all 0 where there is no target; None without a teacher. As it comes
-    from the sampler, uint8 in 1/255."""
+    """Float32 (N, K, h, w) teacher probabilities, all 0 where there is no target, or (N, T, K, h, w) of teachers kept
+    apart; None without a teacher. As it comes from the sampler, uint8 in 1/255."""
     step: int
     """Global number of the step that these patches belong to."""
 

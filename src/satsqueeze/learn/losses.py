@@ -23,7 +23,8 @@ class Objective(Protocol):
         Args:
             logits: float (N, K, h, w), or a list of them, finest first, under deep supervision.
             labels: int64 (N, h, w), 255 = does not count.
-            soft: float32 (N, K, h, w) teacher probabilities, all 0 where there is no target; None without a teacher.
+            soft: float32 (N, K, h, w) teacher probabilities, all 0 where there is no target, or (N, T, K, h, w) of
+                several teachers; None without one.
 
         Returns:
             Scalars by name; ``loss`` is minimised, the others are recorded in the history.

@@ -154,6 +154,12 @@ STUDENTS: dict[str, StudentCard] = {
 4 x 4 pixels."""
 
 
+def _coarse_bases() -> tuple[int, ...]:
+    """One base of each network, that of a rung where it is one: rounded to vectors, many bases are the same."""
+    rungs_last = sorted(range(8, 129), key=lambda base: (base % 16 == 0, -base))
+    return tuple({coarse_student(base).features: base for base in rungs_last}.values())
+
+
 def student_card(name: str) -> StudentCard:
     """The student called `name`: a rung of the ladder, or one between, such as `lite-6`, which a budget may choose.
 
@@ -222,7 +228,7 @@ def _scan(in_channels: int, classes: int, family: str) -> Iterator[StudentCard]:
         for base in range(2, 65):
             yield StudentCard(name=f"lite-{base}", config=lite_student(base, in_channels=in_channels, classes=classes))
     elif family == "coarse":
-        for base in range(8, 129):
+        for base in _coarse_bases():
             yield StudentCard(
                 name=f"coarse-{base}", config=coarse_student(base, in_channels=in_channels, classes=classes)
             )

@@ -1,4 +1,4 @@
-"""What a U-Net is made of: the one record from which teacher, baseline ladder and lite students are built."""
+"""What a U-Net is made of: the one record from which teachers and students are built."""
 
 from __future__ import annotations
 
