@@ -75,9 +75,7 @@ def test_the_best_class_is_the_first_of_the_largest(classes):
     np.testing.assert_array_equal(found, logits.numpy().argmax(axis=1))
 
 
-@pytest.mark.parametrize(
-    ("stem", "width", "bias"), [(2, 0, ()), (4, 0, ()), (4, 6, ()), (4, 0, (0.0, 0.7, -0.4, 0.1))]
-)
+@pytest.mark.parametrize(("stem", "width", "bias"), [(2, 0, ()), (4, 0, ()), (4, 6, ()), (4, 0, (0.0, 0.7, -0.4, 0.1))])
 def test_a_mask_decided_in_cells_is_that_of_the_pixels(make_model, stem, width, bias):
     """The network's own logits, laid out as pixels, are the reference."""
     model = make_model("lite", stem=stem, stem_width=width)
