@@ -1,11 +1,12 @@
 """End-to-end speed of a whole scene, against the network alone and against rivals, in the same run.
 
-    python benchmarks/scene_speed.py [--side 10980] [--threads 2] [--max-ram 1G] [--rival-side 2048]
+    python benchmarks/scene_speed.py [--side 10980] [--threads 2] [--max-ram 1G] [--rival-side 2048] [--also PACKAGE...]
         [--ukis .venv-ukis/bin/python] [--s2cloudless .venv-s2cloudless/bin/python] [--out FILE]
 
 Generates a Sentinel-2-like scene (4 bands, uint16, deflate with predictor, blocks of 512) and takes in turn (A B A B):
 ``satsqueeze predict`` from the file to the cloud-optimised mask, in a process of its own, per engine; and the network
-alone on tiles of the same size as the plan's and of 512 px. Rivals run in their own environments on the same pixels as
+alone on tiles of the same size as the plan's and of 512 px. ``--also`` flies further packages, named by their folders,
+after it. Rivals run in their own environments on the same pixels as
 an array of reflectance, so reading and writing cost them nothing; they hold the scene in memory many times over, so
 ``--rival-side`` gives them its upper left corner only. Memory is the peak of each process.
 
@@ -47,9 +48,9 @@ ENGINES = {"onnx": "ONNX Runtime", "openvino": "OpenVINO"}
 RIVAL_ENGINES = {"ukis-csmask": "ONNX Runtime", "s2cloudless": "LightGBM"}
 
 
-def flown(scene: Path, out: Path, engine: str, options: argparse.Namespace) -> dict[str, Any]:
+def flown(scene: Path, out: Path, package: Path, engine: str, options: argparse.Namespace) -> dict[str, Any]:
     """One process of ``predict``; its report, with the time of the whole process."""
-    words = [scene, "--out", out, "--package", options.package, "--engine", engine, "--threads", options.threads]
+    words = [scene, "--out", out, "--package", package, "--engine", engine, "--threads", options.threads]
     started = time.perf_counter()
     done = subprocess.run(
         [
@@ -71,9 +72,11 @@ def flown(scene: Path, out: Path, engine: str, options: argparse.Namespace) -> d
     return {**json.loads(done.stdout), "process_s": time.perf_counter() - started}
 
 
-def network_rate(engine: EngineName, shape: tuple[int, int], streams: int, options: argparse.Namespace) -> float:
+def network_rate(
+    package: Path, engine: EngineName, shape: tuple[int, int], streams: int, options: argparse.Namespace
+) -> float:
     """Pixels per second of the graph alone on inputs of one shape, as many at once as in the flight."""
-    model = open_package(options.package, engine=engine, threads=options.threads, streams=streams)
+    model = open_package(package, engine=engine, threads=options.threads, streams=streams)
     batch = np.random.default_rng(0).uniform(0, 0.6, (1, len(model.bands), *shape)).astype(np.float32)
     rounds = streams * max(3, int(options.network_mpixel * 1e6 / batch[0, 0].size / streams))
     model.engine.fit(batch.shape, probabilities=False)
@@ -85,15 +88,17 @@ def network_rate(engine: EngineName, shape: tuple[int, int], streams: int, optio
         return float(rounds * batch[0, 0].size / (time.perf_counter() - started))
 
 
-def compared(scene: Path, folder: Path, engine: EngineName, options: argparse.Namespace) -> dict[str, Any]:
+def compared(
+    scene: Path, folder: Path, package: Path, engine: EngineName, options: argparse.Namespace
+) -> dict[str, Any]:
     """End to end and network alone, in turn."""
     runs, tiles, smalls = [], [], []
     for _ in range(options.repeats):
-        runs.append(flown(scene, folder / f"{engine}.tif", engine, options))
+        runs.append(flown(scene, folder / f"{engine}.tif", package, engine, options))
         plan = runs[-1]["plan"]
         tall = min(plan["strip"] + 2 * plan["halo"], -(-plan["height"] // plan["multiple"]) * plan["multiple"])
-        tiles.append(network_rate(engine, (tall, plan["tile_width"]), plan["streams"], options))
-        smalls.append(network_rate(engine, (512, 512), plan["streams"], options))
+        tiles.append(network_rate(package, engine, (tall, plan["tile_width"]), plan["streams"], options))
+        smalls.append(network_rate(package, engine, (512, 512), plan["streams"], options))
     rates = [run["mpixel_per_s"] for run in runs]
     best_network = [max(a, b) / 1e6 for a, b in zip(tiles, smalls, strict=True)]
     return {
@@ -151,24 +156,26 @@ def compared_rival(rival: Rival, image: Path, threads: int) -> dict[str, Any]:
 
 def table_rows(record: dict[str, Any]) -> list[dict[str, Any]]:
     """A row per program and engine, for the tables of the documentation."""
-    fastest = max(entry["mpixel_per_s"] for entry in record["engines"].values())
+    rates = {name: entry["mpixel_per_s"] for name, entry in record["rivals"].items() if "mpixel_per_s" in entry}
+    packages = {"satsqueeze": record["engines"], **record["also"]}
     rows = [
         {
-            "program": "satsqueeze",
+            "program": name,
             "engine": ENGINES[engine],
             "side": record["side"],
             "seconds": statistics.median(run["process_s"] for run in entry["runs"]),
             "mpixel_per_s": entry["mpixel_per_s"],
+            "times_faster": {rival: entry["mpixel_per_s"] / rate for rival, rate in rates.items()},
             "share_of_network": entry["share_of_network"],
             "peak_memory_bytes": entry["peak_memory_bytes"],
         }
-        for engine, entry in record["engines"].items()
+        for name, engines in packages.items()
+        for engine, entry in engines.items()
     ]
     for name, entry in record["rivals"].items():
         row = {"program": name, "engine": RIVAL_ENGINES[name], "side": record["rival_side"]}
         if "mpixel_per_s" in entry:
             row |= {key: entry[key] for key in ("seconds", "mpixel_per_s", "peak_memory_bytes")}
-            row["times_slower"] = fastest / entry["mpixel_per_s"]
         rows.append(row)
     return rows
 
@@ -193,6 +200,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", type=int, default=10980)
     parser.add_argument("--package", type=Path, default=shipped_package())
+    parser.add_argument("--also", type=Path, nargs="*", default=[], help="further packages, named by their folders")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--max-ram", default="1G")
     parser.add_argument("--repeats", type=int, default=3)
@@ -209,7 +217,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         scene = big_scene(folder / "scene.tif", options.side)
-        ours = {engine: compared(scene, folder, engine, options) for engine in engines}
+        ours = {engine: compared(scene, folder, options.package, engine, options) for engine in engines}
+        also = {
+            path.name: {engine: compared(scene, folder, path, engine, options) for engine in engines}
+            for path in options.also
+        }
         image = reflectance_array(scene, options.rival_side, folder / "scene.npy")
         others = [
             Rival(name="ukis-csmask", python=options.ukis, script="rival_ukis.py"),
@@ -220,7 +232,6 @@ def main() -> None:
         rivals = {other.name: compared_rival(other, image, options.threads) for other in others}
         scene_bytes = scene.stat().st_size
     manifest = open_package(options.package).manifest
-    best = max(ours.values(), key=lambda entry: entry["mpixel_per_s"])
     for entry in ours.values():
         network = 1e6 * max(entry["network_tile_mpixel_per_s"], entry["network_512_mpixel_per_s"])
         operations = 2 * manifest.macs_per_pixel * network
@@ -229,18 +240,20 @@ def main() -> None:
         entry["share_of_int8_peak"] = operations / peak["int8_ops_per_s"] if peak["int8_ops_per_s"] else None
         entry["share_of_fp32_peak"] = operations / peak["fp32_ops_per_s"] if peak["fp32_ops_per_s"] else None
         entry["share_of_copying_by_input_and_output"] = moved / (peak["copy_bytes_per_s"] or 1)
-    times = {n: best["mpixel_per_s"] / r["mpixel_per_s"] for n, r in rivals.items() if "mpixel_per_s" in r}
     record = {
         "machine": machine, "side": options.side, "scene_bytes": scene_bytes, "threads": options.threads,
         "max_ram": options.max_ram, "package": manifest.name, "repeats": options.repeats, "targets": TARGETS,
-        "roof": peak, "engines": ours, "rival_side": min(options.side, options.rival_side), "rivals": rivals,
-        "times_faster": times,
+        "roof": peak, "engines": ours, "also": also, "rivals": rivals,
+        "rival_side": min(options.side, options.rival_side),
     }  # fmt: skip
-    write_json(options.out, record | {"rows": table_rows(record)})
+    rows = table_rows(record)
+    write_json(options.out, record | {"rows": rows})
     told = [
-        f"{n}: {e['mpixel_per_s']:.2f} Mpixel/s, {e['share_of_network']:.0%} of the network" for n, e in ours.items()
+        f"{row['program']} in {row['engine']}: {row['mpixel_per_s']:.2f} Mpixel/s, "
+        + ", ".join(f"{times:.1f} x {rival}" for rival, times in row["times_faster"].items())
+        for row in rows
+        if "times_faster" in row
     ]
-    told += [f"{name}: {value:.1f} times slower" for name, value in times.items()]
     print("; ".join(told), options.out)
 
 
