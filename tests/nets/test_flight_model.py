@@ -33,7 +33,9 @@ def resealed(package, record):
     seal(package, read_manifest(package))
 
 
-@pytest.mark.parametrize(("name", "norms"), [("cloud-s2l8-4band", 14), ("eurosat-10k", 9), ("eurosat-resnet8", 9)])
+@pytest.mark.parametrize(
+    ("name", "norms"), [("cloud-s2l8-4band", 14), ("cloud-s2l8-280", 14), ("eurosat-10k", 9), ("eurosat-resnet8", 9)]
+)
 def test_logits_are_those_of_the_graph(name, norms):
     model, folded = load_flight_model(ZOO / name)
     assert len(folded) == norms
