@@ -34,7 +34,6 @@ KINDS = {
     "eurosat/transfer.yaml": TransferRecipe,
     "landcover/ablation-dates.yaml": AblationRecipe,
     "landcover/ablation.yaml": AblationRecipe,
-    "landcover/forecast-south.yaml": InitRecipe,
     "landcover/forecast.yaml": InitRecipe,
     "landcover/mosaics.yaml": InitRecipe,
     "landcover/recipe.yaml": InitRecipe,
