@@ -8,8 +8,8 @@ mean little on a busy machine; the ratio of processor time is given beside them.
 before the first step, which is stated and not part of the rates.
 
 All sides train the same network on 256 px patches of generated 512 px scenes, batch 4, by the same loss and optimiser:
-``unet-16``, double convolutions of widths 16-32-64-128; ``lite-28``, what ships for clouds, widths 28-44-56-84-112 on cells
-of 2 x 2 pixels; ``coarse-64``, widths 64-80-128-176 on cells of 4 x 4.
+``unet-16``, double convolutions of widths 16-32-64-128; ``lite-28``, what ships for clouds, widths 28-44-56-84-112 on
+cells of 2 x 2 pixels; ``coarse-64``, widths 64-80-128-176 on cells of 4 x 4.
 Ours adds the whole augmentation; the plain loop flips only.
 """
 
