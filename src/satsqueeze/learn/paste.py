@@ -49,8 +49,9 @@ def _foreground(labels: Tensor, soft: Tensor | None) -> Tensor:
     found = labelled & (labels != 0)
     if soft is None:
         return found
-    # Of several teachers, what they hold for it on average.
-    held = soft[..., 1:, :, :].sum(dim=-3).flatten(1, -3).mean(dim=1) if soft.ndim > 4 else soft[:, 1:].sum(dim=1)
+    held = soft[..., 1:, :, :].sum(dim=-3)
+    if held.ndim > labels.ndim:
+        held = held.mean(dim=1)  # of several teachers
     return found | (~labelled & (held > _RATHER))
 
 
