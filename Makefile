@@ -9,8 +9,10 @@ STAMP := $(VENV)/.installed
 demo: install
 	$(BIN)/satsqueeze demo --out runs/demo
 
+# One thread for each of two processes: two threads each would wait for one another.
+test: export OMP_NUM_THREADS := 1
 test: install lint types
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: install
 	$(BIN)/ruff check src tests scripts benchmarks

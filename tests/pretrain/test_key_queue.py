@@ -42,4 +42,5 @@ def test_it_is_saved_and_restored():
     first.push(torch.randn(2, 3), torch.tensor([1, 2]))
     second.load_state_dict(first.state_dict())
     assert torch.equal(first.keys, second.keys)
+    assert first.keys.stride() == second.keys.stride()  # or products with them round differently on some processors
     assert torch.equal(first.places, second.places)

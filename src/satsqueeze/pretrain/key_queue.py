@@ -23,7 +23,9 @@ class KeyQueue(nn.Module):
 
     def __init__(self, size: int, width: int) -> None:
         super().__init__()
-        self.register_buffer("keys", embedded(torch.randn(1, width, size))[0])
+        # Row by row in memory, as `push` leaves them: laid out otherwise, the same keys give products that round
+        # otherwise, and a resumed run, whose keys are copied into these, would end in other weights.
+        self.register_buffer("keys", embedded(torch.randn(1, width, size))[0].contiguous())
         self.register_buffer("places", torch.full((size,), _NOWHERE))
 
     def negatives(self, places: Tensor) -> tuple[Tensor, Tensor]:
