@@ -9,7 +9,7 @@ from satsqueeze.core.errors import DataError, RunError, SettingsError
 from satsqueeze.data.compose import ComposeSettings, compose
 from satsqueeze.data.compose.clouds import VISIBLE, Cloud, paste, procedural_cloud
 from satsqueeze.data.compose.fractal import fractal
-from satsqueeze.data.compose.surfaces import SPECTRA, bright_objects, recolour, snowy_mountains
+from satsqueeze.data.compose.surfaces import SPECTRA, bright_objects, recolour, snowy_mountains, wooded_snow
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.synth import SceneSettings, generate_scene, write_scene
 
@@ -74,7 +74,7 @@ def test_recolouring_meets_the_spectrum_of_the_surface(ground, surface):
     assert means.mean() == pytest.approx(wanted.mean(), rel=0.45, abs=0.05)
 
 
-@pytest.mark.parametrize("make", [recolour, snowy_mountains, bright_objects])
+@pytest.mark.parametrize("make", [recolour, snowy_mountains, wooded_snow, bright_objects])
 def test_surfaces_are_seeded_and_in_range(ground, make):
     first, again, other = (make(ground, _rng(seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
@@ -82,6 +82,14 @@ def test_surfaces_are_seeded_and_in_range(ground, make):
     assert first.dtype == np.float32
     assert first.min() >= 0.005
     assert first.max() <= 1.31
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_snow_shows_between_trees_where_ground_is_bright(seed):
+    ground = np.full((4, 64, 64), 0.05, np.float32)
+    ground[:, 20:40] = 0.15  # a road
+    image = wooded_snow(ground, _rng(seed))
+    assert image[:, 20:40].mean() > image[:, :20].mean() + 0.03
 
 
 def _grounds(folder, seed=0):

@@ -41,7 +41,7 @@ def test_what_is_linear_stays_so(ramp, own):
     with rasterio.open(ramp(own, 48)) as file:
         grid = GridRule(gsd_m=10).target(file)
         with laid(file, grid, nodata=None) as view:
-            found = view.read(1)
+            found = view.read([1])[0]
     gsd = grid.georeference.transform[0]
     rows, cols = ((np.arange(edge) + 0.5) * gsd for edge in (grid.height, grid.width))
     wanted = 0.1 + 1e-4 * cols[None] + 2e-4 * rows[:, None]
@@ -63,7 +63,7 @@ def test_no_pixel_is_made_beyond_the_last(ramp, own, gsd):
     with rasterio.open(ramp(own, 101)) as file:
         grid = GridRule(gsd_m=gsd, exact=True).target(file)
         with laid(file, grid, nodata=None) as view:
-            found = view.read(1)
+            found = view.read([1])[0]
     assert (grid.height - 0.5) * gsd < 101 * own
     assert (grid.height + 0.5) * gsd >= 101 * own - 1
     assert found.min() > 0

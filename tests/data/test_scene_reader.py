@@ -73,6 +73,28 @@ def test_a_window_is_a_part_of_the_whole(write_tiff, tmp_path, row, col, data):
     assert part.georeference.transform[5] == 5000000 - 10 * row
 
 
+@pytest.mark.parametrize(("own", "wanted"), [(10.0, 7.0), (30.0, 10.0), (10.0, 20.0)])
+def test_a_window_of_another_grid_is_a_part_of_the_whole(write_tiff, tmp_path, own, wanted):
+    rows, cols = np.mgrid[0:200, 0:300]
+    numbers = (3000 + 900 * np.sin(rows / 7) * np.cos(cols / 5)).astype(np.uint16)
+    numbers[80:99, 120:143] = 0
+    tags = {"nodata": 0, "scales": (1e-4,), "offsets": (0.0,)}
+    path = write_tiff(tmp_path / "red.tif", numbers, names=("red",), crs=UTM, gsd=own, **tags)
+    generator = np.random.default_rng(0)
+    with open_scene(path, grid=GridRule(gsd_m=wanted, exact=True)) as scene:
+        whole, valid = scene.digital()
+        for _ in range(40):
+            height, width = (int(generator.integers(1, size + 1)) for size in valid.shape)
+            row, col = (
+                int(generator.integers(scene.height - height + 1)),
+                int(generator.integers(scene.width - width + 1)),
+            )
+            numbers, seen = scene.digital(Window(row=row, col=col, height=height, width=width))
+            part = (slice(row, row + height), slice(col, col + width))
+            np.testing.assert_array_equal(numbers, whole[:, *part])
+            np.testing.assert_array_equal(seen, valid[part])
+
+
 def test_window_outside_is_refused(write_tiff, reflectance, tmp_path):
     with open_scene(write_tiff(tmp_path / "a.tif", reflectance(), names=FOUR)) as reader:
         for window in (Window(row=-1, col=0, height=2, width=2), Window(row=23, col=0, height=2, width=2)):

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window as RasterioWindow
+from typing_extensions import override
 
 from satsqueeze.core.errors import GridError
 from satsqueeze.core.raster import Georeference
@@ -174,7 +178,7 @@ def _metres(dataset: Any) -> float | None:
 def laid(dataset: Any, grid: Grid, *, nodata: float | None) -> AbstractContextManager[Any]:
     """A dataset as it is on another grid: itself where it lies there, else averaged or interpolated when read.
 
-    Every pixel is computed from its own place, with an exact transform: numbers do not depend on the window read.
+    Numbers do not depend on the window read; see :class:`BlockwiseVRT`.
 
     Args:
         dataset: an open rasterio dataset.
@@ -188,7 +192,7 @@ def laid(dataset: Any, grid: Grid, *, nodata: float | None) -> AbstractContextMa
         return _Open(dataset)
     missing = dataset.nodata if dataset.nodata is not None else nodata
     finer = abs(dataset.transform.a) < abs(place.a) * (1 - _SAME)
-    warped: AbstractContextManager[Any] = WarpedVRT(
+    warped: AbstractContextManager[Any] = BlockwiseVRT(
         dataset,
         crs=dataset.crs,
         transform=place,
@@ -202,6 +206,37 @@ def laid(dataset: Any, grid: Grid, *, nodata: float | None) -> AbstractContextMa
         UNIFIED_SRC_NODATA="NO",  # else a number is left out only where all bands lack theirs
     )
     return warped
+
+
+class BlockwiseVRT(WarpedVRT):  # type: ignore[misc]
+    """A warped dataset that is always computed block by block, whatever window is read.
+
+    GDAL's places are floats relative to what it is asked for. In another window the same pixel may take in another
+    neighbour, where its centre lies on that of a pixel of the file, or be rounded the other way.
+    """
+
+    @override
+    def read(
+        self,
+        indexes: Sequence[int],
+        out: NDArray[Any] | None = None,
+        window: RasterioWindow | None = None,
+        **_: object,
+    ) -> NDArray[Any]:
+        """Channels, counted from 1, of a window of whole pixels: (C, h, w), in ``out`` where given."""
+        part = window or RasterioWindow(0, 0, self.width, self.height)
+        (top, bottom), (left, right) = ((int(start), int(stop)) for start, stop in part.toranges())
+        shape = (len(indexes), bottom - top, right - left)
+        found = np.empty(shape, self.dtypes[indexes[0] - 1]) if out is None else out
+        tall, wide = self.block_shapes[0]
+        for row, col in product(range(top // tall * tall, bottom, tall), range(left // wide * wide, right, wide)):
+            high, broad = min(tall, self.height - row), min(wide, self.width - col)
+            block = super().read(indexes, window=RasterioWindow(col, row, broad, high))
+            rows, cols = slice(max(top, row), min(bottom, row + high)), slice(max(left, col), min(right, col + broad))
+            found[:, rows.start - top : rows.stop - top, cols.start - left : cols.stop - left] = block[
+                :, rows.start - row : rows.stop - row, cols.start - col : cols.stop - col
+            ]
+        return found
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from satsqueeze.core.errors import DataError, SettingsError
 from satsqueeze.core.files import write_text
 from satsqueeze.data.compose.clouds import Labelled, paste, procedural_cloud
-from satsqueeze.data.compose.surfaces import bright_objects, recolour, snowy_mountains
+from satsqueeze.data.compose.surfaces import bright_objects, recolour, snowy_mountains, wooded_snow
 from satsqueeze.data.dataset import Dataset
 from satsqueeze.data.item import Item
 from satsqueeze.data.made_folder import claim, content_of
@@ -26,6 +26,7 @@ from satsqueeze.data.synth.biomes import Biome
 BANDS = ("blue", "green", "red", "nir")
 GROUPS = "grounds.csv"
 """The ground that each composite is made of."""
+_RULES = 2  # another number where other images are drawn for the same settings
 _BIOMES: tuple[Biome, ...] = (
     "farmland", "forest", "urban", "coast", "wetland", "desert", "snow", "mountain", "savanna",
 )  # fmt: skip
@@ -76,7 +77,7 @@ def compose(
     images = [ground for item in grounds.items if (ground := _clear(item)) is not None] if settings.composites else []
     if settings.composites and not images:
         raise DataError("no image of clear ground without nodata or foreground; composites need at least one")
-    claim(folder, [settings, [content_of(item) for item in grounds.items]])
+    claim(folder, [_RULES, settings, [content_of(item) for item in grounds.items]])
     total = settings.composites + settings.scenes
     for number in range(total):
         name = f"composite{number:05d}" if number < settings.composites else f"scene{number:05d}"
@@ -141,6 +142,8 @@ def _composite(images: Sequence[_Ground], settings: ComposeSettings, rng: np.ran
         ground = snowy_mountains(ground, rng)
     elif kind < 0.67:
         ground = bright_objects(ground, rng)
+    elif kind < 0.77:
+        ground = wooded_snow(ground, rng)
     if rng.random() < settings.clear_share:
         return _as_scene(Labelled(image=ground, label=np.zeros(ground.shape[1:], np.uint8)))
     return _as_scene(paste(ground, procedural_cloud(settings.size, rng), rng))

@@ -44,6 +44,8 @@ SPECTRA = MappingProxyType(
 )
 """Typical reflectance in blue, green, red and nir; typed from experience and the literature, not measured here."""
 
+TREES = ((0.10, 0.075, 0.055, 0.13), (0.14, 0.12, 0.115, 0.21))
+"""Close conifers and bare broad-leaved trees, typed as above."""
 SNOW = ("snow", "old snow", "snow under haze", "ice sheet", "snow, low sun", "glacier")
 BRIGHT = (*SNOW, "wet ice", "salt", "gypsum", "bright snow", "white roof", "bright sand", "karst")
 
@@ -56,10 +58,7 @@ def recolour(ground: Image, rng: np.random.Generator, surface: str | None = None
         rng: source of all randomness.
         surface: a key of ``SPECTRA``; None draws one.
     """
-    size, names = ground.shape[1], list(SPECTRA)
-    grey = ground.mean(axis=0)
-    low, high = np.percentile(grey, [2, 98])
-    grey = np.clip((grey - low) / (high - low + 1e-4), -0.2, 1.2) - 0.5
+    size, names, grey = ground.shape[1], list(SPECTRA), _relief_of(ground)
     first = np.array(SPECTRA[surface or names[rng.integers(len(names))]])
     mixed_with_other = rng.random() < 0.35
     second = np.array(SPECTRA[names[rng.integers(len(names))]]) if mixed_with_other else first * (0.8, 0.85, 0.9, 0.95)
@@ -97,9 +96,31 @@ def snowy_mountains(ground: Image, rng: np.random.Generator) -> Image:
     return image
 
 
+def wooded_snow(ground: Image, rng: np.random.Generator) -> Image:
+    """Snow under trees: grey at a distance, whiter where the ground below is bright: roads, rivers and clearings."""
+    size = ground.shape[1]
+    snow = np.array(SPECTRA[SNOW[rng.integers(len(SNOW))]]) * np.exp(rng.normal(0, 0.1))
+    trees = np.array(TREES[0]) + rng.uniform() * np.subtract(TREES[1], TREES[0])
+    crowns = fractal(size, 1.2, rng)
+    cover = rng.uniform(0.35, 0.9) - rng.uniform(0.15, 0.6) * _relief_of(ground)
+    cover += rng.uniform(0.0, 0.2) * fractal(size, 3.0, rng) + rng.uniform(0.02, 0.08) * crowns
+    cover = np.clip(cover, 0, 1)
+    wood = trees[:, None, None] * np.exp(0.1 * crowns)
+    image: Image = np.clip(snow[:, None, None] * (1 - cover) + wood * cover, 0.01, 1.3).astype(np.float32)
+    return image
+
+
 def bright_objects(ground: Image, rng: np.random.Generator) -> Image:
     """Level bright shapes with sharp outlines, such as ice, salt pans, dry lakes and roofs, on clear ground."""
     size = ground.shape[1]
     inside = (fractal(size, rng.uniform(3.5, 4.5), rng) > rng.uniform(0.5, 2.0)).astype(np.float32)
     bright = recolour(ground, rng, BRIGHT[rng.integers(len(BRIGHT))])
     return (ground * (1 - inside) + bright * inside).astype(np.float32)
+
+
+def _relief_of(ground: Image) -> Image:
+    """Brightness of ground, 0 in its middle and 1 from its darkest parts to its brightest."""
+    grey = ground.mean(axis=0)
+    low, high = np.percentile(grey, [2, 98])
+    relief: Image = np.clip((grey - low) / (high - low + 1e-4), -0.2, 1.2) - 0.5
+    return relief
