@@ -117,6 +117,13 @@ def test_never_stops_at_the_first(spoilt):
     ]
 
 
+def test_a_mask_that_labels_nothing_is_a_warning(spoilt, write_tiff):
+    nothing = np.full((24, 20), 255, np.uint8)
+    (found,) = spoilt(lambda root: write_tiff(root / "labels/b.tif", nothing))
+    assert found.file.endswith("labels/b.tif")
+    assert (found.severity, "its mask gives no pixel a class" in found.problem) == ("warning", True)
+
+
 def test_nan_is_a_warning(spoilt, write_tiff, reflectance):
     image = reflectance()
     image[0, :2, :3] = np.nan

@@ -210,6 +210,12 @@ def test_floats_that_are_no_reflectance(write_tiff, reflectance, tmp_path, facto
     assert read(path, radiometry=f"scale:{1 / factor}").values.max() < 0.61
 
 
+def test_floats_below_any_reflectance(write_tiff, reflectance, tmp_path):
+    path = write_tiff(tmp_path / "a.tif", reflectance() - 0.9, names=FOUR)
+    with open_scene(path) as reader, pytest.raises(RadiometryError, match=r"has a mean of -0\..*cannot be reflectance"):
+        reader.read()
+
+
 def test_floats_scaled_twice(write_tiff, reflectance, tmp_path):
     path = write_tiff(tmp_path / "a.tif", reflectance(), names=FOUR)
     with open_scene(path, radiometry="scale:1e-4") as reader, pytest.raises(RadiometryError, match="already"):

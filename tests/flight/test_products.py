@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -435,6 +436,95 @@ def test_a_scene_whose_name_begins_like_a_product_is_not_lost(tmp_path):
         "sentinel2_tile1": 2, "sentinel2_tile10": 1, "sentinel2_tile11": 1, "sentinel2_tile1_copy": 1,
         "sentinel2_tile2": 1,
     }  # fmt: skip
+
+
+def test_scenes_that_are_named_after_colours_are_scenes_of_their_own(tmp_path):
+    for name in ("red_sea", "blue_sea"):
+        write_scene(tmp_path / f"{name}.tif", 20, 18)
+    for name in ("red_lake", "blue_lake"):
+        write(tmp_path / f"{name}.tif", numbers(20, 18)[:1])
+    found = {scene.id: scene.file_bands for scene in find_scenes([tmp_path])}
+    assert found == {"red_sea": (), "blue_sea": (), "lake": ("blue", "red")}
+
+
+def change_item(path, **of_each_band):
+    """Put other values into ``raster:bands`` of assets, by band."""
+    record = json.loads(path.read_text())
+    for band, changes in of_each_band.items():
+        record["assets"][band]["raster:bands"][0].update(changes)
+    path.write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    ("change", "flag", "message"),
+    [
+        ({"scale": 2e-4}, ("--radiometry", "scale:0.0001"), "state different scales and offsets"),
+        ({"nodata": 7}, ("--nodata", "0"), "state different numbers of missing pixels: 0.0, 7.0"),
+    ],
+)
+def test_an_item_whose_bands_differ_needs_a_word(run, tmp_path, change, flag, message):
+    item = write_item(tmp_path / "in")
+    change_item(item, nir=change)
+    assert message in run(item, "--out", tmp_path / "out", status=2)
+    assert "1 done" in run(item, "--out", tmp_path / "out", *flag)
+
+
+def test_bands_that_the_package_does_not_need_may_differ(run, tmp_path):
+    item = write_item(tmp_path / "in")
+    record = json.loads(item.read_text())
+    other = {"eo:bands": [{"common_name": "coastal"}], "raster:bands": [{"scale": 1.0, "nodata": 9}]}
+    record["assets"]["coastal"] = {**record["assets"]["blue"], **other}
+    item.write_text(json.dumps(record))
+    assert "1 done" in run(item, "--out", tmp_path / "out")
+
+
+def test_bands_of_one_asset_may_not_differ(run, package, tmp_path):
+    values = numbers(90, 80)
+    write(tmp_path / "in/all.tif", values, names=BANDS, nodata=None)
+    item = write_item(tmp_path / "other").rename(tmp_path / "in/an-item.json")
+    record = json.loads(item.read_text())
+    told = [{"scale": SCALE, "offset": 0.0, "nodata": 0} for _ in BANDS]
+    asset = {**record["assets"]["blue"], "href": "./all.tif", "raster:bands": told}
+    asset["eo:bands"] = [{"common_name": band} for band in BANDS]
+    record["assets"] = {"all": asset}
+    item.write_text(json.dumps(record))
+    run(item, "--out", tmp_path / "alike")
+    np.testing.assert_array_equal(mask_of(tmp_path / "alike/an-item.tif"), want(package, values))
+    told[3]["scale"] = 2 * SCALE
+    item.write_text(json.dumps(record))
+    assert "state different scales and offsets" in run(item, "--out", tmp_path / "out", status=2)
+
+
+def test_fetched_files_beside_an_item_that_names_them_elsewhere_are_its_own(run, tmp_path):
+    item = write_item(tmp_path / "in")
+    record = json.loads(item.read_text())
+    for band in BANDS:
+        (tmp_path / f"in/{band}.tif").rename(tmp_path / f"in/an-item_{band}.tif")
+        record["assets"][band]["href"] = f"https://example.org/scenes/an-item_{band}.tif"
+    item.write_text(json.dumps(record))
+    assert "1 done, 0 done before, 0 quarantined" in run(tmp_path / "in", "--out", tmp_path / "out")
+
+
+def with_another_offset(folder):
+    metadata = next(folder.glob("*.SAFE/MTD_MSIL2A.xml"))
+    metadata.write_text(metadata.read_text().replace("-1000", "0"))
+
+
+def with_a_mask(folder):
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False), rasterio.open(folder / "plain.tif", "r+") as target:
+        target.write_mask(np.arange(target.height)[:, None] > np.zeros(target.width))
+
+
+@pytest.mark.parametrize("change", [with_another_offset, with_a_mask])
+def test_a_scene_is_done_again_when_what_lies_beside_it_changes(run, tmp_path, change):
+    write_safe(tmp_path / "in")
+    write_scene(tmp_path / "in/plain.tif", nodata=None)
+    run(tmp_path / "in", "--out", tmp_path / "out")
+    assert "0 done, 2 done before" in run(tmp_path / "in", "--out", tmp_path / "out")
+    stat = (tmp_path / "in/plain.tif").stat()
+    change(tmp_path / "in")
+    os.utime(tmp_path / "in/plain.tif", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert "1 done, 1 done before" in run(tmp_path / "in", "--out", tmp_path / "out")
 
 
 def is_counter_clockwise(ring):

@@ -352,6 +352,11 @@ def test_one_band_of_digital_numbers_is_one_too_many(flier, scene, dark):
         flier.predict(image, BANDS)
 
 
+def test_negative_reflectance_is_none(flier, scene):
+    with pytest.raises(RadiometryError, match=r"the median of a band is -.*which no reflectance reaches"):
+        flier.predict(scene(20, 30) - 1, BANDS)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from satsqueeze.core.errors import SettingsError
+from satsqueeze.data.evidence import evidence_files
 from satsqueeze.data.grid import GridRule
 from satsqueeze.data.product import SceneSource, find_scenes
 from satsqueeze.data.product_date import acquired_in
@@ -102,25 +103,25 @@ def _gsd_m(reading: Reading, model: FlightModel) -> float:
 
 def _job(source: SceneSource, reading: Reading, model: FlightModel) -> SceneJob:
     rule = GridRule(gsd_m=_gsd_m(reading, model), exact=reading.gsd_m is not None)
-    radiometry = reading.radiometry if reading.radiometry != "auto" else source.radiometry
-    nodata = source.nodata if reading.nodata is None else reading.nodata
 
     def opened() -> SceneReader:
         if source.problem is not None:
             raise source.problem
+        told = reading.radiometry != "auto"
         return open_scene(
             source.files,
             bands=reading.bands,
-            radiometry=radiometry,
+            radiometry=reading.radiometry if told else source.radiometry(model.bands),
             want=model.bands,
             file_bands=source.file_bands,
             grid=rule,
-            nodata=nodata,
+            nodata=source.nodata(model.bands) if reading.nodata is None else reading.nodata,
         )
 
     return SceneJob(
         origin=SceneOrigin(id=source.id, source=source.path, acquired=source.acquired),
         open=opened,
         files=tuple(Path(file) for file in source.files),
-        settings=repr((reading, radiometry, nodata, source.file_bands)),
+        evidence=tuple(dict.fromkeys(beside for file in source.files for beside in evidence_files(file))),
+        settings=repr((reading, source.stated, source.file_bands)),
     )

@@ -117,6 +117,14 @@ def _label_problems(item: Item, dataset: Dataset, facts: dict[str, _Facts]) -> I
             read_targets(item)
     except DataError as error:
         yield _problem(item.label or item.images[0], error)
+        return
+    if not any(facts[item.id].class_pixels):
+        yield Problem(
+            file=item.label or item.images[0],
+            problem="its mask gives no pixel a class: all are 255; expected at least one",
+            remedy="nothing, if the image is to be learnt from without labels; else correct the mask or 'label_map'",
+            severity="warning",
+        )
 
 
 def _unlabelled(source: str, items: Sequence[Item]) -> Iterator[Problem]:

@@ -33,6 +33,14 @@ _ROUNDED = 0.01
 _MTL_LINE = re.compile(r"^\s*(\w+)\s*=\s*\"?([^\"\n]*?)\"?\s*$", re.MULTILINE)
 
 
+def evidence_files(path: str) -> list[Path]:
+    """What lies beside or above a file and says how it is read: metadata of products, masks, notes of GDAL."""
+    place = Path(path)
+    beside = [place.with_name(f"{place.name}{ending}") for ending in (".msk", ".aux.xml")]
+    above = [folder / name for folder in place.parents[:_LEVELS_UP] for name in _METADATA]
+    return [found for found in (*beside, *sorted(place.parent.glob("*MTL.txt")), *above) if found.is_file()]
+
+
 def radiometry_of(path: str, dataset: Any, channel: int, statement: Statement) -> Radiometry:
     """Radiometry of one channel, from the best evidence there is.
 

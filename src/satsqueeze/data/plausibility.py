@@ -14,6 +14,8 @@ from satsqueeze.data.radiometric_statement import STATEMENTS
 
 BRIGHTEST_MEAN = 2.5
 """Mean reflectance above which numbers cannot be reflectance: clouds and snow stay below 1.3."""
+DARKEST_MEAN = -0.2
+"""Mean reflectance below which numbers cannot be reflectance: that of DN 0 by the factors of Landsat's level 2."""
 SMALL_SCALE = 0.01
 """Reflectance per digital number below which the numbers are meant to be large."""
 
@@ -39,18 +41,19 @@ def require_plausible(
         look: for the message.
 
     Raises:
-        RadiometryError: the magnitude of a band's mean is above 2.5.
+        RadiometryError: a band's mean is above 2.5 or below -0.2.
     """
     count = int(valid.sum())
     if not count or not channels:
         return
-    means = np.abs(values.sum(axis=(1, 2), dtype=np.float64)[list(channels)]) / count
-    if means.max() > BRIGHTEST_MEAN:
-        band = look.bands[channels[int(means.argmax())]]
+    means = values.sum(axis=(1, 2), dtype=np.float64)[list(channels)] / count
+    odd = np.flatnonzero((means > BRIGHTEST_MEAN) | (means < DARKEST_MEAN))
+    if len(odd):
+        worst = odd[np.abs(means[odd]).argmax()]
         raise RadiometryError(
-            f"{look.file}: band {band} has a mean of {means.max():.4g}, which cannot be reflectance (expected 0..1, "
-            f"clouds up to about 1.3); its radiometry was: {look.provenance}. State how numbers become reflectance: "
-            f"{STATEMENTS}"
+            f"{look.file}: band {look.bands[channels[worst]]} has a mean of {means[worst]:.4g}, which cannot be "
+            f"reflectance (expected 0..1, clouds up to about 1.3); its radiometry was: "
+            f"{look.provenance}. State how numbers become reflectance: {STATEMENTS}"
         )
 
 

@@ -9,10 +9,11 @@ from datetime import datetime
 from itertools import chain, count
 from pathlib import Path
 
-from satsqueeze.core.errors import BandError, DataError, RasterError
+from satsqueeze.core.errors import BandError, DataError, RadiometryError, RasterError
 from satsqueeze.data.band_naming import NOT_REFLECTIVE, TABLES, band_token, common_name, sensor_in
 from satsqueeze.data.product_date import acquired_in
-from satsqueeze.data.stac_item import is_item, read_item
+from satsqueeze.data.raster_file import opened
+from satsqueeze.data.stac_item import StatedNumbers, is_item, read_item
 
 RASTERS = frozenset({".tif", ".tiff", ".jp2", ".vrt", ".img", ".png"})
 _PRODUCT_LENGTH = 12
@@ -38,13 +39,43 @@ class SceneSource:
     files: tuple[str, ...] = ()
     file_bands: tuple[str, ...] = ()
     """The band of each file where each has one; empty where the files say."""
-    radiometry: str = "auto"
-    """Stated by metadata of the product, as :func:`satsqueeze.data.radiometric_statement.parse_radiometry` reads it."""
-    nodata: float | None = None
-    """Number of missing pixels, where metadata of the product states one."""
+    stated: tuple[StatedNumbers, ...] = ()
+    """Of each file, or of each band where one file holds them all; empty where no metadata says anything."""
     acquired: datetime | None = None
     problem: DataError | None = None
     """Why it cannot be opened, where that is known already."""
+
+    def radiometry(self, wanted: Sequence[str]) -> str:
+        """How the product's metadata says that its numbers become reflectance; ``auto`` where it does not.
+
+        Args:
+            wanted: the bands that count.
+
+        Raises:
+            RadiometryError: not alike for all of them.
+        """
+        ways = dict.fromkeys(numbers.radiometry for numbers in self._of(wanted)) or {"auto": None}
+        if len(ways) > 1:
+            raise RadiometryError(
+                f"{self.path}: bands state different scales and offsets, or some state none: {', '.join(ways)}; state "
+                "--radiometry"
+            )
+        return next(iter(ways))
+
+    def nodata(self, wanted: Sequence[str]) -> float | None:
+        """The number of missing pixels by the product's metadata, None where it is silent; see :meth:`radiometry`."""
+        numbers = dict.fromkeys(found.nodata for found in self._of(wanted) if found.nodata is not None)
+        if len(numbers) > 1:
+            raise RadiometryError(
+                f"{self.path}: bands state different numbers of missing pixels: {', '.join(map(str, numbers))}; state "
+                "--nodata"
+            )
+        return next(iter(numbers), None)
+
+    def _of(self, wanted: Sequence[str]) -> Sequence[StatedNumbers]:
+        if not self.file_bands:
+            return self.stated
+        return [said for band, said in zip(self.file_bands, self.stated, strict=False) if band in wanted]
 
 
 def find_scenes(
@@ -158,6 +189,11 @@ def _of_rasters(paths: Sequence[Path]) -> list[SceneSource]:
         band, rest = _band_in_name(path)
         key = (path.parent, rest if band else f"{path.name}/")
         groups.setdefault(key, []).append((band or "", path))
+    for members in [members for members in groups.values() if len(members) > 1]:
+        for member in [(band, path) for band, path in members if _holds_more_than_its_word(path)]:
+            members.remove(member)
+            groups[member[1].parent, f"{member[1].name}/"] = [member]
+    groups = {key: members for key, members in groups.items() if members}
     products = [key for key, members in groups.items() if len(members) > 1 and len(key[1]) >= _PRODUCT_LENGTH]
     parts = {
         key
@@ -166,6 +202,20 @@ def _of_rasters(paths: Sequence[Path]) -> list[SceneSource]:
         if len(members) == 1 and key[0] == folder and _is_part(key[1], product)
     }
     return [_of_group(rest, members) for (folder, rest), members in groups.items() if (folder, rest) not in parts]
+
+
+def _holds_more_than_its_word(path: Path) -> bool:
+    """Whether a raster that is named by a word for a band has others too, such as ``red_sea.tif``.
+
+    Not where it cannot be opened: whoever reads it will say so.
+    """
+    if band_token(path.stem):
+        return False
+    try:
+        with opened(str(path)) as dataset:
+            return int(dataset.count) > 1
+    except RasterError:
+        return False
 
 
 def _is_part(name: str, product: str) -> bool:
@@ -231,8 +281,7 @@ def _of_item(path: Path) -> SceneSource:
         path=path,
         files=item.files,
         file_bands=item.bands,
-        radiometry=item.radiometry,
-        nodata=item.nodata,
+        stated=item.stated,
         acquired=item.acquired,
     )
 

@@ -12,13 +12,22 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from satsqueeze.core.errors import BandError, RadiometryError, RasterError
+from satsqueeze.core.errors import BandError, RasterError
 from satsqueeze.data.band_naming import NOT_REFLECTIVE, common_name
 
 _LARGEST_BYTES = 64 * 2**20
 _APPLIED = ("earthsearch:boa_offset_applied", "s2:boa_offset_applied")
 _OURS = "satsqueeze:"
 _OTHER_ROLES = frozenset({"thumbnail", "overview", "metadata", "visual"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatedNumbers:
+    """What metadata says of the numbers of a band."""
+
+    radiometry: str = "auto"
+    """As :func:`satsqueeze.data.radiometric_statement.parse_radiometry` reads it."""
+    nodata: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +38,8 @@ class StacScene:
     files: tuple[str, ...]
     bands: tuple[str, ...]
     """The band of each file; empty where one file holds them all."""
-    radiometry: str
-    nodata: float | None
+    stated: tuple[StatedNumbers, ...]
+    """Of each file, or of each band where one file holds them all."""
     acquired: datetime | None
 
 
@@ -51,7 +60,6 @@ def read_item(path: Path) -> StacScene:
     Raises:
         RasterError: not a STAC item, or its assets are not on this disk.
         BandError: no asset names a band.
-        RadiometryError: the assets state different scales.
     """
     record = _record(path)
     assets = record.get("assets")
@@ -64,15 +72,20 @@ def read_item(path: Path) -> StacScene:
         raise BandError(
             f"{path}: no asset names a band; expected a common name such as 'red' in bands, eo:bands or the asset's key"
         )
-    chosen = [("", whole[0])] if not found else _one_each([b for b in found if b[0] not in NOT_REFLECTIVE])
+    name = str(record.get("id") or path.stem)
+    if found:
+        at_hand = [(band, _at_hand(path, name, asset)) for band, asset in found if band not in NOT_REFLECTIVE]
+        chosen = _one_each(at_hand)
+    else:
+        chosen = [("", _at_hand(path, name, whole[0]))]
     raw = record.get("properties")
     properties = raw if isinstance(raw, Mapping) else {}
+    stated = [_stated(properties, asset) for _, asset in chosen]
     return StacScene(
-        id=str(record.get("id") or path.stem),
+        id=name,
         files=tuple(_local(path, asset) for _, asset in chosen),
         bands=tuple(band for band, _ in chosen if band),
-        radiometry=_radiometry(path, properties, [asset for _, asset in chosen]),
-        nodata=_nodata([asset for _, asset in chosen]),
+        stated=tuple(numbers[0] for numbers in stated) if found else stated[0],
         acquired=_datetime(properties.get("datetime")),
     )
 
@@ -145,42 +158,37 @@ def _local(item: Path, asset: Mapping[str, Any]) -> str:
     return (path if path.is_absolute() else item.parent / path).as_posix()
 
 
-def _radiometry(item: Path, properties: Mapping[str, Any], assets: Sequence[Mapping[str, Any]]) -> str:
-    stated = {_scale_of(asset) for asset in assets}
-    if len(stated) > 1:
-        raise RadiometryError(
-            f"{item}: the assets state different scales and offsets, or some state none: {sorted(map(str, stated))}; "
-            "state --radiometry"
-        )
-    (one,) = stated
-    if one is None:
-        return "auto"
-    scale, offset = one
+def _at_hand(item: Path, name: str, asset: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The asset, by its file beside the item where one was fetched that bears the item's name."""
+    file = str(asset.get("href") or "").rsplit("/", 1)[-1]
+    if _is_remote(asset) and file.startswith(name) and (item.parent / file).is_file():
+        return {**asset, "href": file}
+    return asset
+
+
+def _stated(properties: Mapping[str, Any], asset: Mapping[str, Any]) -> tuple[StatedNumbers, ...]:
+    """What is said of each band of an asset, in its own words or as older items do; at least one."""
+    raster = asset.get("raster:bands")
+    older = [band if isinstance(band, Mapping) else {} for band in raster] if isinstance(raster, list) else []
+    newer = _bands(asset)
     # The numbers of such items are shifted already; the offset stays in the metadata all the same.
-    if any(properties.get(key) is True for key in _APPLIED):
-        offset = 0.0
-    return f"item:{scale!r}:{offset!r}"
+    shifted = any(properties.get(key) is True for key in _APPLIED)
+    found = []
+    for index in range(max(1, len(older), len(newer))):
+        records = [asset, *older[index : index + 1], *newer[index : index + 1]]
+        nodata = (number for record in records if (number := _number(record.get("nodata"))) is not None)
+        found.append(StatedNumbers(radiometry=_radiometry(records, shifted=shifted), nodata=next(nodata, None)))
+    return tuple(found)
 
 
-def _nodata(assets: Sequence[Mapping[str, Any]]) -> float | None:
-    found = (record.get("nodata") for asset in assets for record in _records(asset))
-    return next((number for value in found if (number := _number(value)) is not None), None)
-
-
-def _records(asset: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The asset and its first band, as older and newer items describe it."""
-    older = asset.get("raster:bands")
-    first = older[0] if isinstance(older, list) and older else None
-    return [record for record in (asset, first, *_bands(asset)[:1]) if isinstance(record, Mapping)]
-
-
-def _scale_of(asset: Mapping[str, Any]) -> tuple[float, float] | None:
-    for record in _records(asset):
+def _radiometry(records: Sequence[Mapping[str, Any]], *, shifted: bool) -> str:
+    for record in records:
         for prefix in ("raster:", ""):
             scale = _number(record.get(f"{prefix}scale"))
             if scale is not None:
-                return scale, _number(record.get(f"{prefix}offset")) or 0.0
-    return None
+                offset = 0.0 if shifted else _number(record.get(f"{prefix}offset")) or 0.0
+                return f"item:{scale!r}:{offset!r}"
+    return "auto"
 
 
 def _number(value: Any) -> float | None:

@@ -31,7 +31,9 @@ class SceneJob:
     open: Callable[[], AbstractContextManager[StripReader]]
     """Opens it; raises what keeps it from being opened."""
     files: tuple[Path, ...]
-    """All files that it is read from."""
+    """All files that its pixels are read from."""
+    evidence: tuple[Path, ...] = ()
+    """Files beside these that say how they are read, such as the product's metadata."""
     settings: str
     """How it is read, as text: part of the key by which a second run knows what is done."""
 
@@ -218,7 +220,7 @@ def _aside(job: SceneJob, key: str, error: BaseException, reason: str) -> SceneR
 def key_of(pilot: ScenePilot, job: SceneJob, folder: BatchFolder) -> str:
     """Hash of everything that the outputs of a scene depend on."""
     record = {
-        "files": [[str(path), *_stamp(path)] for path in job.files],
+        "files": [[str(path), *_stamp(path)] for path in (*job.files, *job.evidence)],
         "package": pilot.model.manifest.model_dump(mode="json")["files"],
         "graph": pilot.model.graph.file,
         "engine": pilot.model.engine.name,

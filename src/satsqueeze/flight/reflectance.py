@@ -11,6 +11,8 @@ from satsqueeze.core.errors import RadiometryError
 
 HIGHEST_MEDIAN = 5.0
 """Reflectance above which the median of an image cannot lie; the brightest snow and cloud stay near 1."""
+LOWEST_MEDIAN = -0.2
+"""Reflectance below which it cannot lie."""
 SAMPLES = 64
 """Rows and columns looked at, at most."""
 
@@ -23,7 +25,7 @@ def check_reflectance(image: NDArray[np.generic], channels: Sequence[int]) -> No
         channels: positions of the channels to look at.
 
     Raises:
-        RadiometryError: integers, or a band with a median far above any reflectance: digital numbers.
+        RadiometryError: integers, or a band with a median far from any reflectance: digital numbers.
     """
     if not np.issubdtype(image.dtype, np.floating):
         raise RadiometryError(
@@ -34,11 +36,12 @@ def check_reflectance(image: NDArray[np.generic], channels: Sequence[int]) -> No
     steps = [max(1, size // SAMPLES) for size in image.shape[1:]]
     sample = image[:, :: steps[0], :: steps[1]][list(channels)]
     # Each band by itself, and without the zeros that fill its edges: one band of digital numbers is one too many.
-    seen = (np.abs(band[np.isfinite(band) & (band != 0)]) for band in sample)
-    median = max((float(np.median(band)) for band in seen if band.size), default=0.0)
-    if median > HIGHEST_MEDIAN:
+    seen = (band[np.isfinite(band) & (band != 0)] for band in sample)
+    medians = [float(np.median(band)) for band in seen if band.size]
+    odd = [median for median in medians if not LOWEST_MEDIAN <= median <= HIGHEST_MEDIAN]
+    if odd:
         raise RadiometryError(
-            f"the median of a band is {median:g}, which no reflectance reaches: it looks like digital numbers (DN). "
+            f"the median of a band is {odd[0]:g}, which no reflectance reaches: it looks like digital numbers (DN). "
             "Convert with satsqueeze.core.radiometry, for instance (DN - 1000) / 10000 for Sentinel-2 of processing "
             "baseline 04.00 and later."
         )
