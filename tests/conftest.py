@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import rasterio
+import torch
 from rasterio import Affine
 from torch import nn
 
@@ -22,6 +23,12 @@ classes: [field, forest, water]
 foreground: []
 scale: 0.0001
 """
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread():
+    """Sums in another order are other bits, and threads of two test processes wait for one another."""
+    torch.set_num_threads(1)
 
 
 def _write_tiles(root, *, side, each, spread, gain):

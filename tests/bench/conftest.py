@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import rasterio
-import torch
 import yaml
 from rasterio import Affine
 
@@ -13,11 +12,6 @@ from satsqueeze.core.package import FlightManifest, Graph, PackageBand, PackageS
 
 BANDS = ("blue", "nir")
 THRESHOLD = 0.8
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread():
-    torch.set_num_threads(1)
 
 
 def write_graph(path, classes):

@@ -87,6 +87,13 @@ def test_a_teacher_answers_for_images_whose_labels_stay_unseen(done):
     assert known.labelled < set(land.split.train)
 
 
+def test_hidden_labels_do_not_draw_patches(done):
+    folder, _, _ = done
+    assert FIT.foreground_share > 0
+    told = {path: json.loads(path.read_text())["settings"] for path in (folder / "students").glob("**/metrics.json")}
+    assert {settings["foreground_share"] for path, settings in told.items() if "distilled" in str(path)} == {0.0}
+
+
 def test_a_teacher_changes_what_is_learnt(done):
     _, rows, _ = done
     test = {start: [row.test for row in rows if (row.model, row.start) == ("unet-2", start)] for start in STARTS}

@@ -9,18 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-import torch
 import yaml
 from rasterio import Affine
 
 from satsqueeze.cli.flags import parse
 from satsqueeze.cli.main import COMMANDS, main
 from satsqueeze.data.synth import DatasetSettings, write_dataset
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread():
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

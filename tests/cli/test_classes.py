@@ -47,6 +47,7 @@ def test_train_export_evaluate(tiles, run_main, tmp_path):
     assert status == 0, log
     model = open_package(said.strip(), threads=torch.get_num_threads())
     assert (model.manifest.task, model.manifest.input_size) == ("classification", (SIDE, SIDE))
+    assert model.manifest.training["images"] == 42
     assert {score.metric for score in model.manifest.quality} == {"accuracy", "f1_macro"}
     status, said, _ = run_main("evaluate", said.strip(), tiles, "--json")
     record = json.loads(said)

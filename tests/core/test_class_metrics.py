@@ -152,6 +152,12 @@ def test_thresholds_amid_and_close_to_a_half():
     assert best_thresholds(truth, np.array([[0.9], [0.8], [0.2]])) == (pytest.approx(0.5),)
 
 
+def test_a_threshold_between_neighbouring_numbers_still_separates_them():
+    probabilities = np.array([[1.0], [np.nextafter(np.float32(1), np.float32(0))]], np.float32)
+    (threshold,) = best_thresholds(np.array([[1], [0]]), probabilities)
+    assert (probabilities >= np.float32(threshold)).tolist() == [[True], [False]]
+
+
 def test_refusals():
     found = ClassMetrics(NAMES)
     labels, probabilities = single(count=3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -150,12 +151,42 @@ def test_split_files_that_are_something_else(tmp_path):
             load_class_split(path)
 
 
-def test_a_named_file_that_is_no_split_is_theirs_to_keep(tmp_path):
+def test_a_named_split_is_taken_as_it_is_but_for_what_was_quarantined(tile_folder, tmp_path):
+    root = tile_folder(tmp_path / "tiles")
+    split = class_split(pack(open_dataset(root), tmp_path / "whole"))
+    save_class_split(tmp_path / "mine.json", split)
+    spoilt = split.train[0]
+    name = spoilt.partition("/")[2]
+    (root / name.partition("_")[0] / f"{name}.tif").write_bytes(b"")
+    cache = pack(open_dataset(root), tmp_path / "cache")
+    assert [entry.id for entry in cache.quarantine] == [spoilt]
+    found = given_split(cache, tmp_path / "mine.json")
+    assert (found.train, found.validation, found.test) == (split.train[1:], split.validation, split.test)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda split: replace(split, train=split.train + split.test), r"in train and in test; an image has one part"),
+        (lambda split: replace(split, test=split.test * 2), r"in test and in test; an image has one part"),
+        (
+            lambda split: replace(split, test=(*split.test, "tiles/field_77")),
+            r"1 of the .* such as tiles/field_77; fetch",
+        ),
+    ],
+)
+def test_a_named_split_that_cannot_be(cache, tmp_path, change, message):
+    save_class_split(tmp_path / "mine.json", change(class_split(cache)))
+    with pytest.raises(SplitError, match=message):
+        given_split(cache, tmp_path / "mine.json")
+
+
+def test_a_named_file_that_is_no_split_is_theirs_to_keep(cache, tmp_path):
     path = tmp_path / "metadata.bin"
     for content in (b"PAR1\xff", b"{}", b"[]", b'{"format_version": 7}', None):
         path.unlink() if content is None else path.write_bytes(content)
         with pytest.raises(SplitError, match=r"metadata\.bin holds no split that can be read \(") as caught:
-            given_split(path)
+            given_split(cache, path)
         assert "remove" not in str(caught.value)
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import onnx
 import pytest
 import rasterio
-import torch
 import yaml
 from onnx import TensorProto, helper, numpy_helper
 from rasterio import Affine
@@ -18,11 +17,6 @@ from satsqueeze.data.packed import CLASS_FORMAT_VERSION, CacheEntry, PackedCache
 
 BANDS = ("blue", "green", "red", "nir")
 CLASSES = ("clear", "cloud")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread():
-    torch.set_num_threads(1)
 
 
 def _write(path, values):

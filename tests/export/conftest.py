@@ -114,11 +114,6 @@ class ImagesInMemory:
         return self._labels[position]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread():
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="session")
 def make_model():
     """``make_model(family="unet", seed=0, **config changes)``."""

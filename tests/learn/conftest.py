@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-import torch
 from affine import Affine
 
 from satsqueeze.core.scaling import Scaling
@@ -24,14 +23,6 @@ nodata: 0
 classes: [clear, cloud]
 foreground: [1]
 """
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def write_tif(path: Path, values: np.ndarray) -> None:

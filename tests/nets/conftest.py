@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
 from satsqueeze.core.scaling import Scaling
 from satsqueeze.nets.card import ModelCard
@@ -11,11 +10,6 @@ from satsqueeze.nets.model import build_model
 from satsqueeze.nets.unet_config import UNetConfig
 
 NAMES = ("blue", "green", "red", "nir", *(f"band{i}" for i in range(5, 14)))
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread():
-    torch.set_num_threads(1)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-import torch
 from affine import Affine
 
 from satsqueeze.core.scaling import Scaling
@@ -26,14 +25,6 @@ classes: [field, wood, cloud]
 foreground: []
 group: '(p\\d+)_d\\d+'
 """
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def write_tif(path: Path, values: np.ndarray) -> None:

@@ -27,4 +27,6 @@ def test_without_an_expression_the_place_is_the_series(tmp_path, series, places)
     (tmp_path / "dataset.yaml").write_text(CARD + series)
     cache = pack(open_dataset(tmp_path), tmp_path / "cache")
     assert len(places_of(cache, cache.ids, ViewSettings())) == places
+    if series:
+        assert len(places_of(cache, cache.ids, ViewSettings(dates="pairs"))) == places
     assert len(places_of(cache, cache.ids, ViewSettings(place="_(\\d+)$"))) == 2

@@ -187,6 +187,11 @@ def test_what_cannot_be_is_refused(series, cache, tmp_path):
         ViewSettings(series=2, place="(p)")
     with pytest.raises(SettingsError, match="no others to tell of; set forecast_weight to 0"):
         PretrainSettings(views=ViewSettings(series=2, dates="one"))
+    nothing = ContrastSettings(weight=0.0)
+    with pytest.raises(SettingsError, match="nothing is to be learnt: "):
+        PretrainSettings(contrast=nothing)
+    with pytest.raises(SettingsError, match="nothing is to be learnt: "):
+        PretrainSettings(contrast=nothing, forecast_weight=0.0, views=ViewSettings(series=2))
     with pytest.raises(SettingsError, match="edges must be"):
         PretrainSettings(edges="reflected")  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="forecast_weight must be"):

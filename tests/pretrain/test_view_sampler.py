@@ -172,7 +172,6 @@ def test_places_and_what_is_wrong_with_them(cache, tmp_path):
         ({"haze_range": (0.0, 1.5)}, "cannot pass 1"),
         ({"place": "p("}, "no regular expression"),
         ({"place": "p"}, "needs a part in parentheses"),
-        ({"place": "", "dates": "pairs"}, "pairs of dates need 'place'"),
     ],
 )
 def test_settings_that_cannot_be(changes, message):

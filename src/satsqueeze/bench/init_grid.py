@@ -221,8 +221,10 @@ class InitGrid:
         known = self.answers(trial.target, trial.fraction, trial.seed)
         everything = Split(train=land.split.train, validation=split.validation)
         objective = distilling(known)
+        # Patches that are drawn around a class would tell of labels that are to stay unseen.
+        blind = replace(settings, foreground_share=0.0)
         return train_network(
-            self._card(land), land.cache, everything, settings, place, start=begin, objective=objective, soft=known
+            self._card(land), land.cache, everything, blind, place, start=begin, objective=objective, soft=known
         )
 
     def _answers(self, target: str, fraction: float, seed: int) -> Known:

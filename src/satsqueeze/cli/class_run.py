@@ -85,6 +85,7 @@ def train_run(
             "best_epoch": result.best_epoch,
             "train_minutes": result.seconds / 60,
             "images_per_second": result.images_per_second,
+            "train_images": len(prepared.split.train),
         }
         return record | ({"test": score_on_test(run / CLASSIFIER, prepared)} if prepared.split.test else {})
 
@@ -121,7 +122,7 @@ def export_run(run: RunFolder, settings: ExportSettings, *, accuracy_loss: float
             training={
                 "scores": scores,
                 "settings": read_json(folder / METRICS_FILE)["settings"],
-                "images": len(prepared.split.train),
+                "images": scores.get("train_images"),
             },
         )
         return {"package": f"{PACKAGES}/{name}", "graphs": [graph.file for graph in manifest.graphs]}

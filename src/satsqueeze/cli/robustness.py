@@ -47,7 +47,7 @@ def robustness(  # noqa: PLR0917 - all but package and data are flags
     """
     from satsqueeze.bench.robustness import RobustnessSettings
     from satsqueeze.bench.robustness import robustness as measure
-    from satsqueeze.data.class_split import given_split
+    from satsqueeze.data.class_split import read_split
     from satsqueeze.data.corruptions import CORRUPTIONS, SEVERITIES
     from satsqueeze.data.dataset import open_dataset
 
@@ -58,7 +58,7 @@ def robustness(  # noqa: PLR0917 - all but package and data are flags
         severities=tuple(severities or SEVERITIES),
         seed=seed,
     )
-    ids = None if split is None else frozenset(given_split(split).test)
+    ids = None if split is None else frozenset(read_split(split).test)
     with progress("scoring") as advance:
         found = measure(
             package,

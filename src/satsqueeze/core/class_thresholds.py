@@ -39,6 +39,8 @@ def _best(truth: NDArray[np.bool_], chances: NDArray[np.floating[Any]]) -> float
     ends = np.flatnonzero(np.append(np.diff(falling) != 0, True))
     f1 = 2 * np.cumsum(truth[order])[ends] / (ends + 1 + positives)
     below = np.append(falling[ends[:-1] + 1], 0.0)
-    middles = (falling[ends] + below) / 2
+    # Decisions compare in float32, where the middle of neighbours is one of them: then the upper one is the threshold.
+    middles = ((falling[ends] + below) / 2).astype(np.float32).astype(np.float64)
+    middles = np.where(middles > below, middles, falling[ends])
     best = np.flatnonzero(f1 >= f1.max() - 1e-12)
     return float(middles[best[np.abs(middles[best] - DEFAULT_THRESHOLD).argmin()]])

@@ -172,7 +172,45 @@ def load_class_split(path: Path) -> ThreeWaySplit:
         ) from error
 
 
-def given_split(path: Path) -> ThreeWaySplit:
+def require_one_part_each(split: ThreeWaySplit, place: Path) -> None:
+    """Refuse a split that somebody wrote and that lists an image twice.
+
+    Raises:
+        SplitError: it does.
+    """
+    seen: dict[str, str] = {}
+    for part in PARTS:
+        for item_id in getattr(split, part):
+            if item_id in seen:
+                raise SplitError(f"{place} lists {item_id} in {seen[item_id]} and in {part}; an image has one part")
+            seen[item_id] = part
+
+
+def given_split(cache: PackedCache, path: Path) -> ThreeWaySplit:
+    """The split that somebody names, in the form of :func:`save_class_split`.
+
+    Images that were quarantined when the data set was packed are left out of their part.
+
+    Raises:
+        SplitError: no split, images that the data set does not have, or that are listed twice, or a class that a part
+            lacks.
+    """
+    listed = read_split(path)
+    require_one_part_each(listed, path)
+    aside = {entry.id for entry in cache.quarantine}
+    parts = {part: tuple(name for name in getattr(listed, part) if name not in aside) for part in PARTS}
+    absent = sorted({name for names in parts.values() for name in names} - set(cache.ids))
+    if absent:
+        raise SplitError(
+            f"{len(absent)} of the images that {path} lists are not in the data set, such as {', '.join(absent[:3])}; "
+            "fetch them, or take them off the list"
+        )
+    split = ThreeWaySplit(**parts)
+    require_every_class(cache, split)
+    return split
+
+
+def read_split(path: Path) -> ThreeWaySplit:
     """Read a split that somebody names: a file that is theirs, whatever it holds.
 
     Raises:

@@ -20,7 +20,6 @@ from satsqueeze.data.class_split import (
     given_split,
     load_class_split,
     official_split,
-    require_every_class,
     save_class_split,
 )
 from satsqueeze.data.dataset import open_dataset
@@ -145,6 +144,4 @@ def _split(cache: PackedCache, settings: ClassPrepareSettings) -> ThreeWaySplit:
     place = Path(settings.split)
     if place.is_dir() or place.suffix.lower() in (".csv", ".txt", PARQUET):
         return listed_split(cache, place)
-    split = given_split(place)
-    require_every_class(cache, split)
-    return split
+    return given_split(cache, place)

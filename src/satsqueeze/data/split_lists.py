@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from satsqueeze.core.errors import SplitError
-from satsqueeze.data.class_split import require_every_class
+from satsqueeze.data.class_split import require_every_class, require_one_part_each
 from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.pattern import PathPattern, fill
 from satsqueeze.data.splits import PARTS, ThreeWaySplit
@@ -50,7 +50,7 @@ def listed_split(cache: PackedCache, place: Path) -> ThreeWaySplit:
         )
     named = {part: [meant[name] for name in names] for part, names in parts.items()}
     split = ThreeWaySplit(**{part: _ids(names, known, place) for part, names in named.items()})
-    _refuse_shared(split, place)
+    require_one_part_each(split, place)
     require_every_class(cache, split)
     return split
 
@@ -88,15 +88,6 @@ def _ids(names: Sequence[str], known: Mapping[str, Sequence[str]], place: Path) 
                 "list these names instead"
             )
     return tuple(sorted({item_id for name in names for item_id in known[name]}))
-
-
-def _refuse_shared(split: ThreeWaySplit, place: Path) -> None:
-    seen: dict[str, str] = {}
-    for part in PARTS:
-        for item_id in getattr(split, part):
-            if item_id in seen:
-                raise SplitError(f"{place} lists {item_id} in {seen[item_id]} and in {part}; an image has one part")
-            seen[item_id] = part
 
 
 def _of_folder(folder: Path) -> dict[str, list[str]]:

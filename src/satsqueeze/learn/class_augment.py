@@ -81,7 +81,10 @@ def shifted(images: Tensor, shifts: list[list[int]]) -> Tensor:
 
 
 def moved(maps: Tensor, shifts: list[list[int]], *, size: Sequence[int]) -> Tensor:
-    """Maps (N, h, w) of images, each moved with its image by (rows, cols) in pixels of that, mirrored likewise.
+    """Maps (N, h, w) of images, each moved with its image by (rows, cols) in pixels of that.
+
+    What comes in at a border is mirrored about the border itself, not about the last pixel as in images: a part of a
+    cell at most.
 
     Args:
         maps: of fewer cells than the images have pixels, as a rule.

@@ -39,7 +39,8 @@ def places_of(cache: PackedCache, ids: Sequence[str], settings: ViewSettings) ->
     if not members:
         raise SettingsError(
             f"pairs of dates are asked for, but with place {settings.place!r} each of the {len(ids)} images is the "
-            "only date of its place; set dates to one, or mend the expression"
+            "only date of its place; set dates to one, or views.place to an expression that finds in an item's name "
+            "what it shows"
         )
     for place, dates in members.items():
         sizes = {(cache.entries[date].height, cache.entries[date].width) for date in dates}

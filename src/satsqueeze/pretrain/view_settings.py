@@ -106,7 +106,3 @@ class ViewSettings:
             raise SettingsError(f"view setting 'place' is no regular expression: {self.place!r} ({error})") from error
         if not groups:
             raise SettingsError(f"view setting 'place' needs a part in parentheses, got {self.place!r}")
-        if self.dates == "pairs" and not self.place:
-            raise SettingsError(
-                "pairs of dates need 'place', which tells from an item's name what it shows; set it, or dates to one"
-            )
