@@ -15,7 +15,6 @@ from rasterio.enums import Resampling
 from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as RasterioWindow
-from typing_extensions import override
 
 from satsqueeze.core.errors import GridError
 from satsqueeze.core.raster import Georeference
@@ -215,7 +214,6 @@ class BlockwiseVRT(WarpedVRT):  # type: ignore[misc]
     neighbour, where its centre lies on that of a pixel of the file, or be rounded the other way.
     """
 
-    @override
     def read(
         self,
         indexes: Sequence[int],
