@@ -85,12 +85,54 @@ def test_a_budget_in_minutes_is_decided_once(prepared, tmp_path):
     assert 8 * steps <= max(8, 1e-4 * 60 * record["images_per_second"])
     (tmp_path / ROWS).unlink()
     assert sweep(prepared, tmp_path, models=("resnet8",), minutes=1e-4).run()[0].steps == steps
-    kept = (tmp_path / ROWS).read_text()
-    with pytest.raises(
-        RunError, match=r"seed_0 was trained within 0.0001 minutes, 3 are asked for; choose a new --out"
-    ):
+    (tmp_path / ROWS).unlink()
+    message = r"its length was chosen for 0.0001 minutes, 3 are asked for; choose a new --out"
+    with pytest.raises(RunError, match=message):
         sweep(prepared, tmp_path, models=("resnet8",), minutes=3.0).run()
-    assert (tmp_path / ROWS).read_text() == kept
+    assert not (tmp_path / ROWS).exists()
+
+
+def test_a_budget_counts_for_its_settings_and_data_alone(prepared, tmp_path):
+    asked = {"models": ("resnet8",), "minutes": 1e-4}
+    place = tmp_path / "resnet8" / "seed_0"
+    sweep(prepared, tmp_path, **asked).run()
+    (tmp_path / ROWS).unlink()
+    fewer = replace(prepared, split=replace(prepared.split, train=prepared.split.train[1:]))
+    faster = {**asked, "fit": replace(FIT, learning_rate=0.01)}
+    for other in (sweep(prepared, tmp_path, **faster), sweep(fewer, tmp_path, **asked)):
+        with pytest.raises(RunError, match=r"seed_0 holds a training for other minutes, settings or data"):
+            other.run()
+    # As long as nothing was trained, the length is chosen anew, though there was a trial.
+    for name in ("metrics.json", "weights.safetensors", "model.json"):
+        (place / name).unlink()
+    before = json.loads((place / "budget.json").read_text())
+    row = sweep(prepared, tmp_path, **faster, batch=2).run()[0]
+    assert not row.failure
+    after = json.loads((place / "budget.json").read_text())
+    assert (after["fingerprint"] != before["fingerprint"], after["minutes"]) == (True, 1e-4)
+
+
+def test_a_budget_without_a_fingerprint_is_of_other_settings(prepared, tmp_path):
+    asked = {"models": ("resnet8",), "minutes": 1e-4}
+    record = tmp_path / "resnet8" / "seed_0" / "budget.json"
+    rows = sweep(prepared, tmp_path, **asked).run()
+    told = json.loads(record.read_text())
+    record.write_text(json.dumps({key: value for key, value in told.items() if key != "fingerprint"}))
+    # A finished row tells its settings itself.
+    assert sweep(prepared, tmp_path, **asked).run() == rows
+    (tmp_path / ROWS).unlink()
+    with pytest.raises(RunError, match=r"by an older satsqueeze.*remove that folder"):
+        sweep(prepared, tmp_path, **asked).run()
+
+
+def test_a_sweep_without_a_budget_forgets_one_that_was_not_used(prepared, tmp_path):
+    record = tmp_path / "resnet8" / "seed_0" / "budget.json"
+    record.parent.mkdir(parents=True)
+    record.write_text('{"minutes": 3}')
+    first = sweep(prepared, tmp_path, models=("resnet8",)).run()
+    assert (first[0].epochs, record.exists()) == (FIT.epochs, False)
+    (tmp_path / ROWS).unlink()
+    assert sweep(prepared, tmp_path, models=("resnet8",)).run()[0].test == first[0].test
 
 
 @pytest.mark.parametrize(
