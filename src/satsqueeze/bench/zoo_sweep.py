@@ -14,7 +14,7 @@ import torch
 
 from satsqueeze.bench.energy import Meter, find_meter, measure_energy
 from satsqueeze.bench.machine import this_machine
-from satsqueeze.bench.throughput import measure_throughput
+from satsqueeze.bench.throughput import Throughput, measure_throughput
 from satsqueeze.bench.zoo_row import ZooRow, read_zoo_rows, record_zoo_row
 from satsqueeze.core.errors import RunError, SatsqueezeError, SettingsError
 from satsqueeze.core.files import read_json, write_json
@@ -92,11 +92,13 @@ class ZooSweep:
             on_row: called with each row, whether new or from before.
 
         Raises:
-            RunError: the length of a training in the folder was chosen for other minutes, settings or data.
+            RunError: figures in the folder come from other settings or data, or the length of a training there was
+                chosen for others; nothing is trained then.
         """  # noqa: D205
         asked = [(name, seed) for name in self.settings.models or tuple(ZOO) for seed in self.settings.seeds]
         for name, seed in asked:
             if self._measured_before(name, seed) is None:
+                self._require_same_training(name, seed)
                 self._require_same_budget(self._place(name, seed), seed)
         rows = []
         for name, seed in asked:
@@ -106,6 +108,15 @@ class ZooSweep:
 
     def _place(self, name: str, seed: int) -> Path:
         return self.folder / name / f"seed_{seed}"
+
+    def _require_same_training(self, name: str, seed: int) -> None:
+        """Refuse to lose figures of another training; they may only be measured anew."""
+        row = self._known(name, seed)
+        if row is not None and row.fingerprint != self._key(name, seed, row.inference):
+            raise RunError(
+                f"{self.folder / ROWS} holds figures of {name} (seed {seed}) that was trained with other settings or "
+                "on other data; choose another --out, or ask for the same settings"
+            )
 
     def _require_same_budget(self, place: Path, seed: int) -> None:
         """Refuse to go on with a training whose length was chosen for something else."""
@@ -121,14 +132,22 @@ class ZooSweep:
     def _budget_key(self, fit: ClassFitSettings) -> str:
         return fingerprint_of([self.prepared.key, self.settings.minutes, fit.to_dict()])
 
+    def _known(self, name: str, seed: int) -> ZooRow | None:
+        """The row with figures of a network, whatever it was trained with."""
+        rows = read_zoo_rows(self.folder / ROWS)
+        return next((row for row in rows if row.key == (name, seed) and not row.failure), None)
+
     def _measured_before(self, name: str, seed: int) -> ZooRow | None:
         """The row of the same training and measurement, with its figures."""
-        known = next((row for row in read_zoo_rows(self.folder / ROWS) if row.key == (name, seed)), None)
-        same = known is not None and not known.failure and known.fingerprint == self._key(name, seed)
-        return known if same else None
+        known = self._known(name, seed)
+        return known if known is not None and known.fingerprint == self._key(name, seed) else None
 
-    def _key(self, name: str, seed: int) -> str:
-        return fingerprint_of([self.prepared.key, name, self._alike(seed)])
+    def _key(self, name: str, seed: int, measured: Throughput | None = None) -> str:
+        """Of all that the figures depend on, as they are asked for or as they were measured."""
+        alike = self._alike(seed)
+        if measured is not None:
+            alike |= {"batch": measured.batch, "threads": measured.threads, "repeats": measured.repeats}
+        return fingerprint_of([self.prepared.key, name, alike])
 
     def _row(self, name: str, seed: int) -> ZooRow:
         known = self._measured_before(name, seed)
