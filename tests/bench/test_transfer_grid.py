@@ -178,6 +178,8 @@ def test_mistakes(recipe, tmp_path):
         replace(recipe, fractions=(0.0,))
     with pytest.raises(SettingsError, match="'random' is not transferred, so nothing of it can be frozen"):
         TransferStart(name="random", transferred=False, freeze_epochs=1)
+    with pytest.raises(SettingsError, match=r"fit.freeze_epochs is 1, but each start says what it freezes"):
+        replace(recipe, fit=replace(FIT, freeze_epochs=1))
     with pytest.raises(SettingsError, match=r"freeze_epochs must lie in 0..2"):
         replace(recipe, starts=(TransferStart(name="a", transferred=True, freeze_epochs=3),))
     with pytest.raises(SettingsError, match="did you mean resnet8"):
