@@ -21,7 +21,14 @@ from satsqueeze.bench import class_grid
 from satsqueeze.bench.class_evaluate import tallied
 from satsqueeze.bench.class_grid import ROWS, SHIPPED, ClassGrid
 from satsqueeze.bench.class_pass import ClassPass
-from satsqueeze.bench.class_recipe import ClassRecipe, GivenTeacher, StudentNetwork, TrainedNetwork, Way
+from satsqueeze.bench.class_recipe import (
+    ClassRecipe,
+    GivenTeacher,
+    GridFitSettings,
+    StudentNetwork,
+    TrainedNetwork,
+    Way,
+)
 from satsqueeze.bench.class_ship import long_cell, rescore, ship
 from satsqueeze.bench.curves import CURVES_FILE
 from satsqueeze.bench.evaluate import evaluate
@@ -29,6 +36,7 @@ from satsqueeze.bench.grid_cell import HELD, RECORD
 from satsqueeze.bench.grid_row import read_grid_rows, record_grid_rows, write_grid_rows
 from satsqueeze.bench.held import HeldAnswers
 from satsqueeze.bench.paired import mcnemar
+from satsqueeze.cli.flags import read_settings
 from satsqueeze.cli.main import main
 from satsqueeze.core.errors import DataError, RunError, SettingsError, TrainError
 from satsqueeze.core.run import RunFolder
@@ -41,7 +49,7 @@ from satsqueeze.learn.class_settings import ClassFitSettings
 from satsqueeze.learn.fit_classifier import fit_classifier
 
 SIDE = 16
-FIT = ClassFitSettings(epochs=1, batch_size=8, learning_rate=0.02, precision="fp32", progress=False)
+FIT = GridFitSettings(epochs=1, batch_size=8, learning_rate=0.02, precision="fp32", progress=False)
 WAYS = (
     Way(name="alone"),
     Way(name="gated", policy="gated", teachers=("big", "wide")),
@@ -229,6 +237,9 @@ def test_unknown_names_are_refused_with_the_closest(recipe, tmp_path):
         ({"policy": "static"}, "policy 'static' and the teachers none"),
         ({"teachers": ("big",)}, "policy 'none' and the teachers big"),
         ({"attention": 1.0}, "attention 1.0 and the teachers none; expected a weight >= 0, and teachers"),
+        ({"temperature": 9}, "no teachers, without which temperature would change nothing; leave that out"),
+        ({"calibrated": True, "pooled": True}, "which calibrated, pooled would change nothing"),
+        ({"settings": {"nonsense": 1}}, "which settings would change nothing"),
         ({"policy": "static", "teachers": ("big",), "attention": -1.0}, "attention -1.0 and the teachers big"),
         ({"policy": "statik", "teachers": ("big",)}, "did you mean static"),
         ({"policy": "static", "teachers": ("big", "big")}, "names a teacher twice: big, big"),
@@ -240,6 +251,29 @@ def test_unknown_names_are_refused_with_the_closest(recipe, tmp_path):
 def test_refused_ways(fields, message):
     with pytest.raises(SettingsError, match=message):
         Way(name="x", **fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"fit": {"keep": "best"}}, "a comparison keeps the last weights.*got keep 'best'"),
+        ({"fit": {"seed": 7}}, r"x has the seed 7 in its fit, where the seeds \[0, 1, 2\] would replace it"),
+        ({"fit": {"seed": 1}, "seeds": [1, 2]}, r"the seeds \[1, 2\] would replace it; name it in 'seeds'"),
+        ({"long": {"seed": 7}}, "x has the seed 7 for its long run, which has the seed 0; leave it out"),
+        ({"long": {"keep": "best"}}, "got keep 'best'"),
+    ],
+)
+def test_refused_trainings(tmp_path, fields, message):
+    student = {"name": "x", "model": "resnet8", "fit": {}, **fields}
+    record = {"images": {"data": "tiles"}, "students": [student], "ways": [{"name": "alone"}]}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(record))
+    with pytest.raises(SettingsError, match=message):
+        read_settings(ClassRecipe, tmp_path / "recipe.yaml")
+
+
+def test_what_a_training_uses_anyway_may_be_stated():
+    network = TrainedNetwork(name="x", model="resnet8", fit=GridFitSettings(keep="last", seed=7), seeds=(7,))
+    assert network.fit.to_dict() == ClassFitSettings(keep="last", seed=7).to_dict()
 
 
 def test_rules_have_the_settings_of_the_way():

@@ -94,8 +94,8 @@ def test_bad_files_are_left_out_of_every_row(package, tmp_path):
     reasons = {entry["item"]: entry["reason"] for entry in found.quarantined}
     assert "reflectance" in reasons["tiles/River_3"]
     assert "cannot be read" in reasons["tiles/River_4"]
-    with pytest.raises(DataError, match="no image to score among its 5 that is one of the 1 asked for"):
-        robustness(package, open_dataset(tmp_path), ids=["tiles/none"])
+    with pytest.raises(DataError, match="no image to score among its 5 that is one of the 0 asked for"):
+        robustness(package, open_dataset(tmp_path), ids=[])
     for path in tmp_path.rglob("*.tif"):
         path.write_bytes(b"broken")
     with pytest.raises(DataError, match="none of 5 images could be scored"):
@@ -112,6 +112,22 @@ def test_refusals(package, tiny_package, tiles):
         RobustnessSettings(corruptions=("rain",))
     with pytest.raises(SettingsError, match="severities are 1 to 5"):
         RobustnessSettings(severities=(6,))
+    with pytest.raises(SettingsError, match="corruptions are scored once each, got blur, noise, blur; name each"):
+        RobustnessSettings(corruptions=("blur", "noise", "blur"))
+
+
+def test_images_of_a_split_that_the_data_lacks_are_told(package, tiles, tmp_path, capsys):
+    dataset, split = open_dataset(tiles[0]), tmp_path / "split.json"
+    ids = [item.id for item in dataset.items]
+    message = r"1 of the 37 images asked for are not among the 36 of the data set: tiles/gone; check the data set"
+    with pytest.raises(DataError, match=message):
+        robustness(package, dataset, ids=[*ids, "tiles/gone"], limit=3)
+    gone = [f"tiles/gone_{number}" for number in range(5)]
+    write_json(split, {"format_version": 1, "train": [], "validation": [], "test": [*ids[:2], *gone]})
+    assert main(["robustness", str(package), str(tiles[0]), "--split", str(split)]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "5 of the 7 images asked for are not among the 36" in said
+    assert "tiles/gone_0, tiles/gone_1, tiles/gone_2, ...; check" in said
 
 
 def test_the_command_and_its_rows(package, tiles, tmp_path, capsys):
@@ -145,6 +161,7 @@ def test_the_command_and_its_rows(package, tiles, tmp_path, capsys):
     [
         (("--severities", "mild"), "mild"),
         (("--severities", "0"), "severities are 1 to 5"),
+        (("--severities", "1,1"), "severities are scored once each, got 1, 1"),
         (("--corruptions", "rain"), "unknown corruption(s) rain"),
         (("--split", "absent.json"), "absent.json"),
     ],

@@ -144,6 +144,27 @@ def test_twins_of_the_target_are_nowhere_in_the_source(recipe, tmp_path):
         apart_from(grid.source.cache, few, grid.target.cache)
 
 
+def test_a_source_that_the_target_shows_as_a_whole_ends_before_any_training(recipe, tmp_path):
+    grid = quiet(replace(recipe, source=recipe.target, fractions=(1.0,)), tmp_path / "run")
+    with pytest.raises(SplitError, match=r"shows the places of all 30 images of the train part, such as full/"):
+        grid.execute()
+    assert not (tmp_path / "run" / "trials").exists()
+    # Without the source, nothing is asked of it.
+    alone = replace(grid.recipe, starts=recipe.starts[:1], seeds=(0,), rates=(0.01,))
+    assert [row.start for row in quiet(alone, tmp_path / "run").execute()] == ["random"]
+
+
+def test_a_part_that_is_lost_as_a_whole_is_named(recipe, tmp_path):
+    grid = quiet(recipe, tmp_path)
+    shown = {entry.id.split("/")[1] for entry in grid.target.cache.entries}
+    twins = tuple(entry.id for entry in grid.source.cache.entries if entry.id.split("/")[1] in shown)
+    lost = replace(grid.source.split, validation=twins)
+    with pytest.raises(SplitError, match=r"all 15 images of the validation part"):
+        apart_from(grid.source.cache, lost, grid.target.cache)
+    none = replace(lost, validation=())
+    assert apart_from(grid.source.cache, none, grid.target.cache) == none
+
+
 def test_by_command(recipe, tmp_path, capsys):
     record = {
         "source": {"data": recipe.source.data, "shares": [0.5, 0.25, 0.25]},
@@ -178,6 +199,8 @@ def test_mistakes(recipe, tmp_path):
         replace(recipe, fractions=(0.0,))
     with pytest.raises(SettingsError, match="'random' is not transferred, so nothing of it can be frozen"):
         TransferStart(name="random", transferred=False, freeze_epochs=1)
+    with pytest.raises(SettingsError, match=r"fit.freeze_epochs is 1, but each start says what it freezes"):
+        replace(recipe, fit=replace(FIT, freeze_epochs=1))
     with pytest.raises(SettingsError, match=r"freeze_epochs must lie in 0..2"):
         replace(recipe, starts=(TransferStart(name="a", transferred=True, freeze_epochs=3),))
     with pytest.raises(SettingsError, match="did you mean resnet8"):

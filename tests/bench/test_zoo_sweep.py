@@ -11,6 +11,8 @@ from satsqueeze.bench.energy import NoMeter
 from satsqueeze.bench.throughput import Throughput, measure_throughput
 from satsqueeze.bench.zoo_row import ZooRow, read_zoo_rows, record_zoo_row, zoo_table
 from satsqueeze.bench.zoo_sweep import ROWS, SweepSettings, ZooSweep, failures
+from satsqueeze.cli import zoo_bench
+from satsqueeze.cli.main import main
 from satsqueeze.core.errors import ExportError, RunError, SettingsError
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.class_stage import ClassPrepareSettings, prepare_classes
@@ -85,12 +87,91 @@ def test_a_budget_in_minutes_is_decided_once(prepared, tmp_path):
     assert 8 * steps <= max(8, 1e-4 * 60 * record["images_per_second"])
     (tmp_path / ROWS).unlink()
     assert sweep(prepared, tmp_path, models=("resnet8",), minutes=1e-4).run()[0].steps == steps
-    kept = (tmp_path / ROWS).read_text()
-    with pytest.raises(
-        RunError, match=r"seed_0 was trained within 0.0001 minutes, 3 are asked for; choose a new --out"
-    ):
+    (tmp_path / ROWS).unlink()
+    message = r"its length was chosen for 0.0001 minutes, 3 are asked for; choose a new --out"
+    with pytest.raises(RunError, match=message):
         sweep(prepared, tmp_path, models=("resnet8",), minutes=3.0).run()
+    assert not (tmp_path / ROWS).exists()
+
+
+def test_figures_of_another_training_are_not_lost(prepared, tmp_path):
+    first = sweep(prepared, tmp_path, models=("resnet8",)).run()
+    kept = (tmp_path / ROWS).read_text()
+    fewer = replace(prepared, split=replace(prepared.split, train=prepared.split.train[1:]))
+    longer = {"fit": replace(FIT, epochs=3)}
+    for other in (
+        sweep(prepared, tmp_path, models=("resnet16", "resnet8"), **longer),
+        sweep(prepared, tmp_path, models=("resnet8",), minutes=3.0),
+        sweep(fewer, tmp_path, models=("resnet8",)),
+    ):
+        with pytest.raises(
+            RunError, match=r"holds figures of resnet8 \(seed 0\).*choose another --out, or ask for the"
+        ):
+            other.run()
     assert (tmp_path / ROWS).read_text() == kept
+    assert not (tmp_path / "resnet16").exists()
+    # The same training may be measured anew, and a row without figures has none to lose.
+    again = sweep(prepared, tmp_path, models=("resnet8",), batch=2, repeats=1).run()[0]
+    assert (again.test, again.inference.batch, again.train_minutes) == (first[0].test, 2, first[0].train_minutes)
+    failed = again.model_copy(update={"failure": "no such luck"})
+    record_zoo_row(tmp_path / ROWS, failed)
+    assert sweep(prepared, tmp_path, models=("resnet8",), **longer).run()[0].failure.startswith("RunError")
+
+
+def test_the_command_says_what_failed(prepared, tmp_path, capsys, monkeypatch):
+    rows = (
+        ZooRow(model="a", seed=0, fingerprint="x", failure="no such luck"),
+        ZooRow(model="b", seed=1, fingerprint="x", test=0.5),
+        ZooRow(model="c", seed=2, fingerprint="x"),
+    )
+    monkeypatch.setattr(zoo_bench, "prepare_classes", lambda *_: prepared)
+    monkeypatch.setattr(ZooSweep, "run", lambda _, on_row: [on_row(row) for row in rows] and rows)
+    assert main(["zoo", "bench", "tiles", "--out", str(tmp_path), "--models", "resnet8"]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said[:3] == ["a (seed 0): failed: no such luck", "b (seed 1): 0.5000", "c (seed 2): done"]
+
+
+def test_a_budget_counts_for_its_settings_and_data_alone(prepared, tmp_path):
+    asked = {"models": ("resnet8",), "minutes": 1e-4}
+    place = tmp_path / "resnet8" / "seed_0"
+    sweep(prepared, tmp_path, **asked).run()
+    (tmp_path / ROWS).unlink()
+    fewer = replace(prepared, split=replace(prepared.split, train=prepared.split.train[1:]))
+    faster = {**asked, "fit": replace(FIT, learning_rate=0.01)}
+    for other in (sweep(prepared, tmp_path, **faster), sweep(fewer, tmp_path, **asked)):
+        with pytest.raises(RunError, match=r"seed_0 holds a training for other minutes, settings or data"):
+            other.run()
+    # As long as nothing was trained, the length is chosen anew, though there was a trial.
+    for name in ("metrics.json", "weights.safetensors", "model.json"):
+        (place / name).unlink()
+    before = json.loads((place / "budget.json").read_text())
+    row = sweep(prepared, tmp_path, **faster, batch=2).run()[0]
+    assert not row.failure
+    after = json.loads((place / "budget.json").read_text())
+    assert (after["fingerprint"] != before["fingerprint"], after["minutes"]) == (True, 1e-4)
+
+
+def test_a_budget_without_a_fingerprint_is_of_other_settings(prepared, tmp_path):
+    asked = {"models": ("resnet8",), "minutes": 1e-4}
+    record = tmp_path / "resnet8" / "seed_0" / "budget.json"
+    rows = sweep(prepared, tmp_path, **asked).run()
+    told = json.loads(record.read_text())
+    record.write_text(json.dumps({key: value for key, value in told.items() if key != "fingerprint"}))
+    # A finished row tells its settings itself.
+    assert sweep(prepared, tmp_path, **asked).run() == rows
+    (tmp_path / ROWS).unlink()
+    with pytest.raises(RunError, match=r"by an older satsqueeze.*remove that folder"):
+        sweep(prepared, tmp_path, **asked).run()
+
+
+def test_a_sweep_without_a_budget_forgets_one_that_was_not_used(prepared, tmp_path):
+    record = tmp_path / "resnet8" / "seed_0" / "budget.json"
+    record.parent.mkdir(parents=True)
+    record.write_text('{"minutes": 3}')
+    first = sweep(prepared, tmp_path, models=("resnet8",)).run()
+    assert (first[0].epochs, record.exists()) == (FIT.epochs, False)
+    (tmp_path / ROWS).unlink()
+    assert sweep(prepared, tmp_path, models=("resnet8",)).run()[0].test == first[0].test
 
 
 @pytest.mark.parametrize(

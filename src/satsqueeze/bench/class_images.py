@@ -17,6 +17,8 @@ from satsqueeze.data.reader import read_image, read_targets
 from satsqueeze.flight.classifier import BATCH, ClassPrediction, FlightClassifier
 
 _WORKERS = 2
+_NAMED = 3
+"""Images that a message names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +38,19 @@ def scored_items(dataset: Dataset, *, ids: Collection[str] | None = None, limit:
 
     Args:
         dataset: labels of whole images.
-        ids: only these; by default all.
+        ids: only these, each of which must be there; by default all.
         limit: the first ``limit`` of them.
 
     Raises:
-        DataError: there is none.
+        DataError: there is none, or one of ``ids`` is not in the data set.
     """
+    lacking = sorted(set(ids or ()).difference(item.id for item in dataset.items))
+    if lacking:
+        named = ", ".join([*lacking[:_NAMED], *(["..."] if len(lacking) > _NAMED else [])])
+        raise DataError(
+            f"{len(lacking)} of the {len(ids or ())} images asked for are not among the {len(dataset)} of the data "
+            f"set: {named}; check the data set, its card, and that the split was made for it"
+        )
     items = [item for item in dataset.items if item.role == "evaluate" and (ids is None or item.id in ids)]
     if not items:
         among = "" if ids is None else f" that is one of the {len(ids)} asked for"

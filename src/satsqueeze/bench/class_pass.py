@@ -25,7 +25,7 @@ class ClassPass:
 
     Raises:
         LabelError: labels for another task, or classes that the package does not know.
-        DataError: there is no image.
+        DataError: there is no image, or one of ``ids`` is not in the data set.
     """
 
     def __init__(

@@ -29,16 +29,39 @@ Part = TypeVar("Part", bound=_Named)
 
 
 @dataclass(frozen=True, kw_only=True)
+class GridFitSettings(ClassFitSettings):
+    """A training of a comparison, in which no held image chooses anything."""
+
+    keep: Literal["best", "last"] = "last"
+    """Only ``last``."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.keep != "last":
+            raise SettingsError(
+                f"a comparison keeps the last weights, since no held image may choose any; got keep {self.keep!r}: "
+                "leave it out"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Network:
     """A network that is trained."""
 
     name: str
     model: str
     """A name of the zoo."""
-    fit: ClassFitSettings
-    """The budget of a cell of the table, or of a teacher."""
+    fit: GridFitSettings
+    """The budget of a cell of the table, or of a teacher; its seed is one of ``seeds``."""
     dropout: float = 0.0
     seeds: tuple[int, ...] = (0,)
+
+    def __post_init__(self) -> None:
+        if self.fit.seed and self.seeds != (self.fit.seed,):
+            raise SettingsError(
+                f"{self.name} has the seed {self.fit.seed} in its fit, where the seeds {list(self.seeds)} would "
+                "replace it; name it in 'seeds' instead"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +83,15 @@ class StudentNetwork(Network):
     """A network that is taught in every way."""
 
     seeds: tuple[int, ...] = (0, 1, 2)
-    long: ClassFitSettings | None = None
-    """The run whose weights are shipped; None: as a cell."""
+    long: GridFitSettings | None = None
+    """The run whose weights are shipped, with seed 0; None: as a cell."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.long is not None and self.long.seed:
+            raise SettingsError(
+                f"{self.name} has the seed {self.long.seed} for its long run, which has the seed 0; leave it out"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +130,19 @@ class Way:
                 f"the way {self.name!r} has attention {self.attention} and the teachers "
                 f"{', '.join(self.teachers) or 'none'}; expected a weight >= 0, and teachers where it is not 0"
             )
+        if not self.teachers:
+            self._refuse_idle()
         self.rule()
+
+    def _refuse_idle(self) -> None:
+        """Refuse what only teachers give a meaning."""
+        idle = [name for name in ("temperature", "calibrated", "pooled") if getattr(self, name) != getattr(Way, name)]
+        idle += ["settings"] if self.settings else []
+        if idle:
+            raise SettingsError(
+                f"the way {self.name!r} has no teachers, without which {', '.join(idle)} would change nothing; leave "
+                "that out, or name a policy and teachers"
+            )
 
     def rule(self) -> Policy | None:
         """What weighs labels and teachers; None without teachers.

@@ -38,6 +38,10 @@ class RobustnessSettings:
             raise SettingsError(f"unknown corruption(s) {', '.join(wrong) or 'none'}; known: {', '.join(CORRUPTIONS)}")
         if not self.severities or not set(self.severities) <= set(SEVERITIES) or self.seed < 0:
             raise SettingsError(f"severities are 1 to 5 and the seed >= 0, got {self.severities} and {self.seed}")
+        for label, values in (("corruptions", self.corruptions), ("severities", self.severities)):
+            if len(set(values)) < len(values):
+                said = ", ".join(map(str, values))
+                raise SettingsError(f"{label} are scored once each, got {said}; name each of them once")
 
     @property
     def cells(self) -> tuple[tuple[Corruption, int], ...]:
@@ -85,7 +89,7 @@ def robustness(
         PackageError: the package cannot be trusted, or is for segmentation.
         LabelError: labels for another task, or classes that the package does not know.
         BandError: haze over a band whose wavelength is not known.
-        DataError: no image, or none that could be scored.
+        DataError: no image, none that could be scored, or one of ``ids`` that the data set lacks.
         SettingsError: a limit below 1.
     """
     if limit is not None and limit < 1:

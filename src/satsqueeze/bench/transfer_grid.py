@@ -84,7 +84,11 @@ class TransferGrid:
 
     @cached_property
     def source(self) -> ClassPrepared:
-        """Images of the source without the places that the target shows, with statistics of their own."""
+        """Images of the source without the places that the target shows, with statistics of their own.
+
+        Raises:
+            SplitError: the target shows all places of a part, or all of a class.
+        """
         prepared = prepare_classes(self.recipe.source, RunFolder(self.run / "source"))
         split = apart_from(prepared.cache, prepared.split, self.target.cache)
         return replace(prepared, split=split, scaling=scaling_of(prepared.cache, split.train))
@@ -99,13 +103,15 @@ class TransferGrid:
         """Train and score what is missing; returns all rows, in the recipe's order.
 
         Raises:
-            SplitError: a fraction leaves a class without an image.
+            SplitError: a fraction leaves a class without an image, or the target leaves the source without images.
             SettingsError, BandError: the source does not fit the target.
             RunError: a training was made with other settings.
         """
         recipe = self.recipe
+        # Before any training: a source without images, or a fraction that cannot be drawn, ends the experiment at once.
+        if any(start.transferred for start in recipe.starts):
+            _ = self.source
         for fraction in recipe.fractions:
-            # Before any training: a fraction that cannot be drawn ends the experiment at once.
             for seed in recipe.seeds:
                 self.labelled(fraction, seed)
         for fraction in recipe.fractions:

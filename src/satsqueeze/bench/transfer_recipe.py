@@ -44,7 +44,7 @@ class TransferRecipe:
     model: str = "resnet8"
     """A name of the zoo, for either."""
     fit: ClassFitSettings
-    """The budget of every training on the target; its learning rate and seed are replaced."""
+    """The budget of every training on the target; its learning rate and seed are replaced, and starts freeze."""
     starts: tuple[TransferStart, ...] = STARTS
     fractions: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0)
     """Shares of the target's training labels."""
@@ -69,6 +69,11 @@ class TransferRecipe:
         if not all(0 < value <= 1 for value in self.fractions) or min(self.rates) <= 0:
             raise SettingsError(
                 f"fractions must lie in (0, 1] and rates be > 0, got {list(self.fractions)} and {list(self.rates)}"
+            )
+        if self.fit.freeze_epochs:
+            raise SettingsError(
+                f"fit.freeze_epochs is {self.fit.freeze_epochs}, but each start says what it freezes; set it in "
+                "'starts'"
             )
         for start in self.starts:
             replace(self.fit, freeze_epochs=start.freeze_epochs)

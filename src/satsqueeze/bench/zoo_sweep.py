@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 
 from satsqueeze.bench.energy import Meter, find_meter, measure_energy
 from satsqueeze.bench.machine import this_machine
-from satsqueeze.bench.throughput import measure_throughput
+from satsqueeze.bench.throughput import Throughput, measure_throughput
 from satsqueeze.bench.zoo_row import ZooRow, read_zoo_rows, record_zoo_row
 from satsqueeze.core.errors import RunError, SatsqueezeError, SettingsError
 from satsqueeze.core.files import read_json, write_json
@@ -24,9 +25,10 @@ from satsqueeze.export.class_graph import class_graph
 from satsqueeze.export.draft import FP32
 from satsqueeze.export.onnx import export_fp32
 from satsqueeze.flight.engines import open_engine
+from satsqueeze.learn.checkpoint import LAST_FILE
 from satsqueeze.learn.class_settings import DECK, ClassFitSettings
 from satsqueeze.learn.class_stage import classifier_card, score_on_test, train_classifier
-from satsqueeze.learn.training import FitResult
+from satsqueeze.learn.training import METRICS_FILE, FitResult
 from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.cost import cost
 from satsqueeze.nets.model import load_model
@@ -90,11 +92,14 @@ class ZooSweep:
             on_row: called with each row, whether new or from before.
 
         Raises:
-            RunError: a network of the folder was trained within other minutes.
+            RunError: figures in the folder come from other settings or data, or the length of a training there was
+                chosen for others; nothing is trained then.
         """  # noqa: D205
         asked = [(name, seed) for name in self.settings.models or tuple(ZOO) for seed in self.settings.seeds]
         for name, seed in asked:
-            self._require_same_budget(self._place(name, seed))
+            if self._measured_before(name, seed) is None:
+                self._require_same_training(name, seed)
+                self._require_same_budget(self._place(name, seed), seed)
         rows = []
         for name, seed in asked:
             rows.append(self._row(name, seed))
@@ -104,20 +109,51 @@ class ZooSweep:
     def _place(self, name: str, seed: int) -> Path:
         return self.folder / name / f"seed_{seed}"
 
-    def _require_same_budget(self, place: Path) -> None:
-        """Refuse to give out a training of another length as one of these minutes."""
-        minutes = read_json(place / BUDGET).get("minutes") if (place / BUDGET).is_file() else None
-        if minutes is not None and minutes != self.settings.minutes:
+    def _require_same_training(self, name: str, seed: int) -> None:
+        """Refuse to lose figures of another training; they may only be measured anew."""
+        row = self._known(name, seed)
+        if row is not None and row.fingerprint != self._key(name, seed, row.inference):
             raise RunError(
-                f"{place} was trained within {minutes:g} minutes, {self.settings.minutes:g} are asked for; choose a "
-                "new --out, or remove that folder"
+                f"{self.folder / ROWS} holds figures of {name} (seed {seed}) that was trained with other settings or "
+                "on other data; choose another --out, or ask for the same settings"
             )
 
+    def _require_same_budget(self, place: Path, seed: int) -> None:
+        """Refuse to go on with a training whose length was chosen for something else."""
+        found = _budget_in(place)
+        begun = any((place / name).is_file() for name in (LAST_FILE, METRICS_FILE))
+        if begun and found and found.get("fingerprint") != self._budget_key(replace(self.settings.fit, seed=seed)):
+            raise RunError(
+                f"{place} holds a training for other minutes, settings or data, or by an older satsqueeze: its length "
+                f"was chosen for {found.get('minutes', 0):g} minutes, {self.settings.minutes:g} are asked for; choose "
+                "a new --out, ask for the same, or remove that folder"
+            )
+
+    def _budget_key(self, fit: ClassFitSettings) -> str:
+        return fingerprint_of([self.prepared.key, self.settings.minutes, fit.to_dict()])
+
+    def _known(self, name: str, seed: int) -> ZooRow | None:
+        """The row with figures of a network, whatever it was trained with."""
+        rows = read_zoo_rows(self.folder / ROWS)
+        return next((row for row in rows if row.key == (name, seed) and not row.failure), None)
+
+    def _measured_before(self, name: str, seed: int) -> ZooRow | None:
+        """The row of the same training and measurement, with its figures."""
+        known = self._known(name, seed)
+        return known if known is not None and known.fingerprint == self._key(name, seed) else None
+
+    def _key(self, name: str, seed: int, measured: Throughput | None = None) -> str:
+        """Of all that the figures depend on, as they are asked for or as they were measured."""
+        alike = self._alike(seed)
+        if measured is not None:
+            alike |= {"batch": measured.batch, "threads": measured.threads, "repeats": measured.repeats}
+        return fingerprint_of([self.prepared.key, name, alike])
+
     def _row(self, name: str, seed: int) -> ZooRow:
-        key = fingerprint_of([self.prepared.key, name, self._alike(seed)])
-        known = next((row for row in read_zoo_rows(self.folder / ROWS) if row.key == (name, seed)), None)
-        if known is not None and known.fingerprint == key and not known.failure:
+        known = self._measured_before(name, seed)
+        if known is not None:
             return known
+        key = self._key(name, seed)
         try:
             row = self._measured(name, seed, key)
         except (SatsqueezeError, RuntimeError, MemoryError, ValueError) as error:
@@ -186,16 +222,28 @@ class ZooSweep:
     def _budgeted(self, card: ModelCard, fit: ClassFitSettings, place: Path) -> ClassFitSettings:
         """Settings of the training that fits the budget; decided once, so that a killed sweep resumes the same one."""
         if not self.settings.minutes:
+            (place / BUDGET).unlink(missing_ok=True)  # of a sweep that was stopped before it trained
             return fit
-        record = place / BUDGET
-        if not record.is_file():
-            short = replace(fit, epochs=1, steps_per_epoch=_PROBE_STEPS, keep="last")
-            trial = replace(self.prepared, split=replace(self.prepared.split, validation=()))
-            speed = train_classifier(card, trial, short, place / "trial").images_per_second
-            minutes = self.settings.minutes
-            write_json(record, {"minutes": minutes, "images_per_second": speed, **_within(minutes, speed, fit, trial)})
-        chosen = read_json(record)
+        chosen, key = _budget_in(place), self._budget_key(fit)
+        if chosen.get("fingerprint") != key:
+            chosen = {"fingerprint": key, **self._probed(card, fit, place)}
+            write_json(place / BUDGET, chosen)
         return replace(fit, epochs=chosen["epochs"], steps_per_epoch=chosen["steps_per_epoch"])
+
+    def _probed(self, card: ModelCard, fit: ClassFitSettings, place: Path) -> dict[str, Any]:
+        """What the minutes are enough for, by a short trial."""
+        shutil.rmtree(place / "trial", ignore_errors=True)  # it may be one with other settings
+        short = replace(fit, epochs=1, steps_per_epoch=_PROBE_STEPS, keep="last")
+        trial = replace(self.prepared, split=replace(self.prepared.split, validation=()))
+        speed = train_classifier(card, trial, short, place / "trial").images_per_second
+        minutes = self.settings.minutes
+        return {"minutes": minutes, "images_per_second": speed, **_within(minutes, speed, fit, trial)}
+
+
+def _budget_in(place: Path) -> dict[str, Any]:
+    """What was chosen for a training; empty before."""
+    found: dict[str, Any] = read_json(place / BUDGET) if (place / BUDGET).is_file() else {}
+    return found
 
 
 def _within(minutes: float, speed: float, fit: ClassFitSettings, prepared: ClassPrepared) -> dict[str, int]:

@@ -116,7 +116,8 @@ def read_settings(kind: type[Settings], path: Path, *changes: Mapping[str, Any])
             held = "nothing" if record is None else f"a {type(record).__name__}"
             raise SettingsError(f"{path} holds {held}; expected names with values, such as 'seed: 0'")
         found: Settings = parser.instantiate(parser.parse_object({"settings": record}))["settings"]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ArgumentError) as error:
+    except (OSError, ValueError, yaml.YAMLError, ArgumentError) as error:
+        # A ValueError is of no text, or of settings that may be left out and cannot be as they are.
         raise SettingsError(f"{path} cannot be used: {error}") from error
     return found
 

@@ -58,4 +58,5 @@ def bench(  # noqa: PLR0917 - all but the data set are flags
 
 def _report(row: ZooRow) -> None:
     score = row.test if row.test is not None else row.validation
-    console.print(f"{row.model} (seed {row.seed}): {row.failure or f'{score:.4f}' if score is not None else 'done'}")
+    done = "done" if score is None else f"{score:.4f}"
+    console.print(f"{row.model} (seed {row.seed}): {f'failed: {row.failure}' if row.failure else done}")

@@ -120,12 +120,19 @@ def apart_from(cache: PackedCache, split: ThreeWaySplit, other: PackedCache) -> 
     """The split without the images that show a place of another cache: none shares a group with it.
 
     Raises:
-        SplitError: a part is left without a class.
+        SplitError: a part is left without a class, or without any image.
         DataError: an image is not in the cache.
     """
     seen = {group for entry in other.entries for group in entry.groups}
     groups = {entry.id: entry.groups for entry in cache.entries}
     parts = {part: tuple(i for i in getattr(split, part) if seen.isdisjoint(groups.get(i, ()))) for part in PARTS}
+    for part, ids in parts.items():
+        whole: tuple[str, ...] = getattr(split, part)
+        if whole and not ids:
+            raise SplitError(
+                f"the other data set shows the places of all {len(whole)} images of the {part} part, such as "
+                f"{whole[0]}; expected some that it does not show. Take data of other places, or leave some out there"
+            )
     kept = ThreeWaySplit(**parts)
     require_every_class(cache, kept)
     return kept
