@@ -24,7 +24,6 @@ from satsqueeze.bench.class_pass import ClassPass
 from satsqueeze.bench.class_recipe import (
     ClassRecipe,
     GivenTeacher,
-    GridFitSettings,
     StudentNetwork,
     TrainedNetwork,
     Way,
@@ -49,7 +48,7 @@ from satsqueeze.learn.class_settings import ClassFitSettings
 from satsqueeze.learn.fit_classifier import fit_classifier
 
 SIDE = 16
-FIT = GridFitSettings(epochs=1, batch_size=8, learning_rate=0.02, precision="fp32", progress=False)
+FIT = ClassFitSettings(epochs=1, batch_size=8, learning_rate=0.02, precision="fp32", progress=False)
 WAYS = (
     Way(name="alone"),
     Way(name="gated", policy="gated", teachers=("big", "wide")),
@@ -256,11 +255,9 @@ def test_refused_ways(fields, message):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"fit": {"keep": "best"}}, "a comparison keeps the last weights.*got keep 'best'"),
         ({"fit": {"seed": 7}}, r"x has the seed 7 in its fit, where the seeds \[0, 1, 2\] would replace it"),
         ({"fit": {"seed": 1}, "seeds": [1, 2]}, r"the seeds \[1, 2\] would replace it; name it in 'seeds'"),
         ({"long": {"seed": 7}}, "x has the seed 7 for its long run, which has the seed 0; leave it out"),
-        ({"long": {"keep": "best"}}, "got keep 'best'"),
     ],
 )
 def test_refused_trainings(tmp_path, fields, message):
@@ -271,9 +268,8 @@ def test_refused_trainings(tmp_path, fields, message):
         read_settings(ClassRecipe, tmp_path / "recipe.yaml")
 
 
-def test_what_a_training_uses_anyway_may_be_stated():
-    network = TrainedNetwork(name="x", model="resnet8", fit=GridFitSettings(keep="last", seed=7), seeds=(7,))
-    assert network.fit.to_dict() == ClassFitSettings(keep="last", seed=7).to_dict()
+def test_a_seed_that_is_used_anyway_may_be_stated():
+    assert TrainedNetwork(name="x", model="resnet8", fit=ClassFitSettings(seed=7), seeds=(7,)).fit.seed == 7
 
 
 def test_rules_have_the_settings_of_the_way():

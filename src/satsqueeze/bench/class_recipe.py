@@ -29,30 +29,15 @@ Part = TypeVar("Part", bound=_Named)
 
 
 @dataclass(frozen=True, kw_only=True)
-class GridFitSettings(ClassFitSettings):
-    """A training of a comparison, in which no held image chooses anything."""
-
-    keep: Literal["best", "last"] = "last"
-    """Only ``last``."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.keep != "last":
-            raise SettingsError(
-                f"a comparison keeps the last weights, since no held image may choose any; got keep {self.keep!r}: "
-                "leave it out"
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
 class Network:
     """A network that is trained."""
 
     name: str
     model: str
     """A name of the zoo."""
-    fit: GridFitSettings
-    """The budget of a cell of the table, or of a teacher; its seed is one of ``seeds``."""
+    fit: ClassFitSettings
+    """The budget of a cell of the table, or of a teacher. Its seed is one of ``seeds``, and whatever ``keep`` says, the
+    last weights are kept: no held image may choose any."""
     dropout: float = 0.0
     seeds: tuple[int, ...] = (0,)
 
@@ -83,7 +68,7 @@ class StudentNetwork(Network):
     """A network that is taught in every way."""
 
     seeds: tuple[int, ...] = (0, 1, 2)
-    long: GridFitSettings | None = None
+    long: ClassFitSettings | None = None
     """The run whose weights are shipped, with seed 0; None: as a cell."""
 
     def __post_init__(self) -> None:
