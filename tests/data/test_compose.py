@@ -150,3 +150,5 @@ def test_composites_need_clear_ground(tmp_path):
 def test_impossible_settings_are_refused():
     with pytest.raises(SettingsError, match=r"clear_share in \[0, 1\]; got"):
         ComposeSettings(clear_share=1.5)
+    with pytest.raises(SettingsError, match=r"wooded_share must lie in \[0, 0\.33\], got 0\.5"):
+        ComposeSettings(wooded_share=0.5)

@@ -26,6 +26,8 @@ from satsqueeze.data.synth.biomes import Biome
 BANDS = ("blue", "green", "red", "nir")
 GROUPS = "grounds.csv"
 """The ground that each composite is made of."""
+_MISTAKEN = (0.40, 0.55, 0.67)
+"""Shares of composites, summed up, that are recoloured, snowy mountains and ground with bright objects."""
 _RULES = 2  # another number where other images are drawn for the same settings
 _BIOMES: tuple[Biome, ...] = (
     "farmland", "forest", "urban", "coast", "wetland", "desert", "snow", "mountain", "savanna",
@@ -45,6 +47,8 @@ class ComposeSettings:
     """Height and width in pixels."""
     clear_share: float = 0.4
     """Share of composites without a cloud, so that a bright surface does not predict one."""
+    wooded_share: float = 0.1
+    """Share of composites that show snow under trees, at most 0.33: 0.67 show other ground that is taken for cloud."""
     seed: int = 0
     """Of everything that is drawn; the same seed gives the same result on one machine."""
 
@@ -54,6 +58,8 @@ class ComposeSettings:
                 f"composites, scenes and seed must not be negative, size >= 32 and clear_share in [0, 1]; got "
                 f"{self.composites}, {self.scenes}, {self.seed}, {self.size}, {self.clear_share}"
             )
+        if not 0 <= self.wooded_share <= 1 - _MISTAKEN[-1]:
+            raise SettingsError(f"wooded_share must lie in [0, {1 - _MISTAKEN[-1]:.2f}], got {self.wooded_share}")
 
 
 def compose(
@@ -136,13 +142,13 @@ def _write_groups(images: Sequence[_Ground], settings: ComposeSettings, path: Pa
 def _composite(images: Sequence[_Ground], settings: ComposeSettings, rng: np.random.Generator) -> SynthScene:
     ground = _crop(_drawn(images, rng).values, settings.size, rng)
     kind = rng.random()
-    if kind < 0.40:
+    if kind < _MISTAKEN[0]:
         ground = recolour(ground, rng)
-    elif kind < 0.55:
+    elif kind < _MISTAKEN[1]:
         ground = snowy_mountains(ground, rng)
-    elif kind < 0.67:
+    elif kind < _MISTAKEN[2]:
         ground = bright_objects(ground, rng)
-    elif kind < 0.77:
+    elif kind < _MISTAKEN[2] + settings.wooded_share:
         ground = wooded_snow(ground, rng)
     if rng.random() < settings.clear_share:
         return _as_scene(Labelled(image=ground, label=np.zeros(ground.shape[1:], np.uint8)))
