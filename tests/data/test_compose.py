@@ -7,7 +7,7 @@ import pytest
 
 from satsqueeze.core.errors import DataError, RunError, SettingsError
 from satsqueeze.data.compose import ComposeSettings, compose
-from satsqueeze.data.compose.clouds import VISIBLE, Cloud, paste, procedural_cloud
+from satsqueeze.data.compose.clouds import VISIBLE, Cloud, overcast, paste, procedural_cloud
 from satsqueeze.data.compose.fractal import fractal
 from satsqueeze.data.compose.surfaces import SPECTRA, bright_objects, recolour, snowy_mountains, wooded_snow
 from satsqueeze.data.dataset import open_dataset
@@ -85,6 +85,25 @@ def test_surfaces_are_seeded_and_in_range(ground, make):
 
 
 @pytest.mark.parametrize("seed", range(4))
+def test_snow_is_redder_in_the_sun_than_in_shadow(seed):
+    ground = np.full((4, 96, 96), 0.02, np.float32)
+    blue, _, red, _ = snowy_mountains(ground, _rng(seed))
+    snow = blue > 0.2
+    bright = snow & (blue > np.median(blue[snow]))
+    assert (red / blue)[bright].mean() > (red / blue)[snow & ~bright].mean()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_closed_deck_hides_the_ground_and_is_bluish(seed):
+    deck = overcast(64, _rng(seed))
+    assert deck.opacity.min() > 0.5
+    assert deck.opacity.mean() > 0.95
+    blue, _, red, nir = deck.colour.mean(axis=(1, 2))
+    assert blue > red
+    assert blue > nir
+
+
+@pytest.mark.parametrize("seed", range(4))
 def test_snow_shows_between_trees_where_ground_is_bright(seed):
     ground = np.full((4, 64, 64), 0.05, np.float32)
     ground[:, 20:40] = 0.15  # a road
@@ -150,5 +169,5 @@ def test_composites_need_clear_ground(tmp_path):
 def test_impossible_settings_are_refused():
     with pytest.raises(SettingsError, match=r"clear_share in \[0, 1\]; got"):
         ComposeSettings(clear_share=1.5)
-    with pytest.raises(SettingsError, match=r"wooded_share must lie in \[0, 0\.33\], got 0\.5"):
-        ComposeSettings(wooded_share=0.5)
+    with pytest.raises(SettingsError, match=r"nor their sum above 0\.33; got 0\.3 and 0\.05"):
+        ComposeSettings(wooded_share=0.3)

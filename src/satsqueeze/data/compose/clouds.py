@@ -64,6 +64,17 @@ def procedural_cloud(size: int, rng: np.random.Generator) -> Cloud:
     )
 
 
+def overcast(size: int, rng: np.random.Generator) -> Cloud:
+    """A closed deck under a low sun, as bluish and as even as snow in shadow."""
+    billows = fractal(size, rng.uniform(2.6, 3.6), rng, stretch=rng.uniform(1, 3))
+    tint = np.array(_TINTS[2]) * np.exp(rng.normal(0, [0.02, 0.012, 0.02, 0.05]))
+    albedo = rng.uniform(0.3, 0.9) * np.exp(rng.uniform(0.02, 0.12) * billows)
+    return Cloud(
+        opacity=(1 - np.exp(-4 - rng.uniform(0, 1) * billows)).clip(0, 1).astype(np.float32),
+        colour=(tint[:, None, None] * albedo).astype(np.float32),
+    )
+
+
 def paste(ground: Image, cloud: Cloud, rng: np.random.Generator, *, low: float = 0.06, high: float = 0.13) -> Labelled:
     """Blend a cloud, in half the cases with its shadow, onto clear ground.
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from satsqueeze.core.errors import DataError, SettingsError
 from satsqueeze.core.files import write_text
-from satsqueeze.data.compose.clouds import Labelled, paste, procedural_cloud
+from satsqueeze.data.compose.clouds import Labelled, overcast, paste, procedural_cloud
 from satsqueeze.data.compose.surfaces import bright_objects, recolour, snowy_mountains, wooded_snow
 from satsqueeze.data.dataset import Dataset
 from satsqueeze.data.item import Item
@@ -28,6 +28,7 @@ GROUPS = "grounds.csv"
 """The ground that each composite is made of."""
 _MISTAKEN = (0.40, 0.55, 0.67)
 """Shares of composites, summed up, that are recoloured, snowy mountains and ground with bright objects."""
+_PLAIN = 1 - _MISTAKEN[-1]
 _RULES = 2  # another number where other images are drawn for the same settings
 _BIOMES: tuple[Biome, ...] = (
     "farmland", "forest", "urban", "coast", "wetland", "desert", "snow", "mountain", "savanna",
@@ -48,7 +49,9 @@ class ComposeSettings:
     clear_share: float = 0.4
     """Share of composites without a cloud, so that a bright surface does not predict one."""
     wooded_share: float = 0.1
-    """Share of composites that show snow under trees, at most 0.33: 0.67 show other ground that is taken for cloud."""
+    """Share of composites that show snow under trees; 0.67 show other ground that is taken for cloud."""
+    overcast_share: float = 0.05
+    """Share of composites that lie under a closed bluish deck."""
     seed: int = 0
     """Of everything that is drawn; the same seed gives the same result on one machine."""
 
@@ -58,8 +61,11 @@ class ComposeSettings:
                 f"composites, scenes and seed must not be negative, size >= 32 and clear_share in [0, 1]; got "
                 f"{self.composites}, {self.scenes}, {self.seed}, {self.size}, {self.clear_share}"
             )
-        if not 0 <= self.wooded_share <= 1 - _MISTAKEN[-1]:
-            raise SettingsError(f"wooded_share must lie in [0, {1 - _MISTAKEN[-1]:.2f}], got {self.wooded_share}")
+        if min(self.wooded_share, self.overcast_share) < 0 or self.wooded_share + self.overcast_share > _PLAIN:
+            raise SettingsError(
+                f"wooded_share and overcast_share must not be negative, nor their sum above {_PLAIN:.2f}; got "
+                f"{self.wooded_share} and {self.overcast_share}"
+            )
 
 
 def compose(
@@ -150,6 +156,8 @@ def _composite(images: Sequence[_Ground], settings: ComposeSettings, rng: np.ran
         ground = bright_objects(ground, rng)
     elif kind < _MISTAKEN[2] + settings.wooded_share:
         ground = wooded_snow(ground, rng)
+    if kind >= 1 - settings.overcast_share:
+        return _as_scene(paste(ground, overcast(settings.size, rng), rng))
     if rng.random() < settings.clear_share:
         return _as_scene(Labelled(image=ground, label=np.zeros(ground.shape[1:], np.uint8)))
     return _as_scene(paste(ground, procedural_cloud(settings.size, rng), rng))

@@ -44,6 +44,12 @@ SPECTRA = MappingProxyType(
 )
 """Typical reflectance in blue, green, red and nir; typed from experience and the literature, not measured here."""
 
+FALLEN = ((0.96, 0.97, 0.96, 0.90), (0.84, 0.85, 0.85, 0.78), (0.62, 0.65, 0.68, 0.66))
+"""Fresh, settled and dusty snow on the ground, without air; typed as above."""
+RAYLEIGH = (0.16, 0.09, 0.047, 0.016)
+"""Optical depth of the air above sea level at 480, 560, 655 and 865 nm (Bodhaine et al. 1999), rounded."""
+OZONE = (0.005, 0.03, 0.018, 0.0)
+"""Optical depth of 300 Dobson units of ozone there, rounded."""
 TREES = ((0.10, 0.075, 0.055, 0.13), (0.14, 0.12, 0.115, 0.21))
 """Close conifers and bare broad-leaved trees, typed as above."""
 SNOW = ("snow", "old snow", "snow under haze", "ice sheet", "snow, low sun", "glacier")
@@ -79,7 +85,11 @@ def recolour(ground: Image, rng: np.random.Generator, surface: str | None = None
 
 
 def snowy_mountains(ground: Image, rng: np.random.Generator) -> Image:
-    """Hill-shaded relief: snow above a ragged line, the darkened clear ground below it."""
+    """Hill-shaded relief under thin air: snow above a ragged line, the darkened clear ground below it.
+
+    Sunlit slopes are as white as cloud or whiter, the more so the less air is above them, and those in shadow blue:
+    only the relief tells what they are.
+    """
     size = ground.shape[1]
     height = fractal(size, rng.uniform(3.0, 3.8), rng, stretch=rng.uniform(1, 2.5))
     down, right = np.gradient(height)
@@ -87,13 +97,29 @@ def snowy_mountains(ground: Image, rng: np.random.Generator) -> Image:
     slope = np.cos(sun) * right + np.sin(sun) * down
     light = np.clip(1 + rng.uniform(0.3, 0.7) * slope / (slope.std() + 1e-6), 0.12, 1.5)
     line = height + 0.35 * fractal(size, 2.0, rng) - rng.uniform(-1.2, 1.2)
-    snow = np.array(SPECTRA[SNOW[rng.integers(len(SNOW))]])[:, None, None] * np.exp(rng.normal(0, 0.1))
     cover = np.clip(line * rng.uniform(3, 15), 0, 1)
+    snow = np.array(FALLEN[rng.integers(len(FALLEN))])[:, None, None] * np.exp(rng.normal(0, 0.1))
     rock = np.minimum(ground, 0.25) * rng.uniform(0.5, 1.2)
-    # Slopes in shadow keep the light of the air itself.
-    air = np.array([0.08, 0.05, 0.03, 0.015])[:, None, None] * (light < 0.5)
-    image: Image = np.clip((snow * cover + rock * (1 - cover)) * light * 0.9 + air, 0.01, 1.3).astype(np.float32)
-    return image
+    image = _through_air(snow * cover + rock * (1 - cover), light, rng)
+    return np.clip(image, 0.01, 1.3).astype(np.float32)
+
+
+def _through_air(surface: Image, light: Image, rng: np.random.Generator) -> Image:
+    """Top-of-atmosphere reflectance of a surface in the mountains, in single scattering.
+
+    Args:
+        surface: reflectance (4, n, n) of the ground.
+        light: direct light (n, n) by that of level ground.
+        rng: draws the sun's height and the air above.
+    """
+    cosine, pressure = np.cos(np.deg2rad(rng.uniform(30, 65))), rng.uniform(0.5, 1.0)
+    depth, ozone = (np.array(values)[:, None, None] for values in (RAYLEIGH, OZONE))
+    depth = depth * pressure
+    # Half of what is scattered goes on downwards, as light of the sky, and half goes back.
+    through = np.exp(-0.5 * depth * (1 / cosine + 1))
+    sky, path = 0.5 * depth / cosine, 0.25 * depth / cosine
+    seen: Image = (surface * (light * through + sky) + path) * np.exp(-ozone * (1 / cosine + 1))
+    return seen
 
 
 def wooded_snow(ground: Image, rng: np.random.Generator) -> Image:
