@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2] / "recipes"
 KINDS = {
     "cloud-s2l8-4band/ablation.yaml": Recipe,
     "cloud-s2l8-4band/corrected.yaml": Recipe,
+    "cloud-s2l8-4band/fast.yaml": Recipe,
     "cloud-s2l8-4band/recipe.yaml": Recipe,
     "eurosat/further.yaml": ClassRecipe,
     "eurosat/recipe.yaml": ClassRecipe,
@@ -41,7 +42,7 @@ KINDS = {
     "landcover/series.yaml": InitRecipe,
     "landcover/students.yaml": StudentsRecipe,
 }
-SOURCES = ["cloud-s2l8-4band/data.yaml", "cloud-s2l8-4band/grounds.yaml"]
+SOURCES = ["cloud-s2l8-4band/data.yaml", "cloud-s2l8-4band/fast-data.yaml", "cloud-s2l8-4band/grounds.yaml"]
 GENERATED = ["multilabel/data.yaml"]
 CONTRACTS = ["cloud-s2l8-4band/ukis-csmask.yaml"]
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.yaml"))
