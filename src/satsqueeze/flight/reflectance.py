@@ -41,7 +41,7 @@ def check_reflectance(image: NDArray[np.generic], channels: Sequence[int]) -> No
     odd = [median for median in medians if not LOWEST_MEDIAN <= median <= HIGHEST_MEDIAN]
     if odd:
         raise RadiometryError(
-            f"the median of a band is {odd[0]:g}, which no reflectance reaches: it looks like digital numbers (DN). "
-            "Convert with satsqueeze.core.radiometry, for instance (DN - 1000) / 10000 for Sentinel-2 of processing "
-            "baseline 04.00 and later."
+            f"the median of a band is {odd[0]:g}, which no reflectance reaches: it looks like digital numbers (DN), "
+            "or like ones that were shifted twice. Convert with satsqueeze.core.radiometry, for instance "
+            "(DN - 1000) / 10000 for Sentinel-2 of processing baseline 04.00 and later."
         )
