@@ -47,7 +47,7 @@ SPECTRA = MappingProxyType(
 FALLEN = ((0.96, 0.97, 0.96, 0.90), (0.84, 0.85, 0.85, 0.78), (0.62, 0.65, 0.68, 0.66))
 """Fresh, settled and dusty snow on the ground, without air; typed as above."""
 RAYLEIGH = (0.16, 0.09, 0.047, 0.016)
-"""Optical depth of the air above sea level at 480, 560, 655 and 865 nm (Bodhaine et al. 1999), rounded."""
+"""Optical depth of the air above sea level at 480, 560, 655 and 865 nm, within 0.01 of Bodhaine et al. 1999."""
 OZONE = (0.005, 0.03, 0.018, 0.0)
 """Optical depth of 300 Dobson units of ozone there, rounded."""
 TREES = ((0.10, 0.075, 0.055, 0.13), (0.14, 0.12, 0.115, 0.21))
