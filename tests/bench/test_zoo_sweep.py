@@ -23,6 +23,10 @@ FIT = ClassFitSettings(epochs=2, batch_size=8, learning_rate=0.02, precision="fp
 SETTINGS = SweepSettings(models=("resnet8", "resnet16"), fit=FIT, batch=4, repeats=2)
 
 
+def no_luck(*_):
+    raise ExportError("no such luck")
+
+
 def width(model):
     if model == "resnet50":
         raise ExportError("no such luck")
@@ -94,7 +98,7 @@ def test_a_budget_in_minutes_is_decided_once(prepared, tmp_path):
     assert not (tmp_path / ROWS).exists()
 
 
-def test_figures_of_another_training_are_not_lost(prepared, tmp_path):
+def test_figures_of_another_training_are_not_lost(prepared, tmp_path, monkeypatch):
     first = sweep(prepared, tmp_path, models=("resnet8",)).run()
     kept = (tmp_path / ROWS).read_text()
     fewer = replace(prepared, split=replace(prepared.split, train=prepared.split.train[1:]))
@@ -113,6 +117,12 @@ def test_figures_of_another_training_are_not_lost(prepared, tmp_path):
     # The same training may be measured anew, and a row without figures has none to lose.
     again = sweep(prepared, tmp_path, models=("resnet8",), batch=2, repeats=1).run()[0]
     assert (again.test, again.inference.batch, again.train_minutes) == (first[0].test, 2, first[0].train_minutes)
+    # One that fails loses nothing either.
+    failing = sweep(prepared, tmp_path, models=("resnet8",), batch=3)
+    with monkeypatch.context() as patch:
+        patch.setattr(ZooSweep, "_inference", no_luck)
+        assert failing.run()[0].failure == "ExportError: no such luck"
+    assert read_zoo_rows(tmp_path / ROWS)[0] == again
     failed = again.model_copy(update={"failure": "no such luck"})
     record_zoo_row(tmp_path / ROWS, failed)
     assert sweep(prepared, tmp_path, models=("resnet8",), **longer).run()[0].failure.startswith("RunError")

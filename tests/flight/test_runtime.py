@@ -201,9 +201,9 @@ def test_a_blended_mask_has_no_buffer(global_package):
         open_package(global_package, buffer_m=5.0)
 
 
-@pytest.mark.parametrize("gsd_m", [0.0, -10.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("gsd_m", [0.0, -10.0, float("nan"), float("inf"), "10"])
 def test_pixels_without_a_size_are_refused(flier, scene, gsd_m):
-    with pytest.raises(GridError, match="side of a pixel must be above 0 m"):
+    with pytest.raises(GridError, match="side of a pixel must be a number above 0 m"):
         flier.predict(scene(8, 8), BANDS, gsd_m=gsd_m)
 
 

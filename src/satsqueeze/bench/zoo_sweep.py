@@ -159,6 +159,8 @@ class ZooSweep:
         except (SatsqueezeError, RuntimeError, MemoryError, ValueError) as error:
             # Networks of others raise what they like; the sweep is about the rest, too.
             row = ZooRow(model=name, seed=seed, fingerprint=key, failure=f"{type(error).__name__}: {error}")
+            if self._known(name, seed) is not None:
+                return row  # figures of an earlier measurement are worth more than why this one failed
         record_zoo_row(self.folder / ROWS, row)
         return row
 

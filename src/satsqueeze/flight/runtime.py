@@ -149,8 +149,10 @@ class FlightModel:
                 f"validity must be boolean {image.shape[1:]} like the image, got {valid.dtype} {valid.shape}"
             )
         check_reflectance(image, channels)
-        if gsd_m is not None and not 0 < gsd_m < np.inf:
-            raise GridError(f"the side of a pixel must be above 0 m, got {gsd_m}; leave it out where it is not known")
+        if gsd_m is not None and not (isinstance(gsd_m, (int, float, np.number)) and 0 < gsd_m < np.inf):
+            raise GridError(
+                f"the side of a pixel must be a number above 0 m, got {gsd_m!r}; leave it out where it is not known"
+            )
         buffer = self.buffer(gsd_m)
         exact = self.manifest.window_invariant or max(image.shape[1:]) <= self.tiling.window
         run = self._run_tiles if exact else self._run_blended
