@@ -11,7 +11,7 @@ import numpy as np
 
 from satsqueeze.core.buffer import Buffer
 from satsqueeze.core.errors import BudgetError
-from satsqueeze.core.package import FlightManifest
+from satsqueeze.core.manifest import FlightManifest
 from satsqueeze.core.raster import StripReader
 from satsqueeze.core.window import up
 from satsqueeze.flight.cog import BLOCK
