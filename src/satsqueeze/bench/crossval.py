@@ -21,7 +21,7 @@ from satsqueeze.bench.recipe import NetworkSettings, Recipe
 from satsqueeze.bench.row import BenchRow, Kind, write_rows
 from satsqueeze.core.manifest import FlightManifest, Quality
 from satsqueeze.core.run import RunFolder
-from satsqueeze.data.cache import PackedCache
+from satsqueeze.data.packed import PackedCache
 from satsqueeze.distill.soft import Teacher
 from satsqueeze.export.stage import export_package
 from satsqueeze.flight.opening import open_package

@@ -20,10 +20,11 @@ from satsqueeze.bench.init_teacher import answers_of, distilling, teacher_recipe
 from satsqueeze.bench.machine import this_machine
 from satsqueeze.core.metrics import class_jaccards, mean_jaccard
 from satsqueeze.core.run import RunFolder, fingerprint_of
-from satsqueeze.data.cache import PackedCache, pack
+from satsqueeze.data.cache import pack
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.label_share import share_of_labels
 from satsqueeze.data.made_folder import claim
+from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.parts import named_split
 from satsqueeze.data.place_share import share_of_places
 from satsqueeze.data.series import series_of

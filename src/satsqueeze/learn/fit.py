@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from satsqueeze.data.cache import PackedCache
+from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.sampler import PatchSampler, SoftTargets
 from satsqueeze.data.splits import Split
 from satsqueeze.learn.evaluate import channels
