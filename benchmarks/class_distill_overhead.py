@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from satsqueeze.bench.machine import this_machine
 from satsqueeze.core.files import write_json
-from satsqueeze.data.cache import PackedCache
+from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.splits import Split
 from satsqueeze.distill.answers import TeacherAnswers, answer
 from satsqueeze.distill.class_objective import ClassDistillation

@@ -30,9 +30,10 @@ from numpy.typing import NDArray
 from satsqueeze.bench.machine import this_machine
 from satsqueeze.core.errors import PackageError
 from satsqueeze.core.files import write_json
-from satsqueeze.core.package import FlightManifest, read_manifest
-from satsqueeze.data.cache import PackedCache
+from satsqueeze.core.manifest import FlightManifest
+from satsqueeze.core.package import read_manifest
 from satsqueeze.data.class_sampler import reflectance
+from satsqueeze.data.packed import PackedCache
 from satsqueeze.export.settings import ClassExportSettings
 from satsqueeze.export.stage import export_package
 from satsqueeze.flight.engine import EngineName, has_openvino

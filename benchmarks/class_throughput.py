@@ -34,7 +34,7 @@ from typing_extensions import override
 
 from satsqueeze.bench.machine import this_machine
 from satsqueeze.core.files import write_json
-from satsqueeze.data.cache import PackedCache
+from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.splits import Split
 from satsqueeze.learn.class_losses import LabelLoss
 from satsqueeze.learn.fit_classifier import ClassFitSettings, fit_classifier

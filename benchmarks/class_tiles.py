@@ -12,9 +12,10 @@ from PIL import Image
 
 from satsqueeze.core.errors import DataError
 from satsqueeze.data.band_statistics import scaling_of
-from satsqueeze.data.cache import PackedCache, pack
+from satsqueeze.data.cache import pack
 from satsqueeze.data.catalogue import load_card
 from satsqueeze.data.dataset import open_dataset
+from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.synth.noise import Spectrum, power_noise
 from satsqueeze.nets.card import ModelCard, Task
 from satsqueeze.nets.classifier import FAMILY, ClassifierConfig

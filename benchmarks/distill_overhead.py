@@ -24,9 +24,10 @@ import torch
 from numpy.typing import NDArray
 
 from satsqueeze.core.files import write_json
-from satsqueeze.data.cache import PackedCache, pack
+from satsqueeze.data.cache import pack
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.fingerprint import fingerprint
+from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.splits import Split
 from satsqueeze.data.synth import DatasetSettings, write_dataset
 from satsqueeze.distill.soft import SoftCache, teach

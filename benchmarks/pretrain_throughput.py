@@ -25,8 +25,9 @@ import torch
 
 from satsqueeze.bench.machine import this_machine
 from satsqueeze.core.files import write_json
-from satsqueeze.data.cache import PackedCache, pack
+from satsqueeze.data.cache import pack
 from satsqueeze.data.dataset import open_dataset
+from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.parts import named_split
 from satsqueeze.data.splits import Split
 from satsqueeze.data.synth.landcover_writer import PLACE, LandCoverSettings, write_land_cover

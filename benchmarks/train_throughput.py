@@ -39,9 +39,10 @@ from torch.utils.data import DataLoader, Dataset
 from typing_extensions import override
 
 from satsqueeze.core.files import write_json
-from satsqueeze.data.cache import PackedCache, pack
+from satsqueeze.data.cache import pack
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.fingerprint import fingerprint
+from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.sampler import PatchSampler
 from satsqueeze.data.splits import Split
 from satsqueeze.data.synth import DatasetSettings, write_dataset

@@ -8,7 +8,8 @@ import rasterio
 import yaml
 from rasterio import Affine
 
-from satsqueeze.core.package import FlightManifest, Graph, PackageBand, PackageScaling, seal
+from satsqueeze.core.manifest import FlightManifest, Graph, PackageBand, PackageScaling
+from satsqueeze.core.package import seal
 
 BANDS = ("blue", "nir")
 THRESHOLD = 0.8

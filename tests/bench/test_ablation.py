@@ -70,7 +70,7 @@ def test_a_share_of_the_places_is_pre_trained_on(tmp_path, monkeypatch):
     real = InitGrid._source
 
     def watched(self, name, *, supervised):
-        seen[self.recipe.unlabelled] = len(self._drawn(self.land(name), self.recipe.unlabelled, 0))
+        seen[self.recipe.unlabelled] = len(self.land(name).drawn(self.recipe.unlabelled, 0))
         return real(self, name, supervised=supervised)
 
     monkeypatch.setattr(InitGrid, "_source", watched)

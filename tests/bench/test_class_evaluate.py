@@ -18,7 +18,8 @@ from sklearn import metrics as oracle
 from satsqueeze.bench.evaluate import evaluate
 from satsqueeze.cli.main import main
 from satsqueeze.core.errors import DataError, LabelError
-from satsqueeze.core.package import FlightManifest, Graph, PackageBand, PackageScaling, seal
+from satsqueeze.core.manifest import FlightManifest, Graph, PackageBand, PackageScaling
+from satsqueeze.core.package import seal
 from satsqueeze.data.catalogue import load_card
 from satsqueeze.data.dataset import open_dataset
 

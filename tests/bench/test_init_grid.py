@@ -135,7 +135,7 @@ def test_sources_see_no_validation_or_test_place(done):
     folder, _ = done
     grid = quiet(TINY, folder)
     land = grid.land("alba")
-    split = grid.labelled("alba", 1.0, 0)
+    split = land.labelled(1.0, 0)
     assert set(split.train) == set(land.split.train)
     assert all("/train_" in name for name in land.split.train)
 

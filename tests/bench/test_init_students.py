@@ -82,7 +82,7 @@ def test_a_teacher_answers_for_images_whose_labels_stay_unseen(done):
     grid = grid_in(folder)
     known, land = grid.answers("alba", 0.5, 0), grid.land("alba")
     assert isinstance(known, Known)
-    assert known.labelled == set(grid.labelled("alba", 0.5, 0).train)
+    assert known.labelled == set(land.drawn(0.5, 0))
     assert set(known.answers.record["files"]) == set(land.split.train)
     assert known.labelled < set(land.split.train)
 

@@ -9,19 +9,8 @@ import pydantic
 import pytest
 
 from satsqueeze.core.errors import PackageError
-from satsqueeze.core.package import (
-    MANIFEST,
-    SEAL,
-    FlightManifest,
-    Graph,
-    PackageBand,
-    PackageScaling,
-    Quality,
-    assembling,
-    read_manifest,
-    seal,
-    verify,
-)
+from satsqueeze.core.manifest import FlightManifest, Graph, PackageBand, PackageScaling, Quality
+from satsqueeze.core.package import MANIFEST, SEAL, assembling, read_manifest, seal, verify
 from satsqueeze.core.scaling import Scaling
 
 

@@ -13,12 +13,13 @@ import pytest
 
 from satsqueeze.core.errors import CardError, DataError
 from satsqueeze.data.catalogue import load_card
+from satsqueeze.data.channels import ReadRule
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.evidence import radiometry_of
 from satsqueeze.data.pattern import compiled
 from satsqueeze.data.product import find_scenes
 from satsqueeze.data.radiometric_statement import parse_radiometry
-from satsqueeze.data.scene_reader import ReadRule, SceneReader
+from satsqueeze.data.scene_reader import SceneReader
 from satsqueeze.data.synth import DatasetSettings, write_dataset
 
 from .card_damage import MTL, SAFE, damaged_cards, damaged_items, damaged_mtl, damaged_safe_metadata, damaged_sources

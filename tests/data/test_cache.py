@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from satsqueeze.core.errors import DataError, GridError, RunError
 from satsqueeze.core.window import Window
-from satsqueeze.data import cache as packing
+from satsqueeze.data import cache_writer, class_locations
 from satsqueeze.data import packing as item_packing
-from satsqueeze.data.cache import PackedCache, pack
+from satsqueeze.data.cache import pack
 from satsqueeze.data.dataset import open_dataset
-from satsqueeze.data.packed import MANIFEST, dequantise, quantise, select
+from satsqueeze.data.packed import MANIFEST, PackedCache, dequantise, quantise, select
 from satsqueeze.data.reader import read_sample
 
 FOUR = ("blue", "green", "red", "nir")
@@ -86,7 +86,7 @@ def test_everything_comes_back(dataset, tmp_path):
 
 
 def test_locations_lie_on_their_class(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(packing, "LOCATIONS_PER_CLASS", 50)
+    monkeypatch.setattr(class_locations, "LOCATIONS_PER_CLASS", 50)
     cache = pack(dataset, tmp_path / "c")
     for position, entry in enumerate(cache.entries):
         assert cache.locations(position, 0).size == 0
@@ -249,20 +249,20 @@ def test_a_disk_that_takes_nothing(dataset, tmp_path, monkeypatch, number, messa
     def refuse(path, size):
         raise OSError(number, "refused")
 
-    monkeypatch.setattr(packing, "_open_at", refuse)
+    monkeypatch.setattr(cache_writer, "_open_at", refuse)
     with pytest.raises(RunError, match=message):
         pack(dataset, tmp_path / "c")
 
 
 def test_full_disk_keeps_what_was_packed(dataset, tmp_path, monkeypatch):
-    original = packing._Writer.add
+    original = cache_writer.CacheWriter.add
 
     def add(self, item, outcome):
         if len(self.entries) == 2:
             raise OSError(errno.ENOSPC, "No space left on device")
         original(self, item, outcome)
 
-    monkeypatch.setattr(packing._Writer, "add", add)
+    monkeypatch.setattr(cache_writer.CacheWriter, "add", add)
     with pytest.raises(RunError, match=r"what was packed is intact. Free some space and run the same command again"):
         pack(dataset, tmp_path / "c")
     monkeypatch.undo()

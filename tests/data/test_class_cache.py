@@ -11,7 +11,7 @@ import pytest
 from satsqueeze.core.errors import CardError, DataError, RunError, SettingsError, SplitError
 from satsqueeze.core.window import Window
 from satsqueeze.data.band_statistics import scaling_of
-from satsqueeze.data.cache import PackedCache, pack
+from satsqueeze.data.cache import pack
 from satsqueeze.data.class_split import (
     class_split,
     fraction,
@@ -23,6 +23,7 @@ from satsqueeze.data.class_split import (
 )
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.fingerprint import fingerprint
+from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.reader import read_image
 from satsqueeze.data.sampler import PatchSampler
 from satsqueeze.data.splits import ThreeWaySplit

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from satsqueeze.core.package import FlightManifest, Graph, PackageBand, PackageScaling
+from satsqueeze.core.manifest import FlightManifest, Graph, PackageBand, PackageScaling
 from satsqueeze.export.deepness import DeepnessSettings, deepness_metadata
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from satsqueeze.core.errors import ParityError
-from satsqueeze.core.package import Graph
+from satsqueeze.core.manifest import Graph
 from satsqueeze.export.fallback import Search, quantise_within
 from satsqueeze.export.validation import Verdict
 

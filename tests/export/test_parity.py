@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 
 from satsqueeze.core.errors import ParityError
-from satsqueeze.core.package import FlightManifest, Graph, PackageBand, PackageScaling
+from satsqueeze.core.manifest import FlightManifest, Graph, PackageBand, PackageScaling
 from satsqueeze.export.parity import FloatParity, ParityReport, SizeParity, check_float, check_sizes
 from satsqueeze.export.validation import Verdict
 from satsqueeze.nets.receptive import receptive_field

@@ -10,7 +10,7 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from satsqueeze.core.package import Graph
+from satsqueeze.core.manifest import Graph
 from satsqueeze.export.fallback import Search, quantise_within
 from satsqueeze.export.onnx import export_fp32, flight_graph
 from satsqueeze.export.quantise import Drift, Quantiser

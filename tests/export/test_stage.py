@@ -13,7 +13,8 @@ import torch
 from pystac.extensions.mlm import MLMExtension
 
 from satsqueeze.core.errors import ExportError, PackageError, ParityError, SettingsError
-from satsqueeze.core.package import Quality, verify
+from satsqueeze.core.manifest import Quality
+from satsqueeze.core.package import verify
 from satsqueeze.export import ExportSettings, export_package
 from satsqueeze.flight import open_package, verify_package
 from satsqueeze.flight.engine import has_openvino

@@ -7,8 +7,8 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from satsqueeze.core.manifest import FlightManifest, Graph, PackageBand, PackageScaling
 from satsqueeze.core.metrics import SegmentationMetrics, mean_jaccard
-from satsqueeze.core.package import FlightManifest, Graph, PackageBand, PackageScaling
 from satsqueeze.export.samples import Samples
 from satsqueeze.export.validation import Validator
 from satsqueeze.flight.onnx_engine import OnnxEngine

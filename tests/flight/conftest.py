@@ -9,7 +9,8 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.calibrate import CalibrationDataReader
 
-from satsqueeze.core.package import FlightManifest, Graph, PackageBand, PackageScaling, seal
+from satsqueeze.core.manifest import FlightManifest, Graph, PackageBand, PackageScaling
+from satsqueeze.core.package import seal
 from satsqueeze.flight.onnx_engine import OnnxEngine
 from satsqueeze.flight.runtime import FlightModel
 from satsqueeze.flight.vectors import TestVectors

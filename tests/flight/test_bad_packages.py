@@ -74,7 +74,8 @@ def test_a_command_line_tells_it_in_a_sentence(package, tmp_path, capsys):
 
 
 def test_a_package_without_vectors_is_tried_out(make_package, tmp_path):
-    from satsqueeze.core.package import FlightManifest, read_manifest, seal
+    from satsqueeze.core.manifest import FlightManifest
+    from satsqueeze.core.package import read_manifest, seal
 
     folder = make_package(tmp_path / "package", vectors=False)
     record = read_manifest(folder).model_dump(mode="json")

@@ -8,7 +8,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from satsqueeze.core.errors import BandError, GridError, PackageError, RadiometryError, SettingsError
-from satsqueeze.core.package import FlightManifest, Graph, PackageBand, PackageScaling, seal
+from satsqueeze.core.manifest import FlightManifest, Graph, PackageBand, PackageScaling
+from satsqueeze.core.package import seal
 from satsqueeze.flight import FlightClassifier, open_classifier, open_package, verify_package
 from satsqueeze.flight.onnx_engine import OnnxEngine
 from satsqueeze.flight.vectors import TestVectors

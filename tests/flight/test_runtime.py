@@ -22,7 +22,8 @@ from satsqueeze.core.errors import (
     RadiometryError,
     SettingsError,
 )
-from satsqueeze.core.package import Graph, read_manifest, seal
+from satsqueeze.core.manifest import Graph
+from satsqueeze.core.package import read_manifest, seal
 from satsqueeze.flight.choice import candidates
 from satsqueeze.flight.engine import has_openvino
 from satsqueeze.flight.opening import open_classifier, open_package

@@ -10,11 +10,12 @@ import torch
 
 from satsqueeze.core.errors import GridError, LabelError, RunError, SettingsError, SplitError
 from satsqueeze.core.scaling import Scaling
-from satsqueeze.data.cache import PackedCache, pack
+from satsqueeze.data.cache import pack
 from satsqueeze.data.class_split import class_split
 from satsqueeze.data.class_stage import ClassPrepared
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.dihedral import view_of
+from satsqueeze.data.packed import PackedCache
 from satsqueeze.learn.class_losses import LabelLoss
 from satsqueeze.learn.class_stage import score_on_test, thresholds_of
 from satsqueeze.learn.classify import class_logits, score_classes

@@ -12,8 +12,9 @@ from affine import Affine
 
 from satsqueeze.core.errors import LabelError, SettingsError, SplitError
 from satsqueeze.core.scaling import Scaling
-from satsqueeze.data.cache import PackedCache, pack
+from satsqueeze.data.cache import pack
 from satsqueeze.data.dataset import open_dataset
+from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.series import series_label, series_of
 from satsqueeze.data.series_sampler import SeriesSampler
 from satsqueeze.data.splits import Split

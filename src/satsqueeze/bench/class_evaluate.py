@@ -10,6 +10,7 @@ import numpy as np
 
 from satsqueeze.bench.class_images import ScoredImage, decisions_of, truth_of
 from satsqueeze.bench.class_pass import ClassPass, Progress
+from satsqueeze.bench.evaluation import scored_with
 from satsqueeze.core.class_metrics import ClassMetrics
 from satsqueeze.data.dataset import Dataset
 from satsqueeze.flight.classifier import FlightClassifier
@@ -46,12 +47,7 @@ def evaluate_classes(
         "quarantined": images.quarantined,
         "task": model.manifest.task,
         "classes": list(model.classes),
-        "package": model.manifest.name,
-        "graph": model.graph.file,
-        "graph_precision": model.graph.precision,
-        "engine": model.engine.name,
-        "cards": sorted({item.card.name for item in images.items}),
-        "notes": list(model.notes),
+        **scored_with(model, images.items),
         "protocol": _protocol(model, tally, len(images.quarantined)),
     }
 

@@ -14,6 +14,7 @@ from typing import Any, cast
 import numpy as np
 
 from satsqueeze.bench.class_recipe import ClassRecipe, GivenTeacher, Network, Side, StudentNetwork, TrainedNetwork, Way
+from satsqueeze.bench.class_teaching import ClassTeaching
 from satsqueeze.bench.curves import CURVES_FILE
 from satsqueeze.bench.distillation_figure import draw_distillation
 from satsqueeze.bench.grid_cell import HELD, RECORD, Cell
@@ -28,24 +29,18 @@ from satsqueeze.bench.grid_row import (
 from satsqueeze.bench.held import HeldAnswers, HeldTruth
 from satsqueeze.bench.history import FILE, read_history
 from satsqueeze.bench.paired import Paired, mcnemar
-from satsqueeze.core.errors import RunError, SatsqueezeError, SettingsError, SplitError
+from satsqueeze.core.errors import RunError, SatsqueezeError, SplitError
 from satsqueeze.core.files import write_json
 from satsqueeze.core.run import RunFolder, fingerprint_of
 from satsqueeze.data.class_stage import ClassPrepared, prepare_classes
 from satsqueeze.data.splits import Split
-from satsqueeze.distill.answers import TeacherAnswers, answer
-from satsqueeze.distill.attention import AttentionTransfer
-from satsqueeze.distill.attention_layer import feature_layer
-from satsqueeze.distill.attention_maps import ask_maps
-from satsqueeze.distill.calibration import calibrate_teachers
-from satsqueeze.distill.class_objective import ClassDistillation
 from satsqueeze.distill.class_teachers import ClassModelTeacher, ClassTeacher, open_class_teacher
 from satsqueeze.learn.class_stage import classifier_card
 from satsqueeze.learn.fit_classifier import fit_classifier
-from satsqueeze.nets.card import ModelCard, Task
+from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.classifier import ClassifierConfig
 from satsqueeze.nets.cost import Cost, cost
-from satsqueeze.nets.model import SegmentationModel, build_model, load_model
+from satsqueeze.nets.model import build_model, load_model
 from satsqueeze.nets.zoo import zoo_card
 
 ROWS, SHIPPED = "grid.jsonl", "shipped.jsonl"
@@ -68,7 +63,6 @@ class ClassGrid:
             zoo_card(network.model)
         self.recipe, self.run, self.say = recipe, run, say
         self._costs: dict[str, Cost] = {}
-        self._asked: dict[tuple[str, ...], TeacherAnswers] = {}
         self.failures: dict[str, str] = {}
         """Why trainings failed, by their titles."""
 
@@ -88,6 +82,10 @@ class ClassGrid:
     def truth(self) -> HeldTruth:
         """The right answers for validation and test images."""
         return HeldTruth(self.prepared)
+
+    @cached_property
+    def _teaching(self) -> ClassTeaching:
+        return ClassTeaching(self.prepared, self.run, self._teacher, self.say)
 
     @cached_property
     def _data_key(self) -> str:
@@ -169,12 +167,13 @@ class ClassGrid:
         self.say(f"training {cell.title}")
         model = build_model(self.card(cell.network), seed=cell.seed)
         # Only the loss on labels reads the smoothing from the settings; distillation has it in its objective.
-        objective, answers = self._taught(cell) if cell.way.teachers else (None, None)
-        guide = self._guide(cell, model) if cell.way.attention else None
+        objective, answers = self._teaching.taught(cell) if cell.way.teachers else (None, None)
+        ids = self.learnt_from(cell.side)
+        guide = self._teaching.guide(cell, model, ids) if cell.way.attention else None
         result = fit_classifier(
             model,
             self.prepared.cache,
-            Split(train=self.learnt_from(cell.side), validation=()),
+            Split(train=ids, validation=()),
             cell.settings,
             cell.place,
             objective=objective,
@@ -269,44 +268,6 @@ class ClassGrid:
                 ours.append(self.truth.right(HeldAnswers.read(cell.place / HELD)))
                 theirs.append(self.truth.right(HeldAnswers.read(other.place / HELD)))
         return mcnemar(np.concatenate(ours), np.concatenate(theirs)) if ours else None
-
-    def _taught(self, cell: Cell) -> tuple[ClassDistillation, TeacherAnswers]:
-        """What a student minimises, and what its teachers say."""
-        way, rule = cell.way, cell.way.rule()
-        if rule is None:
-            raise SettingsError(f"the way {way.name!r} has teachers but no policy")
-        answers = self._answers(way.teachers)
-        if way.pooled:
-            answers = TeacherAnswers(answers.folders, answers.cache, pooled=True)
-        fitted = calibrate_teachers(answers, self.prepared.split.validation) if way.calibrated else ()
-        return ClassDistillation(
-            policy=rule,
-            temperature=way.temperature,
-            label_smoothing=cell.settings.label_smoothing,
-            teacher_temperatures=tuple(found.temperature for found in fitted),
-            task=cast("Task", self.prepared.cache.task),
-            teachers=answers.described,
-        ), answers
-
-    def _answers(self, names: tuple[str, ...]) -> TeacherAnswers:
-        """Of the teachers, which are trained where they are not, about training and validation images."""
-        if names not in self._asked:
-            split, teachers = self.prepared.split, [self._teacher(name) for name in names]
-            self.say(f"asking {', '.join(names)}")
-            ids = (*split.train, *split.validation)
-            self._asked[names] = answer(teachers, self.prepared.cache, ids, self.run / "answers")
-        return self._asked[names]
-
-    def _guide(self, cell: Cell, model: SegmentationModel) -> AttentionTransfer:
-        """What the student's features follow: the attention of its teachers, in the images that it learns from."""
-        names = cell.way.teachers
-        self.say(f"looking with {', '.join(names)}")
-        # The recipe refuses teachers that show no features.
-        teachers = [one for one in map(self._teacher, names) if isinstance(one, ClassModelTeacher)]
-        ids = self.learnt_from(cell.side)
-        maps = ask_maps(teachers, self.prepared.cache, ids, self.run / "attention")
-        layer = feature_layer(model).name
-        return AttentionTransfer(weight=cell.way.attention, layer=layer, maps=maps, teachers=maps.described)
 
     def _teacher(self, name: str) -> ClassTeacher:
         """As given, or as trained, now or before."""

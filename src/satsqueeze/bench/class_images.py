@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from satsqueeze.bench.evaluation import left_out
 from satsqueeze.core.class_metrics import one_hot
 from satsqueeze.core.errors import DataError, GridError, LabelError
 from satsqueeze.data.dataset import Dataset, Item
@@ -85,7 +86,9 @@ def class_places(model: FlightClassifier, dataset: Dataset) -> tuple[int, ...]:
 def read_images(
     items: Sequence[Item], model: FlightClassifier, places: tuple[int, ...]
 ) -> Iterator[ScoredImage | dict[str, str]]:
-    """Images in order, read ahead by a few threads; for one that cannot be used, the record of :func:`left_out`.
+    """Images in order, read ahead by a few threads; for one that cannot be used, what was left out and why.
+
+    See :func:`satsqueeze.bench.evaluation.left_out`.
 
     Args:
         items: what to read.
@@ -100,11 +103,6 @@ def read_images(
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-
-
-def left_out(item: Item, error: Exception) -> dict[str, str]:
-    """Which file was left out, and why."""
-    return {"file": item.images[0], "item": item.id, "reason": str(error) or type(error).__name__}
 
 
 def truth_of(images: Sequence[ScoredImage], classes: int) -> NDArray[np.bool_]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 
-from satsqueeze.bench.class_images import ScoredImage, class_places, left_out, read_images, scored_items
+from satsqueeze.bench.class_images import ScoredImage, class_places, read_images, scored_items
+from satsqueeze.bench.evaluation import left_out, none_scored
 from satsqueeze.core.errors import DataError
 from satsqueeze.data.dataset import Dataset, Item
 from satsqueeze.flight.classifier import BATCH, FlightClassifier
@@ -39,7 +40,7 @@ class ClassPass:
         self._model, self._places = model, class_places(model, dataset)
         self.items: list[Item] = scored_items(dataset, ids=ids, limit=limit)
         self.quarantined: list[dict[str, str]] = []
-        """Images that cannot be used, as :func:`satsqueeze.bench.class_images.left_out` tells of them."""
+        """Images that cannot be used, as :func:`satsqueeze.bench.evaluation.left_out` tells of them."""
         self._scored = 0
 
     def batches(self, on_progress: Progress | None = None) -> Iterator[list[ScoredImage]]:
@@ -65,10 +66,7 @@ class ClassPass:
         if waiting:
             yield waiting
         if not self._scored:
-            first = self.quarantined[0]
-            raise DataError(
-                f"none of {len(self.items)} images could be scored; the first, {first['file']}: {first['reason']}"
-            )
+            raise none_scored(self.quarantined)
 
     def counted(self, images: Sequence[ScoredImage], count: Count) -> list[ScoredImage]:
         """Count images; returns those that the package takes, and lists the others."""

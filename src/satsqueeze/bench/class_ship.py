@@ -23,7 +23,8 @@ from satsqueeze.bench.throughput import Throughput, measure_throughput
 from satsqueeze.core.class_metrics import ClassMetrics
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.files import read_json
-from satsqueeze.core.package import MANIFEST, SEAL, FlightManifest, Graph, Quality, assembling, seal, verify
+from satsqueeze.core.manifest import FlightManifest, Graph, Quality
+from satsqueeze.core.package import MANIFEST, SEAL, assembling, seal, verify
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.export.settings import ClassExportSettings
 from satsqueeze.export.stac import model_item, write_item

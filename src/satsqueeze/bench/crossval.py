@@ -19,9 +19,9 @@ from satsqueeze.bench.fold_trainings import FoldTrainings
 from satsqueeze.bench.network_figures import network_figures, with_latency
 from satsqueeze.bench.recipe import NetworkSettings, Recipe
 from satsqueeze.bench.row import BenchRow, Kind, write_rows
-from satsqueeze.core.package import FlightManifest, Quality
+from satsqueeze.core.manifest import FlightManifest, Quality
 from satsqueeze.core.run import RunFolder
-from satsqueeze.data.cache import PackedCache
+from satsqueeze.data.packed import PackedCache
 from satsqueeze.distill.soft import Teacher
 from satsqueeze.export.stage import export_package
 from satsqueeze.flight.opening import open_package

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from satsqueeze.bench.class_evaluate import evaluate_classes
+from satsqueeze.bench.evaluation import left_out, none_scored, scored_with
 from satsqueeze.core.errors import DataError, LabelError, SettingsError
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.metrics import CalibrationError, SegmentationMetrics
@@ -116,18 +117,8 @@ def evaluate(
         if on_progress is not None:
             on_progress(done, len(items))
     if not tally.sources:
-        first = tally.quarantined[0]
-        raise DataError(f"none of {len(items)} images could be scored; the first, {first['file']}: {first['reason']}")
-    return {
-        **tally.to_dict(),
-        "package": model.manifest.name,
-        "graph": model.graph.file,
-        "graph_precision": model.graph.precision,
-        "engine": model.engine.name,
-        "cards": sorted({item.card.name for item in items}),
-        "notes": list(model.notes),
-        "protocol": _protocol(model, tally, items),
-    }
+        raise none_scored(tally.quarantined)
+    return {**tally.to_dict(), **scored_with(model, items), "protocol": _protocol(model, tally, items)}
 
 
 @dataclass
@@ -155,8 +146,7 @@ class _Tally:
             )
             self._count(item, sample.label, found, model.foreground)
         except (DataError, SettingsError, OSError, MemoryError) as error:
-            reason = str(error) or type(error).__name__
-            self.quarantined.append({"file": item.images[0], "item": item.id, "reason": reason})
+            self.quarantined.append(left_out(item, error))
 
     def to_dict(self) -> dict[str, Any]:
         record = self.metrics.to_dict()

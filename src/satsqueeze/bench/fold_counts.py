@@ -13,7 +13,7 @@ from satsqueeze.bench.pooled import Counts, pool, seed_scores, write_counts
 from satsqueeze.bench.row import Score
 from satsqueeze.core.buffer import Buffer
 from satsqueeze.core.metrics import binary_scores, confusion
-from satsqueeze.data.cache import PackedCache
+from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.splits import Split
 from satsqueeze.learn.evaluate import ScoreSettings, predictions
 from satsqueeze.learn.segmenter import Segmenter

@@ -12,9 +12,10 @@ from satsqueeze.bench.network_figures import COST_SIDE
 from satsqueeze.bench.recipe import NetworkSettings, Recipe
 from satsqueeze.core.run import RunFolder
 from satsqueeze.core.scaling import Scaling
-from satsqueeze.data.cache import PackedCache, pack
+from satsqueeze.data.cache import pack
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.fingerprint import fingerprint
+from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.sampler import SoftTargets
 from satsqueeze.data.splits import Split, grouped_folds
 from satsqueeze.distill.corrected import Corrected

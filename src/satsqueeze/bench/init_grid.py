@@ -14,21 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from satsqueeze.bench.init_recipe import DISTILLED, InitRecipe, Region, Start
+from satsqueeze.bench.init_land import Land, prepare_land
+from satsqueeze.bench.init_recipe import DISTILLED, InitRecipe, Start
 from satsqueeze.bench.init_row import InitRow, read_init_rows, write_init_rows
 from satsqueeze.bench.init_teacher import answers_of, distilling, teacher_recipe
 from satsqueeze.bench.machine import this_machine
 from satsqueeze.core.metrics import class_jaccards, mean_jaccard
 from satsqueeze.core.run import RunFolder, fingerprint_of
-from satsqueeze.data.cache import PackedCache, pack
-from satsqueeze.data.dataset import open_dataset
-from satsqueeze.data.label_share import share_of_labels
-from satsqueeze.data.made_folder import claim
-from satsqueeze.data.parts import named_split
-from satsqueeze.data.place_share import share_of_places
-from satsqueeze.data.series import series_of
-from satsqueeze.data.splits import Split, ThreeWaySplit
-from satsqueeze.data.synth.landcover_writer import write_land_cover
+from satsqueeze.data.splits import Split
 from satsqueeze.distill.known import Known
 from satsqueeze.learn.evaluate import ScoreSettings, score
 from satsqueeze.learn.series_evaluate import score_series
@@ -36,24 +29,14 @@ from satsqueeze.learn.settings import FitSettings
 from satsqueeze.learn.stage import Start as Begin
 from satsqueeze.learn.stage import train_network, train_series
 from satsqueeze.learn.training import FitResult
-from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.cost import count_parameters
 from satsqueeze.nets.model import SegmentationModel, build_model, load_model
 from satsqueeze.nets.transfer_report import TransferReport
-from satsqueeze.pretrain.card import network_card, over_dates, unlabelled
+from satsqueeze.pretrain.card import unlabelled
 from satsqueeze.pretrain.pretraining import pretrain
 from satsqueeze.pretrain.start import start_network
 
 ROWS = "init-grid.jsonl"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Land:
-    """The packed images of a region."""
-
-    region: Region
-    cache: PackedCache
-    split: ThreeWaySplit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +105,7 @@ class InitGrid:
             # Before any training: a fraction that cannot be drawn ends the comparison at once.
             for fraction in recipe.fractions:
                 for seed in recipe.seeds:
-                    self.labelled(target, fraction, seed)
+                    self.land(target).labelled(fraction, seed)
         for target in self.targets:
             for fraction in recipe.fractions:
                 for start in recipe.starts:
@@ -142,43 +125,22 @@ class InitGrid:
         ]
         return tuple(known[key] for key in keys if key in known)
 
-    def labelled(self, target: str, fraction: float, seed: int) -> Split:
-        """A share of the target's training labels, and its validation images."""
-        land = self.land(target)
-        return Split(train=self._drawn(land, fraction, seed), validation=land.split.validation)
-
-    def _drawn(self, land: Land, share: float, seed: int) -> tuple[str, ...]:
-        """A share of the training images, or places."""
-        draw = share_of_places if self.recipe.series else share_of_labels
-        return draw(land.cache, land.split.train, share=share, seed=seed)
-
     def _land(self, name: str) -> Land:
-        region, place = self.recipe.region(name), self.regions / name
-        data = region.data
-        if not data:
-            data = str(place / "data")
-            settings = replace(self.recipe.land, country=name)
-            claim(place / "data", settings)
-            # The card is written last, and its absence tells of an interrupted generation.
-            if not (place / "data/dataset.yaml").is_file():
-                self.say(f"{name}: generating {sum(settings.places)} places at {settings.dates} dates")
-                write_land_cover(settings, place / "data")
-        packed = pack(open_dataset(data), place / "cache")
-        return Land(region=region, cache=packed, split=named_split(packed.entries))
+        return prepare_land(self.recipe, name, self.regions / name, self.say)
 
     def _source(self, name: str, *, supervised: bool) -> tuple[Path, FitResult]:
         """Folder and result of the network that others start from."""
         recipe, land = self.recipe, self.land(name)
         kind = "supervised" if supervised else "pretrained"
         place = self.run / f"sources/{kind}/{name}"
-        card = self._card(land)
+        card = land.card(recipe.model)
         self.say(f"{name}: {kind} on {len(land.split.train)} images")
         if supervised:
             split = Split(train=land.split.train, validation=land.split.validation)
             return place, self._fitted(land, split, recipe.supervised, place)
         settings, ids = recipe.pretrain, land.split.train
         if recipe.unlabelled < 1:
-            ids = self._drawn(land, recipe.unlabelled, settings.seed)
+            ids = land.drawn(recipe.unlabelled, settings.seed)
         model = build_model(unlabelled(card, land.cache, ids), seed=settings.seed)
         return place, pretrain(model, land.cache, ids, settings, place)
 
@@ -207,7 +169,8 @@ class InitGrid:
 
     def _train(self, trial: Trial) -> FitResult:
         """Train, or take what has been trained."""
-        land, split = self.land(trial.target), self.labelled(trial.target, trial.fraction, trial.seed)
+        land = self.land(trial.target)
+        split = land.labelled(trial.fraction, trial.seed)
         settings = trial.settings(self.recipe.fit)
         region = self.recipe.source(trial.target, trial.start)
 
@@ -223,31 +186,25 @@ class InitGrid:
         objective = distilling(known)
         # Patches that are drawn around a class would tell of labels that are to stay unseen.
         blind = replace(settings, foreground_share=0.0)
-        return train_network(
-            self._card(land), land.cache, everything, blind, place, start=begin, objective=objective, soft=known
-        )
+        card = land.card(self.recipe.model)
+        return train_network(card, land.cache, everything, blind, place, start=begin, objective=objective, soft=known)
 
     def _answers(self, target: str, fraction: float, seed: int) -> Known:
         """What is known of the target's training images: some labels, and what a teacher of these says of the rest."""
         recipe, land = teacher_recipe(self.recipe), self.land(target)
         teachers = InitGrid(recipe, RunFolder(self.teachers), self.say, regions=self.regions)
         trial = Trial(target=target, start="same-region", fraction=fraction, seed=seed, rate=recipe.rates[0])
-        labelled = self.labelled(target, fraction, seed).train
+        labelled = land.drawn(fraction, seed)
         taught = teachers._train(trial).folder
         return answers_of(taught, land.cache, land.split.train, labelled, self.teachers)
 
     def _fitted(
         self, land: Land, split: Split, settings: FitSettings, folder: Path, start: Begin | None = None
     ) -> FitResult:
-        card, dates = self._card(land), self.recipe.series
+        card, dates = land.card(self.recipe.model), self.recipe.series
         if dates:
             return train_series(card, land.cache, split, settings, folder, dates=dates, start=start)
         return train_network(card, land.cache, split, settings, folder, start=start)
-
-    def _card(self, land: Land) -> ModelCard:
-        ids, classes = land.split.train, land.cache.classes
-        card = network_card(self.recipe.model, land.cache, ids, classes=classes, foreground=land.cache.foreground)
-        return over_dates(card) if self.recipe.series else card
 
     def _row(self, trial: Trial, key: str, tried: dict[float, float]) -> InitRow:
         result, land, recipe = self._train(trial), self.land(trial.target), self.recipe
@@ -266,7 +223,7 @@ class InitGrid:
             fingerprint=key,
             model=recipe.model,
             parameters=count_parameters(model),
-            labels=self._count(land, self.labelled(trial.target, trial.fraction, trial.seed).train),
+            labels=land.count(land.drawn(trial.fraction, trial.seed)),
             rate=trial.rate,
             tried={f"{rate:g}": value for rate, value in tried.items()},
             validation=result.best_score or 0.0,
@@ -283,10 +240,6 @@ class InitGrid:
             else self.source(region.name, supervised=trial.start == "supervised")[1].seconds,
             machine=this_machine(),
         )
-
-    def _count(self, land: Land, ids: tuple[str, ...]) -> int:
-        """Of images, or places."""
-        return len(series_of(land.cache, ids)) if self.recipe.series else len(ids)
 
     def _fingerprint(self, target: str, start: Start, fraction: float, seed: int) -> str:
         """Of all that a row depends on."""

@@ -24,7 +24,8 @@ from satsqueeze.bench.machine import this_machine
 from satsqueeze.bench.row import ALL_SOURCES, BenchRow, Kind, Score, read_rows, record_row
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.files import sha256
-from satsqueeze.core.package import MANIFEST, FlightManifest, read_manifest
+from satsqueeze.core.manifest import FlightManifest
+from satsqueeze.core.package import MANIFEST, read_manifest
 from satsqueeze.core.run import fingerprint_of
 from satsqueeze.flight.opening import open_package
 

@@ -10,7 +10,7 @@ from satsqueeze.cli.progress import progress
 from satsqueeze.cli.stage import CLASSIFIER, PACKAGES, console, require, run_stage, tell_packed
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.files import read_json
-from satsqueeze.core.package import Quality
+from satsqueeze.core.manifest import Quality
 from satsqueeze.core.run import RunFolder, fingerprint_of
 from satsqueeze.data.class_stage import (
     STAGE,

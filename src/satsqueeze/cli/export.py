@@ -11,7 +11,7 @@ from satsqueeze.cli.scores import TEST, protocol, score_images
 from satsqueeze.cli.stage import PACKAGES, console, open_run, require, run_stage
 from satsqueeze.core.errors import ExportError
 from satsqueeze.core.files import read_json
-from satsqueeze.core.package import Quality
+from satsqueeze.core.manifest import Quality
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.stage import Prepared, load_prepared
 from satsqueeze.distill.ladder import Rung

@@ -9,9 +9,10 @@ from pathlib import Path
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.data.evidence import evidence_files
 from satsqueeze.data.grid import GridRule
-from satsqueeze.data.product import SceneSource, find_scenes
+from satsqueeze.data.product import find_scenes
 from satsqueeze.data.product_date import acquired_in
 from satsqueeze.data.scene_reader import SceneReader, open_scene
+from satsqueeze.data.scene_source import SceneSource
 from satsqueeze.flight.batch import SceneJob
 from satsqueeze.flight.ledger import Ledger
 from satsqueeze.flight.runtime import FlightModel

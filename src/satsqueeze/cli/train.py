@@ -14,8 +14,8 @@ from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.files import read_json
 from satsqueeze.core.metrics import class_jaccards, mean_jaccard
 from satsqueeze.core.run import RunFolder
-from satsqueeze.data.cache import PackedCache
 from satsqueeze.data.label_share import share_of_labels
+from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.splits import Split
 from satsqueeze.data.stage import Prepared, PrepareSettings, load_prepared
 from satsqueeze.export.series_graph import GRAPH_FILE

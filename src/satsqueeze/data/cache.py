@@ -4,46 +4,38 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import shutil
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from satsqueeze.core.errors import DataError, RunError
-from satsqueeze.core.files import read_json, replacing, write_json
+from satsqueeze.core.files import read_json, write_json
 from satsqueeze.core.run import fingerprint_of
+from satsqueeze.data.cache_writer import JOURNAL, CacheWriter
 from satsqueeze.data.card import IN_WORDS, DatasetCard
+from satsqueeze.data.class_locations import write_locations
 from satsqueeze.data.dataset import Dataset
 from satsqueeze.data.filetree import stamp
 from satsqueeze.data.item import Item
 from satsqueeze.data.packed import (
     CLASS_FORMAT_VERSION,
     FORMAT_VERSION,
-    IMAGES,
     LABELS,
     LOCATIONS,
     MANIFEST,
     SEGMENTATION,
-    CacheEntry,
     PackedCache,
     Quarantined,
 )
 from satsqueeze.data.packing import Packed, packed_mask, packed_targets
 
-__all__ = ["CacheEntry", "PackedCache", "Progress", "Quarantined", "pack"]
-
-JOURNAL = "packing.jsonl"
-LOCATIONS_PER_CLASS = 4096
 _WORKERS = 2
 _LATER_FIELDS = (
     *("files", "others", "series", "date", "date_table", "arrays"),
@@ -95,15 +87,7 @@ def pack(
                 "--out folder"
             )
         (folder / MANIFEST).unlink()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with _Writer(folder, key, channels=len(bands), with_labels=dataset.task == SEGMENTATION) as writer:
-            for item, outcome in _read_all(dataset, bands, writer.finished):
-                writer.add(item, outcome)
-                if on_progress:
-                    on_progress(len(writer.finished), len(dataset.items))
-    except OSError as error:
-        raise _write_error(folder, error) from error
+    writer = _written(folder, key, dataset, bands, on_progress)
     if not writer.entries:
         raise DataError(
             f"none of the {len(dataset.items)} items can be used; the first reason: {writer.quarantine[0].reason}"
@@ -146,6 +130,22 @@ def _mended(cache: PackedCache, dataset: Dataset, bands: Sequence[str]) -> str:
     return next(found, "")
 
 
+def _written(
+    folder: Path, key: str, dataset: Dataset, bands: Sequence[str], on_progress: Progress | None
+) -> CacheWriter:
+    """What wrote all items, or what was left of them."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with CacheWriter(folder, key, channels=len(bands), with_labels=dataset.task == SEGMENTATION) as writer:
+            for item, outcome in _read_all(dataset, bands, writer.finished):
+                writer.add(item, outcome)
+                if on_progress:
+                    on_progress(len(writer.finished), len(dataset.items))
+    except OSError as error:
+        raise _write_error(folder, error) from error
+    return writer
+
+
 def _with_quarantine(key: str, quarantine: Sequence[Quarantined]) -> str:
     """Hash of what was packed: not all that there is, where items were put aside."""
     return fingerprint_of([key, sorted(entry.id for entry in quarantine)]) if quarantine else key
@@ -155,76 +155,6 @@ def _weighted(folder: Path, dataset: Dataset) -> PackedCache:
     """The same cache with other weights of its sources, which change nothing that is packed."""
     write_json(folder / MANIFEST, {**read_json(folder / MANIFEST), "weights": dict(dataset.weights)})
     return PackedCache(folder)
-
-
-class _Writer:
-    """Appends items to the packed files; the journal records each only after its pixels are on disk."""
-
-    def __init__(self, folder: Path, key: str, *, channels: int, with_labels: bool) -> None:
-        self.entries: list[CacheEntry] = []
-        self.quarantine: list[Quarantined] = []
-        self._pixels = 0
-        self._journal_path = folder / JOURNAL
-        known = self._resume(key)
-        paths = folder / IMAGES, folder / LABELS
-        sizes = self._pixels * channels * 2, self._pixels if with_labels else 0
-        self._files = [_open_at(path, size) for path, size in zip(paths, sizes, strict=True)]
-        self._journal = self._journal_path.open("a", encoding="utf-8")
-        if not known:
-            self._record({"key": key})
-
-    @property
-    def finished(self) -> set[str]:
-        """Names of items that need not be read again."""
-        return {entry.id for entry in self.entries} | {entry.id for entry in self.quarantine}
-
-    def add(self, item: Item, outcome: Packed | DataError) -> None:
-        """Keep an item, or the reason why not."""
-        if isinstance(outcome, DataError):
-            self.quarantine.append(Quarantined(id=item.id, reason=str(outcome)))
-            self._record({"quarantined": asdict(self.quarantine[-1])})
-            return
-        entry = replace(outcome.entry, offset=self._pixels)
-        label = b"" if outcome.label is None else outcome.label.tobytes()
-        for handle, content in zip(self._files, (outcome.image.tobytes(), label), strict=True):
-            handle.write(content)
-            handle.flush()
-        self._pixels += entry.pixels
-        self.entries.append(entry)
-        self._record({"entry": entry.to_dict()})
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with ExitStack() as stack:
-            for handle in (*self._files, self._journal):
-                stack.enter_context(handle)
-                if kind is None:
-                    handle.flush()
-                    os.fsync(handle.fileno())
-
-    def _record(self, line: dict[str, Any]) -> None:
-        self._journal.write(json.dumps(line) + "\n")
-        self._journal.flush()
-
-    def _resume(self, key: str) -> bool:
-        """Take up what the journal tells; False where it is about something else, or absent."""
-        lines = _journal_lines(self._journal_path)
-        if not lines or lines[0] != {"key": key}:
-            self._journal_path.unlink(missing_ok=True)
-            return False
-        for line in lines[1:]:
-            if "entry" in line:
-                self.entries.append(CacheEntry.from_dict(line["entry"]))
-            else:
-                self.quarantine.append(Quarantined(**line["quarantined"]))
-        self._pixels = sum(entry.pixels for entry in self.entries)
-        # A line cut short by a kill must not swallow the next one.
-        self._journal_path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-        return True
 
 
 def _read_all(dataset: Dataset, bands: Sequence[str], finished: set[str]) -> Iterator[tuple[Item, Packed | DataError]]:
@@ -243,13 +173,11 @@ def _read_all(dataset: Dataset, bands: Sequence[str], finished: set[str]) -> Ite
             yield first, future.result()
 
 
-def _finish(folder: Path, writer: _Writer, dataset: Dataset, record: dict[str, Any]) -> None:
+def _finish(folder: Path, writer: CacheWriter, dataset: Dataset, record: dict[str, Any]) -> None:
     entries = writer.entries
     if dataset.task == SEGMENTATION:
         labels = np.memmap(folder / LABELS, np.uint8, "r")
-        with replacing(folder / LOCATIONS) as temporary, temporary.open("wb") as handle:
-            starts, flat = _locations(entries, labels, len(dataset.classes))
-            np.savez(handle, starts=starts, flat=flat)
+        write_locations(folder / LOCATIONS, entries, labels, len(dataset.classes))
     write_json(
         folder / MANIFEST,
         {
@@ -266,27 +194,6 @@ def _finish(folder: Path, writer: _Writer, dataset: Dataset, record: dict[str, A
     (folder / JOURNAL).unlink(missing_ok=True)
 
 
-def _locations(
-    entries: Sequence[CacheEntry], labels: NDArray[np.uint8], classes: int
-) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    flat: list[NDArray[np.int32]] = []
-    for entry in entries:
-        label = labels[entry.offset : entry.offset + entry.pixels]
-        flat.extend(_drawn(label, entry, value) for value in range(classes))
-    starts = np.concatenate([[0], np.cumsum([len(part) for part in flat])]).astype(np.int64)
-    return starts, np.concatenate([np.empty(0, np.int32), *flat])
-
-
-def _drawn(label: NDArray[np.uint8], entry: CacheEntry, value: int) -> NDArray[np.int32]:
-    if not value or not entry.class_pixels[value]:
-        return np.empty(0, np.int32)
-    places = np.flatnonzero(label == value).astype(np.int32)
-    if len(places) <= LOCATIONS_PER_CLASS:
-        return places
-    generator = np.random.Generator(np.random.Philox(key=[zlib.crc32(entry.id.encode()), value]))
-    return np.sort(generator.choice(places, LOCATIONS_PER_CLASS, replace=False))
-
-
 def _identity(item: Item) -> list[Any]:
     files = [*item.images, *([item.label] if item.label else [])]
     # Left out where a card says nothing of it: older caches were made without.
@@ -295,24 +202,6 @@ def _identity(item: Item) -> list[Any]:
     places = [item.id, item.source, list(item.groups), item.stratum, item.role, list(item.images), item.label]
     dated = [item.series, item.date, item.frame] if item.series else []
     return [zlib.crc32(card.encode()), [*places, *dated], [stamp(path) for path in files]]
-
-
-def _open_at(path: Path, size: int) -> Any:
-    handle = path.open("r+b" if path.exists() else "w+b")
-    handle.truncate(size)
-    handle.seek(size)
-    return handle
-
-
-def _journal_lines(path: Path) -> list[dict[str, Any]]:
-    lines: list[dict[str, Any]] = []
-    if path.is_file():
-        for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                lines.append(json.loads(text))
-            except json.JSONDecodeError:
-                break
-    return lines
 
 
 def _write_error(folder: Path, error: OSError) -> RunError:

@@ -193,6 +193,24 @@ def require_one_part_each(split: ThreeWaySplit, place: Path) -> None:
             seen[item_id] = part
 
 
+def require_known(place: Path, absent: Sequence[str], *, listed: int) -> None:
+    """Refuse a split that somebody wrote and that lists images which the data set does not have.
+
+    Args:
+        place: of the split.
+        absent: names of such images.
+        listed: number of all images that it lists.
+
+    Raises:
+        SplitError: there are any.
+    """
+    if absent:
+        raise SplitError(
+            f"{len(absent)} of the {listed} images that {place} lists are not in the data set, such as "
+            f"{', '.join(absent[:3])}; fetch them, or take them off the list"
+        )
+
+
 def given_split(cache: PackedCache, path: Path) -> ThreeWaySplit:
     """The split that somebody names, in the form of :func:`save_class_split`.
 
@@ -204,14 +222,10 @@ def given_split(cache: PackedCache, path: Path) -> ThreeWaySplit:
     """
     listed = read_split(path)
     require_one_part_each(listed, path)
+    names = {name for part in PARTS for name in getattr(listed, part)}
     aside = {entry.id for entry in cache.quarantine}
+    require_known(path, sorted(names - aside - set(cache.ids)), listed=len(names))
     parts = {part: tuple(name for name in getattr(listed, part) if name not in aside) for part in PARTS}
-    absent = sorted({name for names in parts.values() for name in names} - set(cache.ids))
-    if absent:
-        raise SplitError(
-            f"{len(absent)} of the images that {path} lists are not in the data set, such as {', '.join(absent[:3])}; "
-            "fetch them, or take them off the list"
-        )
     split = ThreeWaySplit(**parts)
     require_every_class(cache, split)
     return split

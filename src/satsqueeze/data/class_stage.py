@@ -13,7 +13,7 @@ from satsqueeze.core.files import read_json, sha256, write_json
 from satsqueeze.core.run import RunFolder
 from satsqueeze.core.scaling import Scaling
 from satsqueeze.data.band_statistics import scaling_of
-from satsqueeze.data.cache import PackedCache, pack
+from satsqueeze.data.cache import pack
 from satsqueeze.data.class_split import (
     class_split,
     fraction,
@@ -24,7 +24,7 @@ from satsqueeze.data.class_split import (
 )
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.growth import other_data, require_whole
-from satsqueeze.data.packed import SEGMENTATION
+from satsqueeze.data.packed import SEGMENTATION, PackedCache
 from satsqueeze.data.split_lists import PARQUET, listed_split
 from satsqueeze.data.splits import ThreeWaySplit
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from satsqueeze.core.errors import RunError, SatsqueezeError
 from satsqueeze.core.run import RunFolder
-from satsqueeze.data.cache import PackedCache, grown, rewritten
+from satsqueeze.data.cache import grown, rewritten
 from satsqueeze.data.dataset import open_dataset
+from satsqueeze.data.packed import PackedCache
 
 
 def other_data(run: RunFolder, stage: str) -> str:

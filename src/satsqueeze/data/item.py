@@ -7,7 +7,7 @@ from typing import Literal
 
 from satsqueeze.core.bands import Band
 from satsqueeze.data.card import DatasetCard
-from satsqueeze.data.scene_reader import ReadRule
+from satsqueeze.data.channels import ReadRule
 
 Role = Literal["evaluate", "train"]
 

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from satsqueeze.core.errors import SplitError
-from satsqueeze.data.class_split import require_every_class, require_one_part_each
+from satsqueeze.data.class_split import require_every_class, require_known, require_one_part_each
 from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.pattern import PathPattern, fill
 from satsqueeze.data.splits import PARTS, ThreeWaySplit
@@ -42,12 +42,7 @@ def listed_split(cache: PackedCache, place: Path) -> ThreeWaySplit:
     known = _known(cache)
     meant = _meant(cache, known, [name for names in parts.values() for name in names])
     absent = [name for name in meant if meant[name] not in known]
-    if absent:
-        total = sum(map(len, parts.values()))
-        raise SplitError(
-            f"{len(absent)} of the {total} images that {place} lists are not in the data set, such as "
-            f"{', '.join(absent[:3])}; fetch them, or take them off the lists"
-        )
+    require_known(place, absent, listed=sum(map(len, parts.values())))
     named = {part: [meant[name] for name in names] for part, names in parts.items()}
     split = ThreeWaySplit(**{part: _ids(names, known, place) for part, names in named.items()})
     require_one_part_each(split, place)

@@ -10,10 +10,11 @@ from typing import Any
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.files import read_json, write_json
 from satsqueeze.core.run import RunFolder
-from satsqueeze.data.cache import PackedCache, pack
+from satsqueeze.data.cache import pack
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.fingerprint import Fingerprint, fingerprint
 from satsqueeze.data.growth import other_data, require_whole
+from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.splits import Split, grouped_folds, holdout, load_splits, save_splits, stated_test
 
 STAGE = "data"

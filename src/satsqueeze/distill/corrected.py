@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.window import Window
-from satsqueeze.data.cache import PackedCache
+from satsqueeze.data.packed import PackedCache
 from satsqueeze.distill.soft import SoftCache
 
 

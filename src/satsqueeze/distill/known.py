@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.run import fingerprint_of
 from satsqueeze.core.window import Window
-from satsqueeze.data.cache import PackedCache
+from satsqueeze.data.packed import PackedCache
 from satsqueeze.distill.soft import SoftCache
 
 

@@ -11,7 +11,7 @@ import torch
 
 from satsqueeze.core.errors import BudgetError, SettingsError
 from satsqueeze.core.files import read_json, write_json
-from satsqueeze.data.cache import PackedCache
+from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.splits import Split
 from satsqueeze.distill.combination import Combination, check_combination
 from satsqueeze.distill.ladder import NEARLY, Rung

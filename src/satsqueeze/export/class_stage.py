@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from satsqueeze.core.bands import band_positions
 from satsqueeze.core.errors import ExportError
-from satsqueeze.core.package import FlightManifest
+from satsqueeze.core.manifest import FlightManifest
 from satsqueeze.data.class_sampler import reflectance
 from satsqueeze.data.packed import PackedCache
 from satsqueeze.export.class_graph import ClassGraph, class_graph

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from satsqueeze.core.class_metrics import ClassMetrics, one_hot
-from satsqueeze.core.package import FlightManifest, Graph
+from satsqueeze.core.manifest import FlightManifest, Graph
 from satsqueeze.flight.classifier import ClassPrediction, FlightClassifier
 from satsqueeze.flight.engines import open_engine
 

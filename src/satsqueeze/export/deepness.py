@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from satsqueeze.core.package import FlightManifest
+from satsqueeze.core.manifest import FlightManifest
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from satsqueeze.core.bands import SENSORS
-from satsqueeze.core.package import FlightManifest, Graph, PackageBand, PackageScaling
+from satsqueeze.core.manifest import FlightManifest, Graph, PackageBand, PackageScaling
 from satsqueeze.nets.cost import cost
 from satsqueeze.nets.model import SegmentationModel
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from satsqueeze.core.errors import ParityError
-from satsqueeze.core.package import Graph
+from satsqueeze.core.manifest import Graph
 from satsqueeze.export.validation import Judgement
 
 Builder = Callable[[Sequence[str]], Graph]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnxruntime.quantization.calibrate import TensorsData
 
 from satsqueeze.core.errors import ExportError, ParityError
-from satsqueeze.core.package import Graph
+from satsqueeze.core.manifest import Graph
 from satsqueeze.export.fallback import Builder, Found, Search, quantise_within
 from satsqueeze.export.openvino import write_openvino
 from satsqueeze.export.quantise import Calibration, Drift, Quantiser

@@ -198,7 +198,7 @@ def export_fp32(graph: DecisionGraph, path: Path, *, metadata: Mapping[str, str]
     """Write a float32 ONNX graph with a dynamic batch, whole or not at all.
 
     Input ``reflectance`` float32 (N, C, H, W), finite, 0 where invalid; outputs as in
-    :class:`satsqueeze.core.package.FlightManifest`.
+    :class:`satsqueeze.core.manifest.FlightManifest`.
 
     Args:
         graph: see :func:`flight_graph` and :func:`satsqueeze.export.class_graph.class_graph`.

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from satsqueeze.core.errors import ParityError
-from satsqueeze.core.package import FlightManifest, Graph
+from satsqueeze.core.manifest import FlightManifest, Graph
 from satsqueeze.core.run import plain
 from satsqueeze.export.onnx import DecisionGraph, FlightGraph, is_layer_of_network, lead
 from satsqueeze.export.validation import Judgement

@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from satsqueeze.core.errors import ExportError, ParityError
-from satsqueeze.core.package import MANIFEST, SEAL, FlightManifest, assembling, seal, verify
+from satsqueeze.core.manifest import FlightManifest
+from satsqueeze.core.package import MANIFEST, SEAL, assembling, seal, verify
 from satsqueeze.core.rows import RowStream
 from satsqueeze.export.stream import write_stream
 from satsqueeze.flight.engines import open_engine

@@ -15,7 +15,7 @@ from satsqueeze.core.labels import IGNORE
 
 
 class ImageCache(Protocol):
-    """What export needs of ``satsqueeze.data.cache.PackedCache``."""
+    """What export needs of ``satsqueeze.data.packed.PackedCache``."""
 
     @property
     def bands(self) -> Sequence[str]:

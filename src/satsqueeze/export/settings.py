@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from satsqueeze.core.errors import SettingsError
-from satsqueeze.core.package import LARGEST_BUFFER_M
+from satsqueeze.core.manifest import LARGEST_BUFFER_M
 from satsqueeze.export.deepness import DeepnessSettings
 from satsqueeze.export.quantise import Calibration
 

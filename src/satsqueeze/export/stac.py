@@ -21,7 +21,7 @@ from pystac.extensions.mlm import (
 from pystac.extensions.raster import DataType
 
 from satsqueeze.core.files import write_json
-from satsqueeze.core.package import FlightManifest
+from satsqueeze.core.manifest import FlightManifest
 from satsqueeze.flight.engine import CLASS, CLASSES, INPUT, MASK, PROBABILITIES
 
 _TASKS = {

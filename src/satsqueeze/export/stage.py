@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from satsqueeze.core.errors import ExportError, ParityError, SettingsError
 from satsqueeze.core.files import write_json
-from satsqueeze.core.package import FlightManifest, Quality, assembling, seal
+from satsqueeze.core.manifest import FlightManifest, Quality
+from satsqueeze.core.package import assembling, seal
 from satsqueeze.core.rows import RowStream
 from satsqueeze.core.run import plain
 from satsqueeze.export.class_stage import class_export

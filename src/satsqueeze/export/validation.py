@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from satsqueeze.core.labels import IGNORE
+from satsqueeze.core.manifest import FlightManifest, Graph
 from satsqueeze.core.metrics import SegmentationMetrics, mean_jaccard
-from satsqueeze.core.package import FlightManifest, Graph
 from satsqueeze.export.samples import Samples
 from satsqueeze.flight.engines import open_engine
 from satsqueeze.flight.runtime import DEFAULT_WINDOW, FlightModel

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from satsqueeze.core.package import FlightManifest
+from satsqueeze.core.manifest import FlightManifest
 from satsqueeze.flight.classifier import FlightClassifier
 from satsqueeze.flight.engines import open_engine
 from satsqueeze.flight.opening import flight_model

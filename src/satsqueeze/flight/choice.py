@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from satsqueeze.core.errors import MissingDependencyError, PackageError, SettingsError
-from satsqueeze.core.package import LARGEST_BUFFER_M, FlightManifest, Graph
+from satsqueeze.core.manifest import LARGEST_BUFFER_M, FlightManifest, Graph
 from satsqueeze.flight.engine import EngineName, has_openvino
 
 

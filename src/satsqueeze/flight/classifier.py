@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from satsqueeze.core.bands import band_positions
 from satsqueeze.core.errors import GridError, PackageError, RadiometryError, SettingsError
-from satsqueeze.core.package import FlightManifest, Graph
+from satsqueeze.core.manifest import FlightManifest, Graph
 from satsqueeze.flight.engine import Engine
 from satsqueeze.flight.reflectance import HIGHEST_MEDIAN, check_reflectance
 from satsqueeze.flight.runtime import FlightModel

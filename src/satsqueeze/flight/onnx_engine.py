@@ -22,7 +22,7 @@ class OnnxEngine:
     """onnxruntime on the CPU.
 
     Args:
-        path: an ``.onnx`` file with the flight contract (see :class:`satsqueeze.core.package.FlightManifest`).
+        path: an ``.onnx`` file with the flight contract (see :class:`satsqueeze.core.manifest.FlightManifest`).
         threads: of all calls at once; None leaves it to the engine.
         streams: calls at once.
 

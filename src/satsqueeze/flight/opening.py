@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from satsqueeze.core.errors import PackageError
-from satsqueeze.core.package import FlightManifest, Graph, verify
+from satsqueeze.core.manifest import FlightManifest, Graph
+from satsqueeze.core.package import verify
 from satsqueeze.flight.choice import candidates, require_buffer
 from satsqueeze.flight.classifier import FlightClassifier
 from satsqueeze.flight.engine import Engine

@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import product
 
 import numpy as np
 
 from satsqueeze.core.buffer import Buffer
 from satsqueeze.core.errors import BudgetError
-from satsqueeze.core.package import FlightManifest
+from satsqueeze.core.manifest import FlightManifest
 from satsqueeze.core.raster import StripReader
 from satsqueeze.core.window import up
 from satsqueeze.flight.cog import BLOCK
 from satsqueeze.flight.memory import GraphMemory
+from satsqueeze.flight.plan_choices import PlanChoices
 from satsqueeze.flight.row_flight import RowFlight
-from satsqueeze.flight.scene_plan import BlendPlan, ScenePlan, even
+from satsqueeze.flight.scene_plan import BlendPlan, ScenePlan
 from satsqueeze.flight.stream_plan import StreamPlan
 
 DEFAULT_RAM = 2**30
 """Memory of the process where nothing is said, in bytes."""
 LARGEST_PIXELS = 2**34
 """An image beyond this is a damaged header: the largest scenes of any mission are well below."""
-LARGEST_TILE = 2**25
-"""Pixels of all inputs at once; engines gain nothing from more, and networks that look far repeat less work in large
-tiles."""
-_STRIPS = (2048, 1792, 1536, 1280, 1024, 912, 800, 640, 512, 400, 320, 256, 192, 128, 96, 64, 32, 16, 8)
-_WIDTHS = (4096, 3072, 2560, 2304, 2048, 1792, 1536, 1280, 1024, 896, 768, 640, 512, 448, 384, 320, 256, 192, 128)
-_PANELS = (8192, 4096, 3072, 2048, 1024)
-_STEPS = (0, 128, 192, 256)
-_COLUMNS = (1, 2, 4, 6, 8, 12, 16)
-"""Side by side in a panel, where rows are streamed."""
 _ROW_TIME, _ROW_SCRATCH = 1.1, 1.5
 """Time per pixel of a graph that takes rows, and memory more, in that of the graph for tiles: rows are put together.
 Measured in ONNX Runtime on the package that ships."""
@@ -95,7 +86,15 @@ def plan_scene(
     costs = _Costs(reader, manifest, memory, probabilities, buffer, rows)
     if not manifest.window_invariant:
         return costs.blended(max_ram)
-    return costs.best([*costs.plans(strip, tile_width, panel_width), *costs.streamed()], max_ram)
+    choices = PlanChoices(
+        reader=reader,
+        multiple=manifest.size_multiple,
+        receptive_field=manifest.receptive_field,
+        reach=0 if buffer is None else buffer.reach,
+        streams=memory.streams,
+        rows=None if rows is None else rows.stream,
+    )
+    return costs.best([*choices.tiled(strip, tile_width, panel_width), *choices.streamed()], max_ram)
 
 
 @dataclass(frozen=True)
@@ -121,71 +120,6 @@ class _Costs:
         plan, cache, size = min(near, key=lambda found: found[2])
         return replace(plan, cache_bytes=cache, expected_bytes=size)
 
-    def streamed(self) -> Iterator[StreamPlan]:
-        """Plans of rows to choose from; none for a graph that takes none, or an image of a few rows."""
-        if self.rows is None:
-            return
-        multiple, halo, stream = self.manifest.size_multiple, self.halo, self.rows.stream
-        tall = up(self.reader.height, multiple)
-        steps = {up(max(size, stream.least_rows), multiple) for size in _STEPS}
-        for panel, step, count in product(self._panels(None, 2 * halo + multiple), steps, _COLUMNS):
-            room = up(panel, multiple)
-            wide = min(room, up(-(-max(1, room - 2 * halo) // count) + 2 * halo, multiple))
-            strips = {step * max(1, size // step) for size in (0, self.reader.block_height)}
-            for strip in strips if tall >= 2 * (step + multiple) else ():
-                yield StreamPlan(
-                    **self._common(panel, wide, self.memory.streams),
-                    strip=strip,
-                    step=step,
-                    delay=stream.delay,
-                    reach=self._reach,
-                )
-
-    def plans(self, strip: int | None, tile_width: int | None, panel_width: int | None) -> Iterator[ScenePlan]:
-        """Plans to choose from; parts of them may be given."""
-        multiple, halo = self.manifest.size_multiple, self.halo
-        rows, cols = up(self.reader.height, multiple), up(self.reader.width, multiple)
-        least = 2 * halo + max(multiple, up(8, multiple))
-        heights = {
-            even(max(least, up(size, multiple) + 2 * halo), rows, halo, multiple) for size in _or(strip, _STRIPS)
-        }
-        for panel in self._panels(panel_width, least):
-            room = up(panel, multiple)
-            widths = {even(max(least, up(size, multiple)), room, halo, multiple) for size in _or(tile_width, _WIDTHS)}
-            # What somebody asks for is tried whatever its size, and so are the smallest inputs.
-            limit = LARGEST_TILE if tile_width is None and strip is None else cols * rows
-            limit = max(limit, min(heights) * min(widths))
-            yield from (
-                self._plan(tall - 2 * halo if tall < rows else rows, wide, panel, streams)
-                for tall in heights
-                for wide in widths
-                for streams in {1, self.memory.streams}
-                if tall * wide * streams <= limit
-            )
-
-    def _panels(self, panel_width: int | None, least: int) -> list[int]:
-        """Widths of panels, whole blocks of the file unless given; the width of the image makes one panel."""
-        block, width = self.reader.block_width, self.reader.width
-        if panel_width is not None:
-            return [min(width, max(least, panel_width))]
-        return sorted({width, *(size // block * block for size in _PANELS if least <= size // block * block < width)})
-
-    def _plan(self, strip: int, tile_width: int, panel_width: int, streams: int) -> ScenePlan:
-        return ScenePlan(**self._common(panel_width, tile_width, streams), strip=strip)
-
-    def _common(self, panel_width: int, tile_width: int, streams: int) -> dict[str, int]:
-        return {
-            "height": self.reader.height,
-            "width": self.reader.width,
-            "panel_width": panel_width,
-            "tile_width": tile_width,
-            "halo": self.halo,
-            "streams": streams,
-            "multiple": self.manifest.size_multiple,
-            "cache_bytes": 0,
-            "expected_bytes": 0,
-        }
-
     def _cache(self, plan: ScenePlan | StreamPlan) -> int:
         """Bytes for blocks that strips share."""
         block_width, row_bytes = self._blocks
@@ -206,7 +140,7 @@ class _Costs:
         held = plan.buffer_rows * plan.buffer_cols * (2 * numbers + 5)
         # One result is made while another is written.
         chances = 5 * len(self.manifest.classes) if self.probabilities else 0
-        results = 2 * min(plan.height, plan.strip + self.halo) * plan.buffer_cols * (1 + chances)
+        results = 2 * min(plan.height, plan.strip + plan.halo) * plan.buffer_cols * (1 + chances)
         graph = self._row_bytes(plan) if isinstance(plan, StreamPlan) else self._tile_bytes(plan)
         # An engine may keep its memory while the files are finished.
         most = max(held + results + cache, self._finishing)
@@ -245,16 +179,6 @@ class _Costs:
             computed *= _ROW_TIME * late * (1 + _CALL_PIXELS / (plan.step * plan.widest))
         return computed + _READING * (decoded / blocks - 1)
 
-    @property
-    def halo(self) -> int:
-        """Pixels around a core that are read too."""
-        multiple = self.manifest.size_multiple
-        return max(up(self.manifest.receptive_field + self._reach, multiple), multiple if multiple > 1 else 0)
-
-    @property
-    def _reach(self) -> int:
-        return 0 if self.buffer is None else self.buffer.reach
-
     def blended(self, max_ram: int) -> BlendPlan:
         """The largest windows that fit, at most those of a small image."""
         reader, multiple = self.reader, self.manifest.size_multiple
@@ -291,7 +215,3 @@ class _Costs:
         # With the input, what is valid in it and what is missing.
         widened = 0 if self.buffer is None else self.buffer.bytes_per_pixel
         return self.memory.bytes_per_pixel + 4 * len(self.manifest.bands) + 2 + widened
-
-
-def _or(size: int | None, sizes: tuple[int, ...]) -> tuple[int, ...]:
-    return sizes if size is None else (size,)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from satsqueeze.core.errors import PackageError
-from satsqueeze.core.package import FlightManifest, Graph
+from satsqueeze.core.manifest import FlightManifest, Graph
 from satsqueeze.core.rows import RowStream
 from satsqueeze.flight.engine import Engine
 from satsqueeze.flight.graph_output import GraphOutput

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from satsqueeze.core.buffer import Buffer
 from satsqueeze.core.errors import GridError, PackageError
 from satsqueeze.core.labels import IGNORE
-from satsqueeze.core.package import FlightManifest, Graph
+from satsqueeze.core.manifest import FlightManifest, Graph
 from satsqueeze.core.window import cover
 from satsqueeze.flight.engine import Engine
 from satsqueeze.flight.reflectance import check_reflectance

@@ -20,7 +20,7 @@ from rasterio.errors import CRSError
 from rasterio.warp import transform_geom
 
 from satsqueeze.core.labels import IGNORE
-from satsqueeze.core.package import FlightManifest
+from satsqueeze.core.manifest import FlightManifest
 from satsqueeze.core.raster import Georeference
 from satsqueeze.flight.palette import class_colours
 from satsqueeze.flight.sinks import PROBABILITY_STEPS

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from satsqueeze.core.errors import PackageError
-from satsqueeze.core.package import FlightManifest, verify
+from satsqueeze.core.manifest import FlightManifest
+from satsqueeze.core.package import verify
 from satsqueeze.flight.engine import has_openvino
 from satsqueeze.flight.engines import open_engine
 from satsqueeze.flight.opening import flight_model

@@ -13,9 +13,9 @@ from torch import Tensor
 from satsqueeze.core.class_metrics import ClassMetrics
 from satsqueeze.core.class_thresholds import best_thresholds
 from satsqueeze.core.errors import LabelError
-from satsqueeze.data.cache import PackedCache
 from satsqueeze.data.class_sampler import reflectance
 from satsqueeze.data.dihedral import view_of
+from satsqueeze.data.packed import PackedCache
 from satsqueeze.learn.evaluate import channels
 from satsqueeze.learn.segmenter import Precision, classes_of, inference
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from satsqueeze.data.cache import PackedCache
+from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.sampler import PatchSampler, SoftTargets
 from satsqueeze.data.splits import Split
 from satsqueeze.learn.evaluate import channels
@@ -70,18 +70,21 @@ def fit(
 
     def start() -> tuple[SegmentationTask, Cut]:
         check_split(cache, split, labelled=soft is None)
-        sampler = PatchSampler(
-            cache,
-            split.train,
-            patch_size=settings.patch_size,
-            batch_size=settings.batch_size,
-            foreground_share=settings.foreground_share,
-            seed=settings.seed,
-            source_weights=settings.source_weights,
-            soft=soft,
-        )
-        cut = patches(sampler, channels(model, cache))
+        cut = patches(_sampler(cache, split, settings, soft), channels(model, cache))
         measure_norms(model, cut, origin)
         return SegmentationTask(model, chosen, settings), cut
 
     return train(job, start)
+
+
+def _sampler(cache: PackedCache, split: Split, settings: FitSettings, soft: SoftTargets | None) -> PatchSampler:
+    return PatchSampler(
+        cache,
+        split.train,
+        patch_size=settings.patch_size,
+        batch_size=settings.batch_size,
+        foreground_share=settings.foreground_share,
+        seed=settings.seed,
+        source_weights=settings.source_weights,
+        soft=soft,
+    )

@@ -110,18 +110,21 @@ def fit_series(
     def start() -> tuple[SeriesTask, Cut]:
         check_split(cache, split)
         require_lasting_labels(cache, series_of(cache, (*split.train, *split.validation)))
-        sampler = SeriesSampler(
-            cache,
-            split.train,
-            patch_size=settings.patch_size,
-            batch_size=settings.batch_size,
-            dates=dates,
-            seed=settings.seed,
-            foreground_share=settings.foreground_share,
-            source_weights=settings.source_weights,
-        )
-        cut = series_patches(sampler, channels(model, cache))
+        cut = series_patches(_sampler(cache, split, settings, dates), channels(model, cache))
         measure_norms(model, cut, origin)
         return SeriesTask(model, chosen, settings), cut
 
     return train(job, start)
+
+
+def _sampler(cache: PackedCache, split: Split, settings: FitSettings, dates: int) -> SeriesSampler:
+    return SeriesSampler(
+        cache,
+        split.train,
+        patch_size=settings.patch_size,
+        batch_size=settings.batch_size,
+        dates=dates,
+        seed=settings.seed,
+        foreground_share=settings.foreground_share,
+        source_weights=settings.source_weights,
+    )

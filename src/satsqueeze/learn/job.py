@@ -10,7 +10,7 @@ from typing import Any
 
 from satsqueeze.core.metrics import mean_jaccard
 from satsqueeze.core.run import fingerprint_of
-from satsqueeze.data.cache import PackedCache
+from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.splits import Split
 from satsqueeze.learn.evaluate import Evaluation, ScoreSettings, score
 from satsqueeze.learn.progress import Course

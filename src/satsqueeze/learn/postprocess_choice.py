@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.metrics import SegmentationMetrics
-from satsqueeze.data.cache import PackedCache
+from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.splits import Split
 from satsqueeze.learn.evaluate import ScoreSettings, predictions
 from satsqueeze.learn.postprocess import PostProcessing

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from satsqueeze.core.errors import SettingsError, SplitError
-from satsqueeze.data.cache import PackedCache
+from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.splits import Split, require_classes
 from satsqueeze.nets.model import SegmentationModel
 

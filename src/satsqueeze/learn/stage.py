@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from satsqueeze.data.cache import PackedCache
+from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.sampler import SoftTargets
 from satsqueeze.data.splits import Split
 from satsqueeze.learn.fit import FitResult, fit

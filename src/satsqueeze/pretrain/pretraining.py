@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from satsqueeze.core.files import write_json
-from satsqueeze.data.cache import PackedCache
-from satsqueeze.data.packed import SEGMENTATION
+from satsqueeze.data.packed import SEGMENTATION, PackedCache
 from satsqueeze.data.splits import Split
 from satsqueeze.learn.evaluate import channels
 from satsqueeze.learn.job import Job

@@ -1,0 +1,40 @@
+"""What scoring a flight package on a data set tells besides scores, whatever the package decides on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from satsqueeze.core.errors import DataError
+from satsqueeze.data.item import Item
+from satsqueeze.flight.runtime import FlightModel
+
+
+def scored_with(model: FlightModel, items: Sequence[Item]) -> dict[str, Any]:
+    """What gave the answers, and to which images; JSON-ready.
+
+    Returns:
+        ``package``, ``graph``, ``graph_precision`` and ``engine`` by their names, ``cards`` of the images, and
+        ``notes`` of the package as it was opened.
+    """
+    return {
+        "package": model.manifest.name,
+        "graph": model.graph.file,
+        "graph_precision": model.graph.precision,
+        "engine": model.engine.name,
+        "cards": sorted({item.card.name for item in items}),
+        "notes": list(model.notes),
+    }
+
+
+def left_out(item: Item, error: Exception) -> dict[str, str]:
+    """Which file was left out, and why."""
+    return {"file": item.images[0], "item": item.id, "reason": str(error) or type(error).__name__}
+
+
+def none_scored(quarantined: Sequence[Mapping[str, str]]) -> DataError:
+    """What to say where every image was left out; takes the records of :func:`left_out`."""
+    first = quarantined[0]
+    return DataError(
+        f"none of {len(quarantined)} images could be scored; the first, {first['file']}: {first['reason']}"
+    )

@@ -1,0 +1,118 @@
+"""The writing side of a packed cache: files that grow by an item at a time, and the journal of what is in them."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from satsqueeze.core.errors import DataError
+from satsqueeze.data.item import Item
+from satsqueeze.data.packed import IMAGES, LABELS, CacheEntry, Quarantined
+from satsqueeze.data.packing import Packed
+
+JOURNAL = "packing.jsonl"
+
+
+class CacheWriter:
+    """Appends items to the packed files; a context manager.
+
+    The journal records each item only after its pixels are on disk, so that a killed run continues where it stopped.
+
+    Args:
+        folder: of the cache.
+        key: of what is packed; a journal about something else is begun anew.
+        channels: of every image.
+        with_labels: whether pixels have labels.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, key: str, *, channels: int, with_labels: bool) -> None:
+        self.entries: list[CacheEntry] = []
+        self.quarantine: list[Quarantined] = []
+        self._pixels = 0
+        self._journal_path = folder / JOURNAL
+        known = self._resume(key)
+        paths = folder / IMAGES, folder / LABELS
+        sizes = self._pixels * channels * 2, self._pixels if with_labels else 0
+        self._files = [_open_at(path, size) for path, size in zip(paths, sizes, strict=True)]
+        self._journal = self._journal_path.open("a", encoding="utf-8")
+        if not known:
+            self._record({"key": key})
+
+    @property
+    def finished(self) -> set[str]:
+        """Names of items that need not be read again."""
+        return {entry.id for entry in self.entries} | {entry.id for entry in self.quarantine}
+
+    def add(self, item: Item, outcome: Packed | DataError) -> None:
+        """Keep an item, or the reason why not."""
+        if isinstance(outcome, DataError):
+            self.quarantine.append(Quarantined(id=item.id, reason=str(outcome)))
+            self._record({"quarantined": asdict(self.quarantine[-1])})
+            return
+        entry = replace(outcome.entry, offset=self._pixels)
+        label = b"" if outcome.label is None else outcome.label.tobytes()
+        for handle, content in zip(self._files, (outcome.image.tobytes(), label), strict=True):
+            handle.write(content)
+            handle.flush()
+        self._pixels += entry.pixels
+        self.entries.append(entry)
+        self._record({"entry": entry.to_dict()})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with ExitStack() as stack:
+            for handle in (*self._files, self._journal):
+                stack.enter_context(handle)
+                if kind is None:
+                    handle.flush()
+                    os.fsync(handle.fileno())
+
+    def _record(self, line: dict[str, Any]) -> None:
+        self._journal.write(json.dumps(line) + "\n")
+        self._journal.flush()
+
+    def _resume(self, key: str) -> bool:
+        """Take up what the journal tells; False where it is about something else, or absent."""
+        lines = _journal_lines(self._journal_path)
+        if not lines or lines[0] != {"key": key}:
+            self._journal_path.unlink(missing_ok=True)
+            return False
+        for line in lines[1:]:
+            if "entry" in line:
+                self.entries.append(CacheEntry.from_dict(line["entry"]))
+            else:
+                self.quarantine.append(Quarantined(**line["quarantined"]))
+        self._pixels = sum(entry.pixels for entry in self.entries)
+        # A line cut short by a kill must not swallow the next one.
+        self._journal_path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        return True
+
+
+def _open_at(path: Path, size: int) -> Any:
+    handle = path.open("r+b" if path.exists() else "w+b")
+    handle.truncate(size)
+    handle.seek(size)
+    return handle
+
+
+def _journal_lines(path: Path) -> list[dict[str, Any]]:
+    lines: list[dict[str, Any]] = []
+    if path.is_file():
+        for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                lines.append(json.loads(text))
+            except json.JSONDecodeError:
+                break
+    return lines
