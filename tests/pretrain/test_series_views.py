@@ -130,13 +130,31 @@ def test_a_forecast_is_held_against_the_dates_of_the_other_view():
     # In standard deviations from the mean, the first view is at 1 and the second at 3.
     levels = [[[0.2 + 0.06 * level] * 4] * 2 for level in (1, 3)]
     for told, expected in ((1.0, (0.0, 2.0)), (2.0, (1.0, 1.0))):
-        huber = [max(error - 0.1, 0.0) for error in expected]
         loss = forecast_loss(constant(told), model, features, flat_views(levels))
-        assert loss.item() == pytest.approx(np.mean(huber), abs=1e-5)
+        assert loss.item() == pytest.approx(np.mean([error**2 / (error**2 + 0.49) for error in expected]), abs=1e-5)
     # A date without measurement teaches nothing: of the second view, the first date alone is left.
     levels[1][1] = [0.0] * 4
     loss = forecast_loss(constant(1.0), model, features, flat_views(levels))
-    assert loss.item() == pytest.approx((1.9 * 1 + 0.0 * 2) / 3, abs=1e-5)
+    assert loss.item() == pytest.approx((4 / 4.49 * 1 + 0.0 * 2) / 3, abs=1e-5)
+
+
+def test_a_forecast_is_told_in_typical_deviations():
+    model, features = build_model(make_card(), seed=0), torch.zeros(2, 3, 2)
+    forecast = constant(2.0)
+    # The typical is 1 and what lies about it 0.5 away; a cloud changes neither.
+    forecast.measure(torch.tensor([[0.5], [1.0], [1.5], [1.0], [0.25], [1.6], [40.0]]).expand(-1, 4))
+    assert (forecast.typical, forecast.deviation) == (pytest.approx([1.0] * 4), pytest.approx([0.5] * 4))
+    levels = [[[0.2 + 0.06 * 2.0] * 4] * 2] * 2
+    assert forecast_loss(forecast, model, features, flat_views(levels)).item() == pytest.approx(0.0, abs=1e-5)
+    # One that is not there all but counts 1, and pulls at nothing.
+    levels = [[[0.2 + 0.06 * 60.0] * 4] * 2] * 2
+    loss = forecast_loss(forecast, model, features, flat_views(levels))
+    assert loss.item() == pytest.approx(1.0, abs=1e-3)
+    loss.backward()
+    assert forecast.answer[-1].bias.grad.abs().max() < 1e-4
+    untold = Forecast(3, 4)
+    untold.measure(torch.zeros(0, 4))
+    assert (untold.typical.sum(), untold.deviation.sum()) == (0, 4)
 
 
 def test_a_forecast_knows_the_day_and_has_a_shape():

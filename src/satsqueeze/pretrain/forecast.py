@@ -6,7 +6,6 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from satsqueeze.core.errors import TrainError
 from satsqueeze.learn.geometry import valid_pixels
@@ -18,7 +17,8 @@ from satsqueeze.pretrain.weather import at_points
 _YEAR = 365.25
 _HARMONICS = 4
 _HIDDEN = 64
-_BETA = 0.2  # standard deviations beyond which errors count linearly: a cloud is no lesson
+_WIDTH = 0.7  # typical deviations at which an error counts half
+_SMALLEST = 1e-3  # standard deviations
 
 
 class Forecast(nn.Module):
@@ -28,28 +28,52 @@ class Forecast(nn.Module):
     Pretraining of Transformers for Satellite Image Time Series Classification", 2021); dense features that must tell
     them from the other view's dates are ours.
 
+    It tells reflectance in typical deviations from what is typical, see :meth:`measure`.
+
     Args:
         features: channels of the network's dense features.
         bands: of the images.
     """
+
+    typical: Tensor
+    deviation: Tensor
 
     def __init__(self, features: int, bands: int) -> None:
         super().__init__()
         self.pixel = nn.Conv1d(features, _HIDDEN, 1)
         self.season = nn.Linear(2 * _HARMONICS, _HIDDEN)
         self.answer = nn.Sequential(nn.ReLU(), nn.Conv1d(_HIDDEN, _HIDDEN, 1), nn.ReLU(), nn.Conv1d(_HIDDEN, bands, 1))
+        self.register_buffer("typical", torch.zeros(bands))
+        self.register_buffer("deviation", torch.ones(bands))
+
+    def measure(self, shown: Tensor) -> None:
+        """Take what is typical from normalised reflectance (M, C): medians, and median distances from them.
+
+        Clouds, a third of all pixels of many series, would stretch a standard deviation until the ground is lost in it.
+        """
+        if not len(shown):
+            return
+        self.typical.copy_(shown.median(dim=0).values)
+        self.deviation.copy_((shown - self.typical).abs().median(dim=0).values.clamp(min=_SMALLEST))
 
     def forward(self, features: Tensor, days: Tensor) -> Tensor:
-        """Normalised reflectance (M, T, C, P) of pixels with features (M, F, P) on days of the year (M, T)."""
+        """What pixels with features (M, F, P) look like on days of the year (M, T): float (M, T, C, P)."""
         angles = days[..., None] * (2 * math.pi / _YEAR) * torch.arange(1, _HARMONICS + 1, device=days.device)
         season = self.season(torch.cat([angles.sin(), angles.cos()], dim=-1))
         hidden = self.pixel(features)[:, None] + season[..., None]
         told: Tensor = self.answer(hidden.flatten(0, 1))
         return told.reshape(*days.shape, *told.shape[1:])
 
+    def errors(self, told: Tensor, shown: Tensor) -> Tensor:
+        """Of answers and normalised reflectance (..., C, P) each."""
+        return told - (shown - self.typical[:, None]) / self.deviation[:, None]
+
 
 def forecast_loss(forecast: Forecast, model: SegmentationModel, found: Tensor, batch: ViewBatch) -> Tensor:
-    """Huber loss, in standard deviations, of what each view tells of the matched pixels at the dates of the other.
+    """How wrong each view is about the matched pixels at the dates of the other, from 0 to 1.
+
+    The mean of d^2 / (d^2 + w^2) (Geman and McClure 1987) over pixels and dates, where d^2 is the mean over bands of
+    the squared error in typical deviations: a cloud counts 1 and teaches nothing.
 
     Args:
         forecast: answers.
@@ -68,11 +92,12 @@ def forecast_loss(forecast: Forecast, model: SegmentationModel, found: Tensor, b
     shown = shown.reshape(-1, dates, *shown.shape[1:])
     seen = at_points(valid_pixels(flat).float(), points).bool().reshape(-1, dates, points.shape[1])
     seen &= batch.counts.repeat(2, 1)[:, None]
-    told = forecast(found, _exchanged(batch.days))
-    counted = _exchanged(seen)[:, :, None].expand_as(told)
+    counted = _exchanged(seen)
     if not counted.any():
         raise TrainError("no matched pixel is valid at any date of the other view; leave out places that are nodata")
-    return functional.smooth_l1_loss(told[counted], _exchanged(shown)[counted], beta=_BETA)
+    errors = forecast.errors(forecast(found, _exchanged(batch.days)), _exchanged(shown))
+    squares = errors.square().mean(dim=2)[counted]
+    return torch.mean(squares / (squares + _WIDTH**2))
 
 
 def _exchanged(views: Tensor) -> Tensor:

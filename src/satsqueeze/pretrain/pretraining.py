@@ -78,8 +78,7 @@ def pretrain(
         split=Split(train=tuple(ids), validation=()),
         settings=settings,
         folder=Path(folder),
-        targets="dense contrast of two views"
-        + (f", series of up to {settings.views.series} dates" if settings.views.series else ""),
+        targets=_targets(backbone, settings),
     )
 
     def start() -> tuple[PretrainTask, Cut]:
@@ -94,6 +93,13 @@ def pretrain(
     record = {"format_version": FORMAT_VERSION, "scope": settings.scope, "trained": list(backbone.trained())}
     write_json(Path(folder) / RECORD_FILE, record)
     return result
+
+
+def _targets(backbone: Backbone, settings: PretrainSettings) -> str:
+    """What is learnt, for the record: a run by an older objective is not gone on with."""
+    cells = ", read by pixels" if backbone.reads_cells else ""
+    dates = f", series of up to {settings.views.series} dates in typical deviations" if settings.views.series else ""
+    return f"dense contrast of two views{cells}{dates}"
 
 
 def _probe(cache: PackedCache, ids: Sequence[str], settings: PretrainSettings, taken: list[int] | None) -> Probe | None:

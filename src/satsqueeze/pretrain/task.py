@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from satsqueeze.learn.draws import step_seed
+from satsqueeze.learn.geometry import valid_pixels
 from satsqueeze.learn.task import TrainingTask
 from satsqueeze.nets.model import SegmentationModel
 from satsqueeze.pretrain.collapse import report_collapse
 from satsqueeze.pretrain.contrast import Projection, banned_negatives, embedded, info_nce
-from satsqueeze.pretrain.features import Backbone, sampled
+from satsqueeze.pretrain.features import Backbone, PixelReader, sampled
 from satsqueeze.pretrain.forecast import Forecast, forecast_loss
 from satsqueeze.pretrain.key_queue import KeyQueue
 from satsqueeze.pretrain.monitors import alignment, uniformity
@@ -38,7 +39,8 @@ class Embedder(nn.Module):
     def __init__(self, model: SegmentationModel, settings: PretrainSettings) -> None:
         super().__init__()
         self.model, self.backbone = model, Backbone(model, settings.scope)
-        channels, contrast = self.backbone.channels, settings.contrast
+        self.reader = PixelReader(self.backbone)
+        channels, contrast = self.reader.channels, settings.contrast
         self.pixels = Projection(channels, contrast)
         self.images = Projection(channels, contrast) if contrast.image_weight else None
         forecasts = settings.forecast_weight and settings.views.series
@@ -50,7 +52,8 @@ class Embedder(nn.Module):
 
     def found(self, batch: ViewBatch) -> Tensor:
         """Features (2 N, F, P) of the matched pixels."""
-        return sampled(self.backbone(batch.images, batch.days).float(), batch.points, size=batch.images.shape[-1])
+        features = self.reader(self.backbone(batch.images, batch.days))
+        return sampled(features, batch.points, size=batch.images.shape[-1])
 
     def embed(self, found: Tensor, batch: ViewBatch) -> tuple[Tensor, Tensor | None]:
         """Embeddings, as of `forward`, of features (2 N, F, P)."""
@@ -79,14 +82,17 @@ class PretrainTask(TrainingTask[ViewBatch]):
     ) -> None:
         super().__init__(model, settings)
         contrast = settings.contrast
+        self._weather = Weather(settings.views, model.card.scaling, seed=settings.seed)
+        self._monitored = self._weather(sampler.batch(_MONITOR_STEP))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(step_seed(settings.seed, _MONITOR_STEP))
             self.embedder = Embedder(model, settings)
             self.queue = KeyQueue(contrast.queue, contrast.width) if contrast.queue else None
+        if self.embedder.forecast is not None:
+            dates = self._monitored.images.flatten(0, 1)
+            self.embedder.forecast.measure(model.normalise(dates).movedim(1, -1)[valid_pixels(dates)[:, 0]])
         self.slow = None if contrast.momentum is None else _still(copy.deepcopy(self.embedder))
-        self._weather = Weather(settings.views, model.card.scaling, seed=settings.seed)
         self._probe = probe
-        self._monitored = self._weather(sampler.batch(_MONITOR_STEP))
         self._uniformities: list[float] = []
 
     @property
@@ -124,13 +130,13 @@ class PretrainTask(TrainingTask[ViewBatch]):
         keys, whole_keys = self._keys(batch, pixels, whole)
         # Similarities over a small temperature are too large for half precision.
         with torch.autocast(self.device.type, enabled=False):
-            parts = {"dense": self._dense(batch, pixels, keys)}
+            parts = {"dense": self._dense(batch, pixels, keys)} if self.settings.contrast.weight else {}
             if whole is not None and whole_keys is not None:
                 parts["image"] = self._image(batch, whole, whole_keys)
             if self.embedder.forecast is not None:
                 parts["forecast"] = forecast_loss(self.embedder.forecast, self.embedder.model, found, batch)
             none = torch.zeros(())
-            total = self.settings.contrast.weight * parts["dense"]
+            total = self.settings.contrast.weight * parts.get("dense", none)
             total = total + self.settings.contrast.image_weight * parts.get("image", none)
             total = total + self.settings.forecast_weight * parts.get("forecast", none)
         return {"loss": total} if len(parts) == 1 else {"loss": total, **parts}
