@@ -19,7 +19,7 @@ from satsqueeze.pretrain.card import over_dates
 from satsqueeze.pretrain.contrast import ContrastSettings
 from satsqueeze.pretrain.edges import edges_of_views
 from satsqueeze.pretrain.features import Backbone
-from satsqueeze.pretrain.forecast import Forecast, forecast_loss
+from satsqueeze.pretrain.forecast import Forecast, forecast_errors, forecast_loss, typical_error
 from satsqueeze.pretrain.pretraining import pretrain
 from satsqueeze.pretrain.settings import PretrainSettings
 from satsqueeze.pretrain.start import start_network
@@ -129,32 +129,25 @@ def test_a_forecast_is_held_against_the_dates_of_the_other_view():
     model, features = build_model(make_card(), seed=0), torch.zeros(2, 3, 2)
     # In standard deviations from the mean, the first view is at 1 and the second at 3.
     levels = [[[0.2 + 0.06 * level] * 4] * 2 for level in (1, 3)]
-    for told, expected in ((1.0, (0.0, 2.0)), (2.0, (1.0, 1.0))):
-        loss = forecast_loss(constant(told), model, features, flat_views(levels))
-        assert loss.item() == pytest.approx(np.mean([error**2 / (error**2 + 0.49) for error in expected]), abs=1e-5)
+    for told, expected in ((1.0, [4.0] * 4 + [0.0] * 4), (2.0, [1.0] * 8)):
+        errors = forecast_errors(constant(told), model, features, flat_views(levels))
+        assert errors.tolist() == pytest.approx(expected, abs=1e-4)
     # A date without measurement teaches nothing: of the second view, the first date alone is left.
     levels[1][1] = [0.0] * 4
-    loss = forecast_loss(constant(1.0), model, features, flat_views(levels))
-    assert loss.item() == pytest.approx((4 / 4.49 * 1 + 0.0 * 2) / 3, abs=1e-5)
+    errors = forecast_errors(constant(1.0), model, features, flat_views(levels))
+    assert errors.tolist() == pytest.approx([4.0] * 2 + [0.0] * 4, abs=1e-4)
 
 
-def test_a_forecast_is_told_in_typical_deviations():
-    model, features = build_model(make_card(), seed=0), torch.zeros(2, 3, 2)
-    forecast = constant(2.0)
-    # The typical is 1 and what lies about it 0.5 away; a cloud changes neither.
-    forecast.measure(torch.tensor([[0.5], [1.0], [1.5], [1.0], [0.25], [1.6], [40.0]]).expand(-1, 4))
-    assert (forecast.typical, forecast.deviation) == (pytest.approx([1.0] * 4), pytest.approx([0.5] * 4))
-    levels = [[[0.2 + 0.06 * 2.0] * 4] * 2] * 2
-    assert forecast_loss(forecast, model, features, flat_views(levels)).item() == pytest.approx(0.0, abs=1e-5)
-    # One that is not there all but counts 1, and pulls at nothing.
-    levels = [[[0.2 + 0.06 * 60.0] * 4] * 2] * 2
-    loss = forecast_loss(forecast, model, features, flat_views(levels))
-    assert loss.item() == pytest.approx(1.0, abs=1e-3)
+def test_clouds_pull_at_no_forecast():
+    ground = torch.tensor([0.01, 0.04, 0.04, 0.09, 0.16])
+    squares = torch.cat([ground, torch.tensor([900.0, 1600.0])]).requires_grad_()
+    assert typical_error(squares).item() == pytest.approx(0.3)
+    loss = forecast_loss(squares)
+    assert loss.item() == pytest.approx(np.mean([d / (d + 0.36) for d in squares.tolist()]), rel=1e-5)
     loss.backward()
-    assert forecast.answer[-1].bias.grad.abs().max() < 1e-4
-    untold = Forecast(3, 4)
-    untold.measure(torch.zeros(0, 4))
-    assert (untold.typical.sum(), untold.deviation.sum()) == (0, 4)
+    pull = squares.grad * 2 * squares.detach().sqrt()  # by the errors themselves
+    assert pull[-2:].max() < 1e-3 * pull[:-2].min()
+    assert forecast_loss(torch.zeros(3)).item() == 0.0
 
 
 def test_a_forecast_knows_the_day_and_has_a_shape():
@@ -170,9 +163,9 @@ def test_a_forecast_needs_something_to_tell_of():
     model, features = build_model(make_card(), seed=0), torch.zeros(2, 3, 2)
     batch = flat_views([[[0.0] * 4] * 2] * 2)
     with pytest.raises(TrainError, match="valid at any date of the other view"):
-        forecast_loss(constant(0.0), model, features, batch)
+        forecast_errors(constant(0.0), model, features, batch)
     with pytest.raises(TrainError, match="no other dates"):
-        forecast_loss(constant(0.0), model, features, batch._replace(days=None))
+        forecast_errors(constant(0.0), model, features, batch._replace(days=None))
 
 
 def test_a_network_over_dates_is_pretrained_and_starts_another(series, tmp_path):

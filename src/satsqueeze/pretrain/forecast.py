@@ -17,8 +17,8 @@ from satsqueeze.pretrain.weather import at_points
 _YEAR = 365.25
 _HARMONICS = 4
 _HIDDEN = 64
-_WIDTH = 0.7  # typical deviations at which an error counts half
-_SMALLEST = 1e-3  # standard deviations
+_WIDTH = 2.0  # typical errors at which one counts half: a cloud is no lesson
+_LEAST = 1e-3  # standard deviations
 
 
 class Forecast(nn.Module):
@@ -28,58 +28,38 @@ class Forecast(nn.Module):
     Pretraining of Transformers for Satellite Image Time Series Classification", 2021); dense features that must tell
     them from the other view's dates are ours.
 
-    It tells reflectance in typical deviations from what is typical, see :meth:`measure`.
-
     Args:
         features: channels of the network's dense features.
         bands: of the images.
     """
-
-    typical: Tensor
-    deviation: Tensor
 
     def __init__(self, features: int, bands: int) -> None:
         super().__init__()
         self.pixel = nn.Conv1d(features, _HIDDEN, 1)
         self.season = nn.Linear(2 * _HARMONICS, _HIDDEN)
         self.answer = nn.Sequential(nn.ReLU(), nn.Conv1d(_HIDDEN, _HIDDEN, 1), nn.ReLU(), nn.Conv1d(_HIDDEN, bands, 1))
-        self.register_buffer("typical", torch.zeros(bands))
-        self.register_buffer("deviation", torch.ones(bands))
-
-    def measure(self, shown: Tensor) -> None:
-        """Take what is typical from normalised reflectance (M, C): medians, and median distances from them.
-
-        Clouds, a third of all pixels of many series, would stretch a standard deviation until the ground is lost in it.
-        """
-        if not len(shown):
-            return
-        self.typical.copy_(shown.median(dim=0).values)
-        self.deviation.copy_((shown - self.typical).abs().median(dim=0).values.clamp(min=_SMALLEST))
 
     def forward(self, features: Tensor, days: Tensor) -> Tensor:
-        """What pixels with features (M, F, P) look like on days of the year (M, T): float (M, T, C, P)."""
+        """Normalised reflectance (M, T, C, P) of pixels with features (M, F, P) on days of the year (M, T)."""
         angles = days[..., None] * (2 * math.pi / _YEAR) * torch.arange(1, _HARMONICS + 1, device=days.device)
         season = self.season(torch.cat([angles.sin(), angles.cos()], dim=-1))
         hidden = self.pixel(features)[:, None] + season[..., None]
         told: Tensor = self.answer(hidden.flatten(0, 1))
         return told.reshape(*days.shape, *told.shape[1:])
 
-    def errors(self, told: Tensor, shown: Tensor) -> Tensor:
-        """Of answers and normalised reflectance (..., C, P) each."""
-        return told - (shown - self.typical[:, None]) / self.deviation[:, None]
 
-
-def forecast_loss(forecast: Forecast, model: SegmentationModel, found: Tensor, batch: ViewBatch) -> Tensor:
-    """How wrong each view is about the matched pixels at the dates of the other, from 0 to 1.
-
-    The mean of d^2 / (d^2 + w^2) (Geman and McClure 1987) over pixels and dates, where d^2 is the mean over bands of
-    the squared error in typical deviations: a cloud counts 1 and teaches nothing.
+def forecast_errors(forecast: Forecast, model: SegmentationModel, found: Tensor, batch: ViewBatch) -> Tensor:
+    """How wrong each view is about the matched pixels at the dates of the other.
 
     Args:
         forecast: answers.
         model: normalises.
         found: float (2 N, F, P), features at the points of the batch.
         batch: views of series.
+
+    Returns:
+        Float (M,) of the M pixels and dates that the other view shows: squared errors in standard deviations, mean over
+        bands.
 
     Raises:
         TrainError: views of single dates, or no pair that the other view shows.
@@ -95,9 +75,24 @@ def forecast_loss(forecast: Forecast, model: SegmentationModel, found: Tensor, b
     counted = _exchanged(seen)
     if not counted.any():
         raise TrainError("no matched pixel is valid at any date of the other view; leave out places that are nodata")
-    errors = forecast.errors(forecast(found, _exchanged(batch.days)), _exchanged(shown))
-    squares = errors.square().mean(dim=2)[counted]
-    return torch.mean(squares / (squares + _WIDTH**2))
+    told = forecast(found, _exchanged(batch.days))
+    errors: Tensor = told - _exchanged(shown)
+    return errors.square().mean(dim=2)[counted]
+
+
+def typical_error(squares: Tensor) -> Tensor:
+    """Median of errors that are given as squares, without a gradient; in standard deviations."""
+    return squares.detach().median().sqrt().clamp(min=_LEAST)
+
+
+def forecast_loss(squares: Tensor) -> Tensor:
+    """Mean of d^2 / (d^2 + w^2) (Geman and McClure 1987) over squared errors d^2; w is twice the typical error.
+
+    Clouds are up to half of all pixels of a series, and no features tell where the next will be. They count 1 here and
+    teach nothing, while by squares, or beyond some width by distances, they would drown what the ground has to tell.
+    """
+    width = _WIDTH * typical_error(squares)
+    return torch.mean(squares / (squares + width.square()))
 
 
 def _exchanged(views: Tensor) -> Tensor:

@@ -98,7 +98,7 @@ def pretrain(
 def _targets(backbone: Backbone, settings: PretrainSettings) -> str:
     """What is learnt, for the record: a run by an older objective is not gone on with."""
     cells = ", read by pixels" if backbone.reads_cells else ""
-    dates = f", series of up to {settings.views.series} dates in typical deviations" if settings.views.series else ""
+    dates = f", series of up to {settings.views.series} dates, clouds apart" if settings.views.series else ""
     return f"dense contrast of two views{cells}{dates}"
 
 

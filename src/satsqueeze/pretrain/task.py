@@ -10,13 +10,12 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from satsqueeze.learn.draws import step_seed
-from satsqueeze.learn.geometry import valid_pixels
 from satsqueeze.learn.task import TrainingTask
 from satsqueeze.nets.model import SegmentationModel
 from satsqueeze.pretrain.collapse import report_collapse
 from satsqueeze.pretrain.contrast import Projection, banned_negatives, embedded, info_nce
 from satsqueeze.pretrain.features import Backbone, PixelReader, sampled
-from satsqueeze.pretrain.forecast import Forecast, forecast_loss
+from satsqueeze.pretrain.forecast import Forecast, forecast_errors, forecast_loss, typical_error
 from satsqueeze.pretrain.key_queue import KeyQueue
 from satsqueeze.pretrain.monitors import alignment, uniformity
 from satsqueeze.pretrain.probe import Probe
@@ -88,9 +87,6 @@ class PretrainTask(TrainingTask[ViewBatch]):
             torch.manual_seed(step_seed(settings.seed, _MONITOR_STEP))
             self.embedder = Embedder(model, settings)
             self.queue = KeyQueue(contrast.queue, contrast.width) if contrast.queue else None
-        if self.embedder.forecast is not None:
-            dates = self._monitored.images.flatten(0, 1)
-            self.embedder.forecast.measure(model.normalise(dates).movedim(1, -1)[valid_pixels(dates)[:, 0]])
         self.slow = None if contrast.momentum is None else _still(copy.deepcopy(self.embedder))
         self._probe = probe
         self._uniformities: list[float] = []
@@ -130,16 +126,18 @@ class PretrainTask(TrainingTask[ViewBatch]):
         keys, whole_keys = self._keys(batch, pixels, whole)
         # Similarities over a small temperature are too large for half precision.
         with torch.autocast(self.device.type, enabled=False):
-            parts = {"dense": self._dense(batch, pixels, keys)} if self.settings.contrast.weight else {}
+            settings, parts, total = self.settings, dict[str, Tensor](), torch.zeros((), device=found.device)
+            if settings.contrast.weight:
+                parts["dense"] = self._dense(batch, pixels, keys)
+                total = total + settings.contrast.weight * parts["dense"]
             if whole is not None and whole_keys is not None:
                 parts["image"] = self._image(batch, whole, whole_keys)
+                total = total + settings.contrast.image_weight * parts["image"]
             if self.embedder.forecast is not None:
-                parts["forecast"] = forecast_loss(self.embedder.forecast, self.embedder.model, found, batch)
-            none = torch.zeros(())
-            total = self.settings.contrast.weight * parts.get("dense", none)
-            total = total + self.settings.contrast.image_weight * parts.get("image", none)
-            total = total + self.settings.forecast_weight * parts.get("forecast", none)
-        return {"loss": total} if len(parts) == 1 else {"loss": total, **parts}
+                errors = forecast_errors(self.embedder.forecast, self.embedder.model, found, batch)
+                parts["forecast"] = typical_error(errors)
+                total = total + settings.forecast_weight * forecast_loss(errors)
+        return {"loss": total} if parts.keys() == {"dense"} else {"loss": total, **parts}
 
     @override
     def on_train_batch_end(self, outputs: object, batch: ViewBatch, batch_idx: int) -> None:
