@@ -79,7 +79,9 @@ def test_band_names_get_their_wavelengths():
     [
         ("sentinel-2", ["B02", "B3", "B04", "B8"]),
         ("landsat-8", ["B2", "B3", "B4", "B5"]),
+        ("landsat-9", ["B2", "B3", "B4", "B5"]),
         ("landsat-tm", ["B1", "B2", "B3", "B4"]),
+        ("landsat-7", ["B1", "B2", "B3", "B4"]),
     ],
 )
 def test_band_numbers_mean_what_the_sensor_says(sensor, numbers):
@@ -113,6 +115,9 @@ def test_card_file(tmp_path):
         ({"least_share": 10}, r"least_share must lie in \[0, 1\], got 10"),
         ({"listed": "{name}.tif"}, "'listed' needs 'item'"),
         ({"bands": 5}, "bands"),
+        ({"sensor": "LANDSAT_8"}, "unknown sensor; did you mean landsat-8.*known: sentinel-2, landsat-4.*LANDSAT_8"),
+        ({"sensor": "sentinel2", "bands": ["B2"]}, "did you mean sentinel-2"),
+        ({"sensor": "bogus"}, "sensor: .*unknown sensor; known: "),
     ],
 )
 def test_malformed_card(fields, message):

@@ -8,7 +8,8 @@ import pydantic
 
 from satsqueeze.core.bands import Band
 from satsqueeze.core.labels import CLOUD_CLASSES, CLOUD_FOREGROUND, IGNORE
-from satsqueeze.data.band_naming import TABLES, common_name, known_band
+from satsqueeze.core.names import meant
+from satsqueeze.data.band_naming import CARD_SENSORS, TABLES, common_name, known_band, told_sensor
 from satsqueeze.data.pattern import PathPattern, anywhere
 from satsqueeze.data.radiometric_statement import parse_radiometry
 
@@ -97,8 +98,8 @@ class DatasetCard(_Model):
     how_to_get: str
     task: Task = "segmentation"
     sensor: str = ""
-    """Such as ``sentinel-2``, whose numbers of bands and pixel sizes are meant; empty: numbers are Sentinel-2's, sizes
-    are not known."""
+    """One of :data:`satsqueeze.data.band_naming.CARD_SENSORS`, whose numbers of bands and pixel sizes are meant; empty:
+    numbers are Sentinel-2's, sizes are not known."""
     bands: tuple[CardBand, ...] = ()
     """Channel order of a multi-band file, or one entry per file; empty where the files name their channels."""
     files: tuple[str, ...] = ()
@@ -168,6 +169,13 @@ class DatasetCard(_Model):
     """Digital number at and above which a pixel is invalid."""
     resample: bool = False
     """Whether bands of coarser files are resampled to the finest one."""
+
+    @pydantic.field_validator("sensor")
+    @classmethod
+    def _known_sensor(cls, value: str) -> str:
+        if value and value not in CARD_SENSORS:
+            raise ValueError(f"unknown sensor; {meant(value, CARD_SENSORS)}known: {', '.join(CARD_SENSORS)}")
+        return value
 
     @pydantic.field_validator("bands", mode="before")
     @classmethod
@@ -261,6 +269,6 @@ class DatasetCard(_Model):
 
 
 def _card_band(text: str, sensor: str) -> dict[str, Any]:
-    numbered = TABLES.get(sensor or "sentinel-2", {}).get(text.strip().upper())
+    numbered = TABLES[told_sensor("", sensor) or "sentinel-2"].get(text.strip().upper())
     band = known_band(numbered or common_name(text) or text.strip().lower(), sensor=sensor)
     return {"name": band.name, "wavelength_nm": band.wavelength_nm} | ({"gsd_m": band.gsd_m} if sensor else {})
