@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
+from satsqueeze.core.count import LARGEST_COUNT, is_count
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.plan import rules
 from satsqueeze.plan.architecture import Architecture, EncoderKind, Pair
@@ -96,8 +97,6 @@ LARGEST_RATIO = 1e7
 """Of the spacings of an image: beyond it the start patch, square on the ground, is not one pixel wide."""
 LARGEST_SPACING = 1e100
 """And its reciprocal the smallest, in any unit: their products stay numbers."""
-LARGEST_COUNT = 2**53
-"""Of bands, labels, cases and GB: beyond it floating point no longer counts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,9 +210,9 @@ def _pair(name: str, values: Size) -> Size:
     return first, second
 
 
-def _whole(name: str, value: object) -> int:
+def _whole(name: str, value: int) -> int:
     """A count as Python's own integer: those of NumPy overflow in silence."""
-    if not isinstance(value, Integral) or not 1 <= int(value) <= LARGEST_COUNT:
+    if not is_count(value):
         raise SettingsError(f"{name}: got {value}, expected at least 1, a whole number up to {LARGEST_COUNT}")
     return int(value)
 
