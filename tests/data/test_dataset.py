@@ -217,6 +217,39 @@ def test_same_name_in_two_folders_stays_unique(make_folder, tmp_path):
         assert Path(str(item.label)).parts[-3] == Path(item.images[0]).parts[-3]
 
 
+@pytest.mark.parametrize("other", ["labels/b.png", "labels/b.tiff", "masks/b.tif"])
+def test_two_labels_of_an_image_need_a_statement(make_folder, write_tiff, tmp_path, other):
+    """Whichever comes first by its name would be taken, be it a preview or the work of another hand."""
+    root = make_folder(tmp_path / "set")
+    write_tiff(root / other, np.zeros((24, 20), np.uint8), driver="PNG" if other.endswith("png") else "GTiff")
+    with pytest.raises(LabelError, match=r"labels/b\.\w+ and .*/\w+/b\.\w+ may both be the label of .*images/b\.tif"):
+        open_dataset(root)
+    write_yaml(root / "dataset.yaml", {"labels": "labels/{name}{_:[.]tif}"})
+    assert str(open_dataset(root).item("folder/b").label).endswith("labels/b.tif")
+
+
+def test_the_order_of_label_patterns_is_a_statement(make_folder, write_tiff, tmp_path):
+    root = make_folder(tmp_path / "set")
+    write_tiff(root / "masks" / "b.tif", np.zeros((24, 20), np.uint8))
+    write_yaml(root / "dataset.yaml", {"labels": ["masks/{name}.tif", "labels/{name}.tif"]})
+    folders = [Path(str(item.label)).parent.name for item in open_dataset(root).items]
+    assert folders == ["labels", "masks", "labels"]
+
+
+def test_a_label_that_no_image_has_may_be_there_twice(make_folder, write_tiff, tmp_path):
+    root = make_folder(tmp_path / "set")
+    for folder in ("labels", "masks"):
+        write_tiff(root / folder / "z.tif", np.zeros((24, 20), np.uint8))
+    assert len(open_dataset(root).labelled) == 3
+
+
+def test_an_image_is_there_once(make_folder, tmp_path):
+    root = make_folder(tmp_path / "set")
+    (root / "images" / "b.tiff").write_bytes((root / "images" / "b.tif").read_bytes())
+    with pytest.raises(DataError, match=r"images/b\.tif and .*images/b\.tiff have the same name"):
+        open_dataset(root)
+
+
 def test_missing_label_is_not_taken_for_unlabelled(make_folder, tmp_path):
     root = make_folder(tmp_path / "set")
     (root / "labels" / "b.tif").unlink()

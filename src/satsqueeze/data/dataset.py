@@ -105,7 +105,8 @@ def open_dataset(spec: str | Path, *, card: str | None = None) -> Dataset:
         CardError: unknown card, malformed YAML, or sources whose classes differ.
         RasterError: nothing at ``spec``.
         BandError: no band is common to all sources.
-        DataError: no image found.
+        LabelError: an image with several labels, or masks whose values are ambiguous.
+        DataError: no image found, or one twice.
     """
     path = Path(spec).expanduser()
     if path.suffix.lower() in (".yaml", ".yml") and path.is_file():
