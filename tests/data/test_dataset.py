@@ -217,6 +217,27 @@ def test_same_name_in_two_folders_stays_unique(make_folder, tmp_path):
         assert Path(str(item.label)).parts[-3] == Path(item.images[0]).parts[-3]
 
 
+def test_bands_in_files_of_their_own_as_the_docs_write_it(write_tiff, reflectance, tmp_path):
+    image = reflectance()
+    for number, band in zip(("B02", "B03"), image, strict=False):
+        write_tiff(tmp_path / "images" / f"a_{number}.tif", band[None])
+    bands = [{"name": "blue", "file": "B02"}, {"name": "green", "file": "B03"}]
+    card = {"images": "images/{name}_{band}.tif", "item": "{name}", "bands": bands, "radiometry": "reflectance"}
+    write_yaml(tmp_path / "dataset.yaml", card)
+    (item,) = open_dataset(tmp_path).items
+    assert (item.id, len(item.images)) == ("folder/a", 2)
+    np.testing.assert_array_equal(read_sample(item, ("blue", "green")).raster.values, image[:2])
+
+
+def test_sources_whose_classes_differ_are_told_by_their_names(make_folder, tmp_path):
+    make_folder(tmp_path / "one")
+    other = {"classes": ["a", "b"], "foreground": [1]}
+    entries = [{"path": "one", "name": "first"}, {"path": "one", "name": "second", "overrides": other}]
+    spec = write_yaml(tmp_path / "mix.yaml", {"sources": entries})
+    with pytest.raises(CardError, match=r"first: clear, .*; second: a, b\. Map them"):
+        open_dataset(spec)
+
+
 @pytest.mark.parametrize("other", ["labels/b.png", "labels/b.tiff", "masks/b.tif"])
 def test_two_labels_of_an_image_need_a_statement(make_folder, write_tiff, tmp_path, other):
     """Whichever comes first by its name would be taken, be it a preview or the work of another hand."""

@@ -195,22 +195,12 @@ class DatasetCard(_Model):
         names = [band.name for band in self.bands]
         if len(set(names)) < len(names):
             raise ValueError(f"band names must be distinct, got {', '.join(names)}")
-        known = {*range(len(self.classes)), IGNORE}
-        named = {*self.label_map.values(), *(() if self.others is None else (self.others,))}
-        if not named <= known or not set(self.foreground) <= known - {IGNORE}:
+        if self.separate_files and not (self.item and all(band.file for band in self.bands)):
             raise ValueError(
-                f"label_map, others and foreground must name classes 0..{len(self.classes) - 1} (or 255 to ignore), "
-                f"got {self.label_map}, {self.others} and {self.foreground}"
+                "an image pattern with {band} needs 'file' for every band, what stands for it in file names, and "
+                "'item', the name of what the files make up: such as 'bands: [{name: blue, file: B02}, ...]' and "
+                "'item: \"{name}\"'"
             )
-        twice = sorted({name for name in self.classes if self.classes.count(name) > 1})
-        if twice:
-            raise ValueError(f"classes need different names, got {', '.join(twice)} more than once")
-        if self.label_kind == "constant" and self.constant_label not in known:
-            raise ValueError(f"label_kind constant needs constant_label among the classes, got {self.constant_label}")
-        if self.separate_files and not all(band.file for band in self.bands):
-            raise ValueError("an image pattern with {band} needs 'file' for every band")
-        if self.separate_files and not self.item:
-            raise ValueError("an image pattern with {band} needs 'item', the name of what its files make up")
         if bool(self.files) != ("{file" in self.images) or (self.files and not (self.item and self.bands)):
             raise ValueError("'files' and {file} in the image pattern go together, and need 'item' and 'bands'")
         if self.arrays is not None and (self.series or not self.bands or self.files or self.separate_files):
@@ -221,6 +211,30 @@ class DatasetCard(_Model):
         for pattern in (self.image_pattern, *self.label_patterns, PathPattern(self.listed)):
             _ = pattern.regex
         return self
+
+    @pydantic.model_validator(mode="after")
+    def _known_classes(self) -> DatasetCard:
+        twice = sorted({name for name in self.classes if self.classes.count(name) > 1})
+        if twice:
+            raise ValueError(f"classes need different names, got {', '.join(twice)} more than once")
+        known = {*range(len(self.classes)), IGNORE}
+        if not {*self.label_map.values()} <= known:
+            raise ValueError(f"label_map {self._must_name_classes}, or 255 to ignore, got {self.label_map}")
+        if self.others is not None and self.others not in known:
+            raise ValueError(f"others {self._must_name_classes}, or 255 to ignore, got {self.others}")
+        if not set(self.foreground) <= known - {IGNORE}:
+            raise ValueError(
+                f"foreground {self._must_name_classes}, got {list(self.foreground)}; state the classes that count as "
+                "positive, such as 'foreground: [1]', or none: 'foreground: []'"
+            )
+        if self.label_kind == "constant" and self.constant_label not in known:
+            raise ValueError(f"label_kind constant needs constant_label among the classes, got {self.constant_label}")
+        return self
+
+    @property
+    def _must_name_classes(self) -> str:
+        """For messages: users may meet a field that they have not written."""
+        return f"(where not stated, that of the card it starts from) must name classes 0..{len(self.classes) - 1}"
 
     @pydantic.model_validator(mode="after")
     def _usable_label_rules(self) -> DatasetCard:
