@@ -174,6 +174,12 @@ def test_an_unlabelled_folder_is_refused(tmp_path, tiny_package, write_scene, wr
         evaluate(tiny_package, open_dataset(tmp_path / "data"))
 
 
+def test_labels_of_whole_images_are_told_from_none(tmp_path, tiny_package, write_tiles):
+    tiles = open_dataset(write_tiles(tmp_path / "tiles", side=16, each=1, spread=1, gain=1))
+    with pytest.raises(LabelError, match="the package is for segmentation, the data set for classification; choose"):
+        evaluate(tiny_package, tiles)
+
+
 def test_a_band_that_is_absent_is_told_by_name(tmp_path, tiny_package, write_scene, write_card):
     write_card(tmp_path / "data", bands=["green", "nir"])
     image, cloud = scene(0)

@@ -103,6 +103,15 @@ def test_an_empty_class_and_labels_of_pixels(tiles, folder, run_main, tmp_path):
     assert (status, "labels of pixels, not of whole images" in said) == (2, True)
 
 
+@pytest.mark.parametrize("words", [("plan",), ("squeeze",), ("train", "--model", "unet-2")])
+def test_labels_of_whole_images_are_no_masks(tiles, run_main, tmp_path, words):
+    """Planning a U-Net and saying then that nothing is labelled would send the user looking for masks."""
+    command, *more = words
+    status, _, err = run_main(command, tiles, "--out", tmp_path / "run", *more)
+    assert status == 2
+    assert "tiles has labels of whole images (classification), not of pixels; use 'satsqueeze zoo train'" in err
+
+
 def test_export_before_training_and_with_flags_of_masks(tiles, run_main, tmp_path):
     out = tmp_path / "run"
     assert run_main("zoo", "train", tiles, "--out", out, *FIT)[0] == 0

@@ -46,6 +46,8 @@ def test_selection_keeps_the_order_asked_for():
 def test_positions_name_what_is_missing_and_what_is_there():
     with pytest.raises(BandError, match=r"band\(s\) nir are needed but the image has red, green"):
         band_positions(["red", "green"], ["nir", "red"])
+    with pytest.raises(BandError, match="are needed but the image has 0, 1"):
+        band_positions([0, 1], ["red"])
     with pytest.raises(BandError, match="has none"):
         band_positions([], ["red"])
     with pytest.raises(BandError, match="more than once"):

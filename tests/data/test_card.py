@@ -79,7 +79,9 @@ def test_band_names_get_their_wavelengths():
     [
         ("sentinel-2", ["B02", "B3", "B04", "B8"]),
         ("landsat-8", ["B2", "B3", "B4", "B5"]),
+        ("landsat-9", ["B2", "B3", "B4", "B5"]),
         ("landsat-tm", ["B1", "B2", "B3", "B4"]),
+        ("landsat-7", ["B1", "B2", "B3", "B4"]),
     ],
 )
 def test_band_numbers_mean_what_the_sensor_says(sensor, numbers):
@@ -101,11 +103,17 @@ def test_card_file(tmp_path):
         ({"colour": 1}, "colour: Extra inputs are not permitted.*Fields of a card"),
         ({"bands": ["red", "red"]}, "distinct, got red, red"),
         ({"classes": ["clear", "cloud", "clear"]}, "different names, got clear more than once"),
-        ({"label_map": {0: 9}}, "must name classes 0..3"),
-        ({"foreground": [7]}, "must name classes 0..3"),
+        ({"label_map": {0: 9}}, "label_map .*must name classes 0..3, or 255 to ignore, got {0: 9}"),
+        ({"others": 9}, "others .*must name classes 0..3, or 255 to ignore, got 9"),
+        ({"foreground": [7]}, "foreground .*must name classes 0..3, got .7."),
+        (
+            {"classes": ["clear", "cloud"]},
+            "foreground .where not stated, .* must name classes 0..1, got .1, 2.; state .*such as 'foreground: .1.'",
+        ),
         ({"label_kind": "constant"}, "needs constant_label among the classes, got None"),
         ({"images": "{above}{band}.tif", "bands": ["red"]}, "needs 'file' for every band"),
-        ({"images": "{above}{band}.tif", "bands": [{"name": "red", "file": "B4"}]}, "needs 'item'"),
+        ({"images": "{above}{band}.tif", "bands": ["red"]}, "and 'item', the name of what the files make up"),
+        ({"images": "{above}{band}.tif", "bands": [{"name": "red", "file": "B4"}]}, "'item', the name of what"),
         ({"scale": 1e-4, "radiometry": "landsat-l2"}, "either scale and offset or radiometry"),
         ({"radiometry": "bright"}, "cannot read the radiometry statement 'bright'"),
         ({"images": "{"}, "opening brace"),
@@ -113,11 +121,24 @@ def test_card_file(tmp_path):
         ({"least_share": 10}, r"least_share must lie in \[0, 1\], got 10"),
         ({"listed": "{name}.tif"}, "'listed' needs 'item'"),
         ({"bands": 5}, "bands"),
+        ({"sensor": "LANDSAT_8"}, "unknown sensor; did you mean landsat-8.*known: sentinel-2, landsat-4.*LANDSAT_8"),
+        ({"sensor": "sentinel2", "bands": ["B2"]}, "did you mean sentinel-2"),
+        ({"sensor": "bogus"}, "sensor: .*unknown sensor; known: "),
     ],
 )
 def test_malformed_card(fields, message):
     with pytest.raises(CardError, match=f"(?s)here: .*{message}"):
         card_from(fields, where="here")
+
+
+@pytest.mark.parametrize(
+    "fields", [{"bands": ["red", "red"]}, {"label_band": 0}, {"scale": 1, "radiometry": "landsat-l2"}]
+)
+def test_a_malformed_card_is_not_quoted_where_the_fault_is_told(fields):
+    with pytest.raises(CardError) as raised:
+        card_from(fields, where="here")
+    assert "Fields of a card" not in str(raised.value)
+    assert "Your own GeoTIFFs" not in str(raised.value)
 
 
 def test_unknown_card_name():

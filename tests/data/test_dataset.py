@@ -217,6 +217,60 @@ def test_same_name_in_two_folders_stays_unique(make_folder, tmp_path):
         assert Path(str(item.label)).parts[-3] == Path(item.images[0]).parts[-3]
 
 
+def test_bands_in_files_of_their_own_as_the_docs_write_it(write_tiff, reflectance, tmp_path):
+    image = reflectance()
+    for number, band in zip(("B02", "B03"), image, strict=False):
+        write_tiff(tmp_path / "images" / f"a_{number}.tif", band[None])
+    bands = [{"name": "blue", "file": "B02"}, {"name": "green", "file": "B03"}]
+    card = {"images": "images/{name}_{band}.tif", "item": "{name}", "bands": bands, "radiometry": "reflectance"}
+    write_yaml(tmp_path / "dataset.yaml", card)
+    (item,) = open_dataset(tmp_path).items
+    assert (item.id, len(item.images)) == ("folder/a", 2)
+    np.testing.assert_array_equal(read_sample(item, ("blue", "green")).raster.values, image[:2])
+
+
+def test_sources_whose_classes_differ_are_told_by_their_names(make_folder, tmp_path):
+    make_folder(tmp_path / "one")
+    other = {"classes": ["a", "b"], "foreground": [1]}
+    entries = [{"path": "one", "name": "first"}, {"path": "one", "name": "second", "overrides": other}]
+    spec = write_yaml(tmp_path / "mix.yaml", {"sources": entries})
+    with pytest.raises(CardError, match=r"first: clear, .*; second: a, b\. Map them"):
+        open_dataset(spec)
+
+
+@pytest.mark.parametrize("other", ["labels/b.png", "labels/b.tiff", "masks/b.tif"])
+def test_two_labels_of_an_image_need_a_statement(make_folder, write_tiff, tmp_path, other):
+    """Whichever comes first by its name would be taken, be it a preview or the work of another hand."""
+    root = make_folder(tmp_path / "set")
+    write_tiff(root / other, np.zeros((24, 20), np.uint8), driver="PNG" if other.endswith("png") else "GTiff")
+    with pytest.raises(LabelError, match=r"labels/b\.\w+ and .*/\w+/b\.\w+ may both be the label of .*images/b\.tif"):
+        open_dataset(root)
+    write_yaml(root / "dataset.yaml", {"labels": "labels/{name}{_:[.]tif}"})
+    assert str(open_dataset(root).item("folder/b").label).endswith("labels/b.tif")
+
+
+def test_the_order_of_label_patterns_is_a_statement(make_folder, write_tiff, tmp_path):
+    root = make_folder(tmp_path / "set")
+    write_tiff(root / "masks" / "b.tif", np.zeros((24, 20), np.uint8))
+    write_yaml(root / "dataset.yaml", {"labels": ["masks/{name}.tif", "labels/{name}.tif"]})
+    folders = [Path(str(item.label)).parent.name for item in open_dataset(root).items]
+    assert folders == ["labels", "masks", "labels"]
+
+
+def test_a_label_that_no_image_has_may_be_there_twice(make_folder, write_tiff, tmp_path):
+    root = make_folder(tmp_path / "set")
+    for folder in ("labels", "masks"):
+        write_tiff(root / folder / "z.tif", np.zeros((24, 20), np.uint8))
+    assert len(open_dataset(root).labelled) == 3
+
+
+def test_an_image_is_there_once(make_folder, tmp_path):
+    root = make_folder(tmp_path / "set")
+    (root / "images" / "b.tiff").write_bytes((root / "images" / "b.tif").read_bytes())
+    with pytest.raises(DataError, match=r"images/b\.tif and .*images/b\.tiff have the same name"):
+        open_dataset(root)
+
+
 def test_missing_label_is_not_taken_for_unlabelled(make_folder, tmp_path):
     root = make_folder(tmp_path / "set")
     (root / "labels" / "b.tif").unlink()

@@ -200,10 +200,23 @@ def test_digital_numbers_amid_reflectance_are_found(package):
         open_classifier(package).classify(given, BANDS)
 
 
+def test_fill_amid_reflectance_is_found_unless_it_is_said_to_be_missing(package):
+    model, given, valid = open_classifier(package), images(5), np.ones((5, SIDE, SIDE), bool)
+    absent = given.copy()
+    given[3, 1, 2], absent[3, 1, 2], valid[3, 2] = -9999, np.nan, False
+    with pytest.raises(RadiometryError, match=f"band green of image 3 holds -9999 or the like in {SIDE} of {SIDE**2}"):
+        model.classify(given, BANDS)
+    want = model.classify(absent, BANDS).probabilities
+    np.testing.assert_array_equal(model.classify(given, BANDS, valid=valid).probabilities, want)
+    given[3], valid[3] = -9999, False
+    assert len(model.classify(given, BANDS, valid=valid).classes) == 5
+
+
 def test_other_refusals(package):
     model = open_classifier(package)
-    with pytest.raises(SettingsError, match="at least 1 image, got 0"):
-        model.classify(images(1), BANDS, batch=0)
+    for batch in (0, 1.5, "2"):
+        with pytest.raises(SettingsError, match=f"at least 1 image, got {batch!r}; give a whole number"):
+            model.classify(images(1), BANDS, batch=batch)
     with pytest.raises(GridError, match=r"boolean \(N, H, W\)"):
         model.classify(images(2), BANDS, valid=np.ones((2, SIDE, 1), bool))
 

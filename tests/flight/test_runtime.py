@@ -191,10 +191,30 @@ def test_foreground_is_widened_by_metres_where_the_size_of_pixels_is_known(packa
     np.testing.assert_array_equal(plain.predict(image, BANDS, gsd_m=gsd_m), bare.mask)
 
 
-@pytest.mark.parametrize("buffer_m", [-1.0, 1e5, float("nan")])
+@pytest.mark.parametrize("buffer_m", [-1.0, 1e5, float("nan"), "3"])
 def test_impossible_buffers_are_refused(package, buffer_m):
     with pytest.raises(SettingsError, match="buffer must be from 0 to 10000 m"):
         open_package(package, buffer_m=buffer_m)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"threads": "1"}, "threads must be 1 to 256, got '1'; give a whole number"),
+        ({"threads": 1.5}, "threads must be 1 to 256, got 1.5"),
+        ({"streams": 1.5}, "streams must be 1 to 256, got 1.5"),
+        ({"window": 1.5}, "window .* got 1.5"),
+    ],
+)
+def test_counts_that_are_none_are_refused(package, asked, message):
+    with pytest.raises(SettingsError, match=message):
+        open_package(package, **asked)
+
+
+@pytest.mark.parametrize("path", [None, 3, b"package"])
+def test_what_is_no_path_is_told(path):
+    with pytest.raises(PackageError, match="by the path of its folder, got"):
+        open_package(path)
 
 
 def test_a_blended_mask_has_no_buffer(global_package):
@@ -351,6 +371,40 @@ def test_one_band_of_digital_numbers_is_one_too_many(flier, scene, dark):
     image[:, :, dark] = 0
     with pytest.raises(RadiometryError, match=r"the median of a band is .*looks like digital numbers"):
         flier.predict(image, BANDS)
+
+
+@pytest.mark.parametrize("fill", [-9999, -99, 1e20, -3.4e38])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_fill_in_a_few_pixels_is_no_reflectance(flier, scene, fill, dtype):
+    image = scene(20, 30).astype(dtype)
+    image[1, :2] = fill
+    with pytest.raises(RadiometryError, match=rf"band {BANDS[1]} holds .* in 60 of 600 pixels.*NaN, or pass 'valid'"):
+        flier.predict(image, BANDS)
+
+
+def test_fill_in_most_pixels_is_told_from_digital_numbers(flier, scene):
+    image = scene(20, 30)
+    image[:, :15] = -9999
+    with pytest.raises(RadiometryError, match="holds -9999 or the like in 450 of 600 pixels"):
+        flier.predict(image, BANDS)
+
+
+def test_fill_that_is_said_to_be_missing_is_missing(flier, scene):
+    """Whatever share of the image it takes, and whether validity or another band says so."""
+    image, valid = scene(20, 30), np.ones((20, 30), bool)
+    absent = image.copy()
+    image[:, :15], absent[:, :15], valid[:15] = -9999, np.nan, False
+    want = flier.predict(absent, BANDS)
+    np.testing.assert_array_equal(flier.predict(image, BANDS, valid=valid), want)
+    image[:, :15] = np.array([-9999, np.nan, 0.1, 0.1]).reshape(4, 1, 1)
+    np.testing.assert_array_equal(flier.predict(image, BANDS), want)
+
+
+def test_odd_but_real_reflectance_is_taken(flier, scene):
+    """Shade that an atmospheric correction overdid, glint, low sun; and kelvin in a band that is not used."""
+    image = np.concatenate([scene(20, 30), np.full((1, 20, 30), 290, np.float32)])
+    image[:4, :3] = np.array([-1.0, 2.0, 16.0]).reshape(1, 3, 1)
+    assert flier.predict(image, [*BANDS, "lwir11"]).max() < 255
 
 
 def test_negative_reflectance_is_none(flier, scene):

@@ -70,7 +70,7 @@ def test_tiles_are_about_as_large_as_the_window():
     assert Tiling(window=4, halo=0, multiple=8).core == 8
 
 
-@pytest.mark.parametrize("values", [(0, 0, 1), (8, -1, 1), (8, 0, 0)])
+@pytest.mark.parametrize("values", [(0, 0, 1), (8, -1, 1), (8, 0, 0), (1.5, 0, 1), ("8", 0, 1)])
 def test_impossible_tilings_are_refused(values):
     with pytest.raises(SettingsError, match="tiling needs"):
         Tiling(window=values[0], halo=values[1], multiple=values[2])

@@ -53,6 +53,12 @@ def test_parameters_are_those_of_the_network():
     assert sum(p.numel() for p in build_model(planned.card, seed=0).parameters()) == planned.parameters
 
 
+@pytest.mark.parametrize(("side", "memory"), [(128, 1e-4), (7, None)])
+def test_memory_and_images_too_small_for_two_stages_are_told(side, memory):
+    with pytest.raises(BudgetError, match=rf"vram_gb: .* GB and images of {side}x{side} px leave a patch"):
+        plan_training(fingerprint(side), PlanSettings(vram_gb=memory))
+
+
 def test_every_decision_has_a_rule_and_a_reason():
     settings = PlanSettings(
         budget=Budget(parameters=2_200_000), schedule=ScheduleSettings(epochs=10, steps_per_epoch=40)

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from satsqueeze.core.errors import BudgetError, SettingsError
 from satsqueeze.plan import PLANNERS, UNetPlan, dataset_geometry, plan_unet
 from satsqueeze.plan.topology import plan_topology
+from satsqueeze.plan.unet_plan import LARGEST_RATIO
 
 ORACLE = Path(__file__).resolve().parents[3] / "shared" / "oracle" / "nnunet"
 INPUTS = ("shape", "spacing", "channels", "labels", "n", "planner", "vram_gb")
@@ -189,13 +191,41 @@ def test_a_plan_survives_json_with_its_reasons():
         ({"vram_gb": 0}, "vram_gb: got 0"),
         ({"vram_gb": float("nan")}, "vram_gb: got nan"),
         ({"planner": "BestPlanner"}, "expected one of ExperimentPlanner"),
-        ({"shape": (10**6, 10), "spacing": (1e-9, 1)}, "expected at most 14"),
+        ({"planner": ["ExperimentPlanner"]}, "planner: got \\['ExperimentPlanner'\\], expected one of"),
+        ({"vram_gb": 1e308}, "vram_gb: got 1e\\+308, expected a positive number of GB up to"),
+        ({"vram_gb": 10**400}, "vram_gb: got 1"),
+        ({"spacing": (1e10, 1)}, "differ by up to 1e\\+07 times"),
+        ({"spacing": (1, 1e10)}, "differ by up to 1e\\+07 times"),
+        ({"spacing": (1e300, 1e300)}, "give it in another unit"),
+        ({"spacing": (1e-320, 1e-320)}, "give it in another unit"),
+        ({"shape": (10**6, 10), "spacing": (1e-6, 1)}, "expected at most 14"),
     ],
 )
 def test_impossible_requests_are_refused(wrong: dict, message: str):
     asked = {"shape": (64, 64), "channels": 4, "labels": 2, "n": 10, **wrong}
     with pytest.raises(SettingsError, match=message):
         plan_unet(**asked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "numpy"),
+    [
+        ({"labels": 300_000}, {"labels": np.int32(300_000)}),
+        ({"labels": 2}, {"labels": np.uint8(2)}),
+        ({"n": 100}, {"n": np.int8(100)}),
+        ({"shape": (200, 200)}, {"shape": np.array([200, 200], np.uint8)}),
+        ({"vram_gb": 8}, {"vram_gb": np.float16(8)}),
+    ],
+)
+def test_numbers_of_numpy_plan_what_those_of_python_do(asked: dict, numpy: dict):
+    """``mask.max() + 1`` is a count of eight bits, in which no feature map can be counted."""
+    usual = {"shape": (512, 512), "channels": 4, "labels": 3, "n": 100}
+    assert plan_unet(**{**usual, **numpy}) == plan_unet(**{**usual, **asked})
+
+
+@pytest.mark.parametrize("ratio", [LARGEST_RATIO, 1 / LARGEST_RATIO])
+def test_the_most_elongated_pixels_can_be_planned_for(ratio: float):
+    assert min(plan_unet(shape=(512, 512), spacing=(ratio, 1), channels=4, labels=2, n=10).patch_size) == 1
 
 
 def test_a_memory_that_holds_no_patch_is_refused():

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from satsqueeze.bench.evaluation import left_out
+from satsqueeze.bench.evaluation import left_out, require_task
 from satsqueeze.core.class_metrics import one_hot
 from satsqueeze.core.errors import DataError, GridError, LabelError
 from satsqueeze.data.dataset import Dataset, Item
@@ -68,11 +68,7 @@ def class_places(model: FlightClassifier, dataset: Dataset) -> tuple[int, ...]:
     Raises:
         LabelError: labels for another task, or classes that the package does not know.
     """
-    if dataset.task != model.manifest.task:
-        raise LabelError(
-            f"the package is for {model.manifest.task}, the data set for {dataset.task}; choose a data set for the "
-            "same task, or its card with --card"
-        )
+    require_task(model, dataset)
     known = {name.casefold(): value for value, name in enumerate(model.classes)}
     unknown = [name for name in dataset.classes if name.casefold() not in known]
     if unknown:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from satsqueeze.bench.class_evaluate import evaluate_classes
-from satsqueeze.bench.evaluation import left_out, none_scored, scored_with
+from satsqueeze.bench.evaluation import left_out, none_scored, require_task, scored_with
 from satsqueeze.core.errors import DataError, LabelError, SettingsError
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.metrics import CalibrationError, SegmentationMetrics
@@ -101,7 +101,7 @@ def evaluate(
 
     Raises:
         PackageError: the package cannot be trusted or opened.
-        LabelError: the classes cannot be compared.
+        LabelError: labels for another task, or classes that cannot be compared.
         DataError: no labelled image, or none that could be scored.
         SettingsError: a limit below 1, or an impossible buffer.
     """
@@ -110,7 +110,7 @@ def evaluate(
     model = open_package(package, precision=precision, threads=threads, buffer_m=buffer_m)
     if isinstance(model, FlightClassifier):
         return evaluate_classes(model, dataset, limit=limit, on_progress=on_progress)
-    items = _scored_items(dataset)[:limit]
+    items = _scored_items(model, dataset)[:limit]
     tally = _Tally(compare_classes(model, dataset))
     for done, item in enumerate(items, start=1):
         tally.add(item, model)
@@ -184,9 +184,10 @@ def _reduce(foreground: Sequence[int]) -> NDArray[np.uint8]:
     return table
 
 
-def _scored_items(dataset: Dataset) -> list[Item]:
+def _scored_items(model: FlightModel, dataset: Dataset) -> list[Item]:
     items = [item for item in dataset.items if item.role == "evaluate" and (item.labelled or item.label_expected)]
     if not items:
+        require_task(model, dataset)  # classes of whole images are labels as well, though no masks
         raise DataError(
             f"the data set has no labelled image to score among its {len(dataset)}; add masks, or a card that says "
             "where they are"

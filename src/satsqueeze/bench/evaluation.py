@@ -5,9 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from satsqueeze.core.errors import DataError
+from satsqueeze.core.errors import DataError, LabelError
+from satsqueeze.data.dataset import Dataset
 from satsqueeze.data.item import Item
 from satsqueeze.flight.runtime import FlightModel
+
+
+def require_task(model: FlightModel, dataset: Dataset) -> None:
+    """Refuse labels of another kind than what a package decides.
+
+    Raises:
+        LabelError: labels for another task.
+        CardError: sources whose tasks differ.
+    """
+    if dataset.task != model.manifest.task:
+        raise LabelError(
+            f"the package is for {model.manifest.task}, the data set for {dataset.task}; choose a data set for the "
+            "same task, or its card with --card"
+        )
 
 
 def scored_with(model: FlightModel, items: Sequence[Item]) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def band_positions(have: Sequence[str], want: Sequence[str]) -> list[int]:
     missing = [name for name in want if name not in have]
     if missing:
         raise BandError(
-            f"band(s) {', '.join(missing)} are needed but the image has {', '.join(have) or 'none'}. "
+            f"band(s) {', '.join(missing)} are needed but the image has {', '.join(map(str, have)) or 'none'}. "
             "Name the image's bands by their common names (blue, green, red, nir, ...)."
         )
     repeated = [name for name in want if list(have).count(name) > 1]

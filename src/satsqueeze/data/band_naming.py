@@ -47,6 +47,8 @@ NOT_REFLECTIVE = frozenset({"pan", "lwir11", "lwir12"})
 """Left out unless asked for: another grid, or kelvin."""
 TABLES = MappingProxyType({"sentinel-2": _SENTINEL2, "landsat-8": _LANDSAT8, "landsat-tm": _THEMATIC_MAPPER})
 """File-name token -> common name, by sensor; ``landsat-tm`` stands for Landsat 4, 5 and 7."""
+CARD_SENSORS = ("sentinel-2", "landsat-4", "landsat-5", "landsat-7", "landsat-8", "landsat-9", "landsat-tm")
+"""What a card may call its sensor."""
 _SENSOR_NAMES = (
     (
         re.compile(r"S2[ABC]_|MSIL[12]|sentinel[-_]?2|(?<![A-Z0-9])T\d{2}[A-Z]{3}_\d{8}T\d{6}", re.IGNORECASE),

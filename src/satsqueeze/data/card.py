@@ -8,7 +8,8 @@ import pydantic
 
 from satsqueeze.core.bands import Band
 from satsqueeze.core.labels import CLOUD_CLASSES, CLOUD_FOREGROUND, IGNORE
-from satsqueeze.data.band_naming import TABLES, common_name, known_band
+from satsqueeze.core.names import meant
+from satsqueeze.data.band_naming import CARD_SENSORS, TABLES, common_name, known_band, told_sensor
 from satsqueeze.data.pattern import PathPattern, anywhere
 from satsqueeze.data.radiometric_statement import parse_radiometry
 
@@ -97,8 +98,8 @@ class DatasetCard(_Model):
     how_to_get: str
     task: Task = "segmentation"
     sensor: str = ""
-    """Such as ``sentinel-2``, whose numbers of bands and pixel sizes are meant; empty: numbers are Sentinel-2's, sizes
-    are not known."""
+    """One of :data:`satsqueeze.data.band_naming.CARD_SENSORS`, whose numbers of bands and pixel sizes are meant; empty:
+    numbers are Sentinel-2's, sizes are not known."""
     bands: tuple[CardBand, ...] = ()
     """Channel order of a multi-band file, or one entry per file; empty where the files name their channels."""
     files: tuple[str, ...] = ()
@@ -169,6 +170,13 @@ class DatasetCard(_Model):
     resample: bool = False
     """Whether bands of coarser files are resampled to the finest one."""
 
+    @pydantic.field_validator("sensor")
+    @classmethod
+    def _known_sensor(cls, value: str) -> str:
+        if value and value not in CARD_SENSORS:
+            raise ValueError(f"unknown sensor; {meant(value, CARD_SENSORS)}known: {', '.join(CARD_SENSORS)}")
+        return value
+
     @pydantic.field_validator("bands", mode="before")
     @classmethod
     def _named_bands(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
@@ -187,22 +195,12 @@ class DatasetCard(_Model):
         names = [band.name for band in self.bands]
         if len(set(names)) < len(names):
             raise ValueError(f"band names must be distinct, got {', '.join(names)}")
-        known = {*range(len(self.classes)), IGNORE}
-        named = {*self.label_map.values(), *(() if self.others is None else (self.others,))}
-        if not named <= known or not set(self.foreground) <= known - {IGNORE}:
+        if self.separate_files and not (self.item and all(band.file for band in self.bands)):
             raise ValueError(
-                f"label_map, others and foreground must name classes 0..{len(self.classes) - 1} (or 255 to ignore), "
-                f"got {self.label_map}, {self.others} and {self.foreground}"
+                "an image pattern with {band} needs 'file' for every band, what stands for it in file names, and "
+                "'item', the name of what the files make up: such as 'bands: [{name: blue, file: B02}, ...]' and "
+                "'item: \"{name}\"'"
             )
-        twice = sorted({name for name in self.classes if self.classes.count(name) > 1})
-        if twice:
-            raise ValueError(f"classes need different names, got {', '.join(twice)} more than once")
-        if self.label_kind == "constant" and self.constant_label not in known:
-            raise ValueError(f"label_kind constant needs constant_label among the classes, got {self.constant_label}")
-        if self.separate_files and not all(band.file for band in self.bands):
-            raise ValueError("an image pattern with {band} needs 'file' for every band")
-        if self.separate_files and not self.item:
-            raise ValueError("an image pattern with {band} needs 'item', the name of what its files make up")
         if bool(self.files) != ("{file" in self.images) or (self.files and not (self.item and self.bands)):
             raise ValueError("'files' and {file} in the image pattern go together, and need 'item' and 'bands'")
         if self.arrays is not None and (self.series or not self.bands or self.files or self.separate_files):
@@ -213,6 +211,30 @@ class DatasetCard(_Model):
         for pattern in (self.image_pattern, *self.label_patterns, PathPattern(self.listed)):
             _ = pattern.regex
         return self
+
+    @pydantic.model_validator(mode="after")
+    def _known_classes(self) -> DatasetCard:
+        twice = sorted({name for name in self.classes if self.classes.count(name) > 1})
+        if twice:
+            raise ValueError(f"classes need different names, got {', '.join(twice)} more than once")
+        known = {*range(len(self.classes)), IGNORE}
+        if not {*self.label_map.values()} <= known:
+            raise ValueError(f"label_map {self._must_name_classes}, or 255 to ignore, got {self.label_map}")
+        if self.others is not None and self.others not in known:
+            raise ValueError(f"others {self._must_name_classes}, or 255 to ignore, got {self.others}")
+        if not set(self.foreground) <= known - {IGNORE}:
+            raise ValueError(
+                f"foreground {self._must_name_classes}, got {list(self.foreground)}; state the classes that count as "
+                "positive, such as 'foreground: [1]', or none: 'foreground: []'"
+            )
+        if self.label_kind == "constant" and self.constant_label not in known:
+            raise ValueError(f"label_kind constant needs constant_label among the classes, got {self.constant_label}")
+        return self
+
+    @property
+    def _must_name_classes(self) -> str:
+        """For messages: users may meet a field that they have not written."""
+        return f"(where not stated, that of the card it starts from) must name classes 0..{len(self.classes) - 1}"
 
     @pydantic.model_validator(mode="after")
     def _usable_label_rules(self) -> DatasetCard:
@@ -261,6 +283,6 @@ class DatasetCard(_Model):
 
 
 def _card_band(text: str, sensor: str) -> dict[str, Any]:
-    numbered = TABLES.get(sensor or "sentinel-2", {}).get(text.strip().upper())
+    numbered = TABLES[told_sensor("", sensor) or "sentinel-2"].get(text.strip().upper())
     band = known_band(numbered or common_name(text) or text.strip().lower(), sensor=sensor)
     return {"name": band.name, "wavelength_nm": band.wavelength_nm} | ({"gsd_m": band.gsd_m} if sensor else {})

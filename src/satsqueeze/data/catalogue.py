@@ -62,9 +62,7 @@ def override(card: DatasetCard, fields: Mapping[str, Any], *, where: str) -> Dat
     try:
         return DatasetCard.model_validate({**card.model_dump(exclude_unset=True), **fields})
     except (pydantic.ValidationError, DataError) as error:
-        raise CardError(
-            f"{where}: {_reasons(error)}. Fields of a card: {', '.join(DatasetCard.model_fields)}"
-        ) from error
+        raise CardError(f"{where}: {_reasons(error)}") from error
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -145,7 +143,12 @@ def _shipped(name: str) -> DatasetCard:
 def _reasons(error: Exception) -> str:
     if not isinstance(error, pydantic.ValidationError):
         return str(error)
-    return "; ".join(
-        f"{'.'.join(str(part) for part in entry['loc']) or 'card'}: {entry['msg']}, got {str(entry['input'])[:80]!r}"
-        for entry in error.errors()
-    )
+    told = "; ".join(_reason(entry["loc"], entry["msg"], entry["input"]) for entry in error.errors())
+    unknown = any(entry["type"] == "extra_forbidden" and len(entry["loc"]) == 1 for entry in error.errors())
+    return f"{told}. Fields of a card: {', '.join(DatasetCard.model_fields)}" if unknown else told
+
+
+def _reason(place: tuple[int | str, ...], text: str, found: Any) -> str:
+    text = text.removeprefix("Value error, ")
+    # Of fields that do not go together, the text tells what was got: the input is the whole card.
+    return f"{'.'.join(map(str, place))}: {text}, got {str(found)[:80]!r}" if place else text

@@ -105,7 +105,8 @@ def open_dataset(spec: str | Path, *, card: str | None = None) -> Dataset:
         CardError: unknown card, malformed YAML, or sources whose classes differ.
         RasterError: nothing at ``spec``.
         BandError: no band is common to all sources.
-        DataError: no image found.
+        LabelError: an image with several labels, or masks whose values are ambiguous.
+        DataError: no image found, or one twice.
     """
     path = Path(spec).expanduser()
     if path.suffix.lower() in (".yaml", ".yml") and path.is_file():
@@ -179,20 +180,19 @@ def _combine(sources: Sequence[_Source]) -> Dataset:
     if not common:
         listed = "; ".join(f"{source.name}: {', '.join(names)}" for source, names in zip(sources, bands, strict=True))
         raise BandError(f"the sources have no band in common ({listed}); leave one out")
-    labelled = [source.card for source in sources if source.card.label_kind in ("mask", "constant")]
-    deciding = labelled or [source.card for source in sources]
-    for card in deciding[1:]:
-        if card.classes != deciding[0].classes:
+    first, *others = [source for source in sources if source.card.label_kind in ("mask", "constant")] or sources
+    for other in others:
+        if other.card.classes != first.card.classes:
             raise CardError(
-                f"sources have different classes: {deciding[0].name}: {', '.join(deciding[0].classes)}; {card.name}: "
-                f"{', '.join(card.classes)}. Map them with 'overrides: {{classes: ..., label_map: ...}}'"
+                f"sources have different classes: {first.name}: {', '.join(first.card.classes)}; {other.name}: "
+                f"{', '.join(other.card.classes)}. Map them with 'overrides: {{classes: ..., label_map: ...}}'"
             )
     require_unambiguous_labels(items)
     return Dataset(
         items=tuple(items),
         bands=common,
-        classes=deciding[0].classes,
-        foreground=deciding[0].foreground,
+        classes=first.card.classes,
+        foreground=first.card.foreground,
         weights={source.name: float(source.weight) for source in sources if source.weight is not None},
     )
 

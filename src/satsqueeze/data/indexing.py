@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from satsqueeze.core.errors import CardError
+from satsqueeze.core.errors import CardError, DataError, LabelError
 from satsqueeze.data.acquisition import date_in_name, normal_date
 from satsqueeze.data.card import DatasetCard
 from satsqueeze.data.filetree import FileTree, list_files
@@ -43,6 +43,8 @@ def index_items(
 
     Raises:
         CardError: patterns that cannot be joined, bands missing in all of the files, or dates that are none.
+        LabelError: an image with several labels.
+        DataError: two files of one image.
     """
     found = _find_images(tree, card)
     if not found:
@@ -83,10 +85,16 @@ def _find_images(tree: FileTree, card: DatasetCard) -> list[_Found]:
     piece = "band" if card.separate_files else "file" if card.files else ""
     keys = sorted(pattern.names - {piece})
     found: dict[tuple[str, ...], _Found] = {}
+    twins: dict[str, str] = {}
     for path, opened in tree.files.items():
         captured = pattern.match(path)
         if captured is None:
             continue
+        twin = twins.setdefault(re.sub(r"(?i)\.tiff?$", ".tif", path), path)
+        if twin != path:
+            raise DataError(
+                f"{twin} and {path} have the same name, but an image counts once; move away the one that is not meant"
+            )
         captured.setdefault("name", PurePosixPath(path).stem)
         name = captured.pop(piece, "")
         key = join_key(captured, keys) if piece else (path,)
@@ -98,7 +106,8 @@ class _Labels:
     """Label files by the names they share with images."""
 
     def __init__(self, tree: FileTree, card: DatasetCard, found: Sequence[_Found]) -> None:
-        self._tables: list[tuple[list[str], dict[tuple[str, ...], str]]] = []
+        self._card = card
+        self._tables: list[tuple[list[str], dict[tuple[str, ...], list[str]]]] = []
         self._folders: list[tuple[list[str], dict[tuple[str, ...], str]]] = []
         if card.label_kind not in ("mask", "json") or not card.labels:
             return
@@ -115,12 +124,22 @@ class _Labels:
             self._tables.append((names, table))
             self._folders.append(([name for name in names if name in _FOLDER_NAMES], _folders(names, table)))
 
-    def find(self, captured: Mapping[str, str]) -> str | None:
-        """The label file of an image, or None."""
+    def find(self, captured: Mapping[str, str], image: str) -> str | None:
+        """The label file of an image by the first pattern that finds one, or None.
+
+        Raises:
+            LabelError: the pattern finds several.
+        """
         for names, table in self._tables:
-            opened = table.get(join_key(captured, names))
-            if opened is not None:
-                return opened
+            opened = table.get(join_key(captured, names), [])
+            if len(opened) > 1:
+                raise LabelError(
+                    f"{opened[0]} and {opened[1]} may both be the label of {image}, by card '{self._card.name}'; "
+                    "expected one. Move away the one that is not meant, or state 'labels' in dataset.yaml so that it "
+                    "finds one, such as 'labels: labels/{name}.tif'"
+                )
+            if opened:
+                return opened[0]
         return None
 
     def expected(self, captured: Mapping[str, str]) -> str | None:
@@ -132,22 +151,22 @@ class _Labels:
         return None
 
 
-def _folders(names: Sequence[str], table: Mapping[tuple[str, ...], str]) -> dict[tuple[str, ...], str]:
+def _folders(names: Sequence[str], table: Mapping[tuple[str, ...], list[str]]) -> dict[tuple[str, ...], str]:
     """One label file of each folder that holds labels."""
     kept = [position for position, name in enumerate(names) if name in _FOLDER_NAMES]
     folders: dict[tuple[str, ...], str] = {}
     for key, opened in table.items():
-        folders.setdefault(tuple(key[position] for position in kept), opened)
+        folders.setdefault(tuple(key[position] for position in kept), opened[0])
     return folders
 
 
-def _label_table(files: Mapping[str, str], pattern: PathPattern) -> tuple[list[str], dict[tuple[str, ...], str]]:
+def _label_table(files: Mapping[str, str], pattern: PathPattern) -> tuple[list[str], dict[tuple[str, ...], list[str]]]:
     names = sorted(pattern.names)
-    table: dict[tuple[str, ...], str] = {}
+    table: dict[tuple[str, ...], list[str]] = {}
     for path, opened in files.items():
         captured = pattern.match(path)
         if captured is not None:
-            table.setdefault(join_key(captured, names), opened)
+            table.setdefault(join_key(captured, names), []).append(opened)
     return names, table
 
 
@@ -184,7 +203,7 @@ def _item(card: DatasetCard, item_id: str, entry: _Found, labels: _Labels, group
     source, _, name = item_id.partition("/")
     captured = {**entry.captured, "item": name}
     own = _derived(card.group or card.series or "{item}", captured)
-    label = labels.find(entry.captured)
+    label = labels.find(entry.captured, _origin(entry))
     bands = [(band, entry.files.get(band.file.casefold())) for band in card.bands] if card.separate_files else []
     present = [(band.name, opened) for band, opened in bands if opened is not None]
     whole = [entry.files[file.casefold()] for file in card.files if file.casefold() in entry.files]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 from satsqueeze.core.errors import MissingDependencyError, PackageError, SettingsError
 from satsqueeze.core.manifest import LARGEST_BUFFER_M, FlightManifest, Graph
 from satsqueeze.flight.engine import EngineName, has_openvino
@@ -13,8 +15,8 @@ def require_buffer(manifest: FlightManifest, buffer_m: float) -> None:
     Raises:
         SettingsError: its width is impossible, or the package does not decide pixel by pixel.
     """
-    if not 0 <= buffer_m <= LARGEST_BUFFER_M:
-        raise SettingsError(f"a buffer must be from 0 to {LARGEST_BUFFER_M:g} m wide, got {buffer_m}")
+    if not isinstance(buffer_m, int | float | Real) or not 0 <= buffer_m <= LARGEST_BUFFER_M:
+        raise SettingsError(f"a buffer must be from 0 to {LARGEST_BUFFER_M:g} m wide, got {buffer_m!r}; give a number")
     if buffer_m and not manifest.window_invariant:
         raise SettingsError(
             f"{manifest.name} does not decide pixel by pixel, so its mask has no buffer, got {buffer_m} m; leave it out"

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from satsqueeze.core.bands import band_positions
+from satsqueeze.core.count import is_count
 from satsqueeze.core.errors import GridError, PackageError, RadiometryError, SettingsError
 from satsqueeze.core.manifest import FlightManifest, Graph
 from satsqueeze.flight.engine import Engine
-from satsqueeze.flight.reflectance import HIGHEST_MEDIAN, check_reflectance
+from satsqueeze.flight.reflectance import HIGHEST_MEDIAN, check_reflectance, require_no_fill, within_reach
 from satsqueeze.flight.runtime import FlightModel
 from satsqueeze.flight.source import arrays_of, require_names
 from satsqueeze.flight.vectors import SelfTest, TestVectors, compare, fitting
@@ -78,11 +79,11 @@ class FlightClassifier(FlightModel):
         Raises:
             BandError: a band is absent or repeated, or the names do not fit the channels.
             GridError: images or validity of another size or number of axes.
-            RadiometryError: the values are not reflectance.
-            SettingsError: a batch below 1.
+            RadiometryError: the values are not reflectance, or valid pixels hold fill such as -9999.
+            SettingsError: a batch that is no whole number of at least 1.
         """
-        if batch < 1:
-            raise SettingsError(f"a batch holds at least 1 image, got {batch}")
+        if not is_count(batch):
+            raise SettingsError(f"a batch holds at least 1 image, got {batch!r}; give a whole number")
         images, valid = arrays_of(images, valid)
         if images.ndim == 3:
             found = self.classify(images[None], bands, valid=None if valid is None else valid[None], batch=batch)
@@ -90,7 +91,7 @@ class FlightClassifier(FlightModel):
         channels = self._channels_of(images, bands)
         if valid is not None and valid.shape != (len(images), *images.shape[2:]):
             raise GridError(f"validity must be boolean (N, H, W) like the images, got {valid.dtype} {valid.shape}")
-        _check_all(images, channels)
+        _check_all(images, channels, self.bands, valid)
         classes = np.empty((len(images), len(self.classes))[: 2 if self.is_multi_label else 1], np.uint8)
         chances = np.empty((len(images), len(self.classes)), np.float32)
         for start in range(0, len(images), batch):
@@ -139,18 +140,26 @@ def _taken(images: NDArray[np.floating[Any]], channels: list[int]) -> NDArray[np
     return images[:, channels].astype(np.float32)
 
 
-def _check_all(images: NDArray[np.floating[Any]], channels: list[int]) -> None:
-    """Refuse images that cannot be reflectance, each by a few of its pixels."""
+def _check_all(
+    images: NDArray[np.floating[Any]], channels: list[int], bands: Sequence[str], valid: NDArray[np.bool_] | None
+) -> None:
+    """Refuse images that cannot be reflectance, each by a few of its pixels, and fill by all of them."""
     if not len(images):
         return
-    check_reflectance(images[0], channels)
+    check_reflectance(images[0], channels, bands, None if valid is None else valid[0])
     steps = [max(1, size // _SAMPLES) for size in images.shape[2:]]
-    sample = np.abs(images[:, :, :: steps[0], :: steps[1]][:, channels]).reshape(len(images), -1)
-    sample = np.where(np.isfinite(sample), sample, 0)
+    sample = np.abs(images[:, :, :: steps[0], :: steps[1]][:, channels])
+    known = np.isfinite(sample)
+    if valid is not None:
+        known &= valid[:, None, :: steps[0], :: steps[1]]
     # Half of the sample above the limit is what a median above it means, and cheaper to find.
-    bright = np.flatnonzero((sample > HIGHEST_MEDIAN).mean(axis=1) > 0.5)
+    bright = np.flatnonzero((np.where(known, sample, 0) > HIGHEST_MEDIAN).mean(axis=(1, 2, 3)) > 0.5)
     if len(bright):
         raise RadiometryError(
             f"image {int(bright[0])} of {len(images)} has a median that no reflectance reaches: it looks like digital "
             "numbers (DN). Convert with satsqueeze.core.radiometry"
         )
+    if not within_reach(images):
+        for number, image in enumerate(images):
+            sound = None if valid is None else valid[number]
+            require_no_fill(image, channels, bands, sound, of=f" of image {number}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from satsqueeze.core.count import is_count
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.flight.engine import MOST_THREADS, Engine, EngineName
 from satsqueeze.flight.onnx_engine import OnnxEngine
@@ -24,10 +25,9 @@ def open_engine(name: EngineName, path: Path, *, threads: int | None = None, str
         MissingDependencyError: the engine is not installed.
         PackageError: the file is not a flight graph.
     """
-    if threads is not None and not 1 <= threads <= MOST_THREADS:
-        raise SettingsError(f"threads must be 1 to {MOST_THREADS}, got {threads}")
-    if not 1 <= streams <= MOST_THREADS:
-        raise SettingsError(f"streams must be 1 to {MOST_THREADS}, got {streams}")
+    for what, count in (("threads", 1 if threads is None else threads), ("streams", streams)):
+        if not is_count(count, most=MOST_THREADS):
+            raise SettingsError(f"{what} must be 1 to {MOST_THREADS}, got {count!r}; give a whole number in that range")
     if name == "onnx":
         return OnnxEngine(path, threads=threads, streams=streams)
     if name == "openvino":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Literal
 
@@ -47,8 +48,11 @@ def open_package(
     Raises:
         PackageError: not a package, changed, or no graph reproduces the test vectors here.
         MissingDependencyError: the engine asked for is not installed.
-        SettingsError: an unknown engine or precision, or an impossible buffer.
+        SettingsError: an unknown engine or precision, an impossible buffer, or a count or window that is no whole
+            number of at least 1.
     """
+    if not isinstance(path, str | PathLike):
+        raise PackageError(f"a package is opened by the path of its folder, got {path!r}; give a path or a text")
     folder = Path(path)
     manifest = verify(folder)
     if buffer_m is not None:

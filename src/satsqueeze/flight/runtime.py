@@ -132,7 +132,7 @@ class FlightModel:
 
         Raises:
             BandError: a band is absent or repeated, or the names do not fit the channels.
-            RadiometryError: the values are not reflectance.
+            RadiometryError: the values are not reflectance, or valid pixels hold fill such as -9999.
             GridError: an empty image, a validity of another size, or a pixel without a size above 0 m.
             SettingsError: pixels so small that the buffer would reach too many of them.
             PackageError: the package decides on whole images.
@@ -148,7 +148,7 @@ class FlightModel:
             raise GridError(
                 f"validity must be boolean {image.shape[1:]} like the image, got {valid.dtype} {valid.shape}"
             )
-        check_reflectance(image, channels)
+        check_reflectance(image, channels, self.bands, valid)
         if gsd_m is not None and not (isinstance(gsd_m, (int, float, np.number)) and 0 < gsd_m < np.inf):
             raise GridError(
                 f"the side of a pixel must be a number above 0 m, got {gsd_m!r}; leave it out where it is not known"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from satsqueeze.core.count import is_count
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.window import Window, up
 
@@ -83,10 +84,10 @@ class Tiling:
     """Sides of every input are multiples of this, in pixels."""
 
     def __post_init__(self) -> None:
-        if self.window < 1 or self.halo < 0 or self.multiple < 1:
+        if not is_count(self.window) or self.halo < 0 or self.multiple < 1:
             raise SettingsError(
-                f"tiling needs window and multiple >= 1 pixel and halo >= 0 pixels, got {self.window}, "
-                f"{self.multiple}, {self.halo}"
+                f"tiling needs window and multiple >= 1 pixel and halo >= 0 pixels, got {self.window!r}, "
+                f"{self.multiple}, {self.halo}; give whole numbers"
             )
 
     def padded(self, size: int) -> int:

@@ -81,5 +81,5 @@ def planner_preset(name: str) -> PlannerPreset:
     """
     try:
         return PLANNERS[name]
-    except KeyError:
+    except (KeyError, TypeError):  # TypeError: what cannot be a key, such as a list
         raise SettingsError(f"planner: got {name!r}, expected one of {', '.join(PLANNERS)}") from None

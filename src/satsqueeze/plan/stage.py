@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from satsqueeze.core.errors import RunError, SatsqueezeError
+from satsqueeze.core.errors import BudgetError, RunError, SatsqueezeError
 from satsqueeze.core.files import read_json, write_json
 from satsqueeze.core.run import plain
 from satsqueeze.data.fingerprint import Fingerprint
@@ -18,6 +18,7 @@ from satsqueeze.nets.unet_config import UNetConfig
 from satsqueeze.plan.budget import Budget
 from satsqueeze.plan.cost_model import parameter_count
 from satsqueeze.plan.decision import Decision
+from satsqueeze.plan.presets import planner_preset
 from satsqueeze.plan.schedule import Norm, Request, ScheduleSettings, Speed, plan_schedule, recipe
 from satsqueeze.plan.shrink import shrink_to_budget
 from satsqueeze.plan.unet_plan import UNetPlan, plan_unet
@@ -98,7 +99,7 @@ def plan_training(fingerprint: Fingerprint, settings: PlanSettings, *, speed: Sp
         speed: measures how fast a plan trains here; needed if minutes are limited.
 
     Raises:
-        BudgetError: no plan meets the budget.
+        BudgetError: no plan meets the budget, or memory or images are too small for a network of two stages.
         SettingsError: minutes are limited but the speed is unknown, or a patch that the network cannot take.
     """
     channels, labels = len(fingerprint.bands), len(fingerprint.classes)
@@ -110,6 +111,7 @@ def plan_training(fingerprint: Fingerprint, settings: PlanSettings, *, speed: Sp
         planner=settings.planner,
         vram_gb=settings.vram_gb,
     )
+    _require_stages(unet, fingerprint, settings)
     unet, _ = shrink_to_budget(unet, replace(settings.budget, train_minutes=None), channels=channels, labels=labels)
     request = Request(
         channels=channels,
@@ -135,6 +137,18 @@ def plan_training(fingerprint: Fingerprint, settings: PlanSettings, *, speed: Sp
     card = _card(fingerprint, unet, settings.normalisation, how.norm)
     decisions = (*unet.reasons, *schedule.decisions, *how.decisions, *_conventions(fingerprint, card))
     return TrainPlan(unet=unet, card=card, fit=how.fit, decisions=decisions)
+
+
+def _require_stages(unet: UNetPlan, fingerprint: Fingerprint, settings: PlanSettings) -> None:
+    """Refuse what nnU-Net's rules plan all the same: a single stage, of which no U-Net can be made."""
+    if unet.n_stages < 2:
+        memory = settings.vram_gb or planner_preset(settings.planner).reference_gb
+        height, width = fingerprint.median_shape
+        raise BudgetError(
+            f"vram_gb: {memory:g} GB and images of {height:g}x{width:g} px leave a patch of "
+            f"{unet.patch_size[0]}x{unet.patch_size[1]} px, which is too small to be halved; expected at least 8 px "
+            "along both axes. Give more memory, or larger images"
+        )
 
 
 def network(plan: UNetPlan, *, in_channels: int, classes: int, norm: Norm = "instance") -> UNetConfig:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
+from satsqueeze.core.count import LARGEST_COUNT, is_count
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.plan import rules
 from satsqueeze.plan.architecture import Architecture, EncoderKind, Pair
@@ -92,10 +93,10 @@ class UNetPlan:
 
 LARGEST_SIDE = 2**24
 """Of an image, in pixels."""
-LARGEST_RATIO = 1e12
-"""Of the spacings of an image."""
-LARGEST_COUNT = 2**53
-"""Of bands, labels and cases: beyond it floating point no longer counts."""
+LARGEST_RATIO = 1e7
+"""Of the spacings of an image: beyond it the start patch, square on the ground, is not one pixel wide."""
+LARGEST_SPACING = 1e100
+"""And its reciprocal the smallest, in any unit: their products stay numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,19 +117,17 @@ class _Request:
                 raise SettingsError(f"{name}: got {pair}, expected two positive numbers (y, x)")
         if min(self.shape) < 1:
             raise SettingsError(f"shape: got {self.shape}, expected at least one pixel along each axis")
-        ratio = self.spacing[0] / self.spacing[1]
-        if max(self.shape) > LARGEST_SIDE or not 1 / LARGEST_RATIO <= ratio <= LARGEST_RATIO:
+        finest, coarsest = min(self.spacing), max(self.spacing)
+        if max(self.shape) > LARGEST_SIDE or coarsest / finest > LARGEST_RATIO:
             raise SettingsError(
                 f"shape and spacing: got {self.shape} and {self.spacing}, expected sides up to {LARGEST_SIDE} px and "
                 f"spacings that differ by up to {LARGEST_RATIO:g} times"
             )
-        for name in ("channels", "labels", "n"):
-            value: object = getattr(self, name)
-            if not isinstance(value, Integral) or not 1 <= int(value) <= LARGEST_COUNT:
-                raise SettingsError(f"{name}: got {value}, expected at least 1, a whole number up to {LARGEST_COUNT}")
-        memory: object = self.vram_gb
-        if not isinstance(memory, int | float | Real) or not (math.isfinite(memory) and float(memory) > 0):
-            raise SettingsError(f"vram_gb: got {memory!r}, expected a positive number of GB")
+        if finest < 1 / LARGEST_SPACING or coarsest > LARGEST_SPACING:
+            raise SettingsError(
+                f"spacing: got {self.spacing}, expected numbers from {1 / LARGEST_SPACING:g} to {LARGEST_SPACING:g}; "
+                "give it in another unit"
+            )
 
 
 def plan_unet(
@@ -161,10 +160,10 @@ def plan_unet(
     request = _Request(
         shape=_pair("shape", shape),
         spacing=_pair("spacing", spacing),
-        channels=channels,
-        labels=labels,
-        n=n,
-        vram_gb=preset.reference_gb if vram_gb is None else vram_gb,
+        channels=_whole("channels", channels),
+        labels=_whole("labels", labels),
+        n=_whole("n", n),
+        vram_gb=preset.reference_gb if vram_gb is None else _memory(vram_gb),
     )
     return _planned(preset, request)
 
@@ -209,6 +208,23 @@ def _pair(name: str, values: Size) -> Size:
         count = f"{len(values)} values" if isinstance(values, tuple | list) else repr(values)
         raise SettingsError(f"{name}: got {count}, expected two numbers (y, x)") from error
     return first, second
+
+
+def _whole(name: str, value: int) -> int:
+    """A count as Python's own integer: those of NumPy overflow in silence."""
+    if not is_count(value):
+        raise SettingsError(f"{name}: got {value}, expected at least 1, a whole number up to {LARGEST_COUNT}")
+    return int(value)
+
+
+def _memory(value: object) -> float:
+    try:
+        number = float(value) if isinstance(value, int | float | Real) else math.nan
+    except OverflowError:
+        number = math.inf
+    if not 0 < number <= LARGEST_COUNT:
+        raise SettingsError(f"vram_gb: got {value!r}, expected a positive number of GB up to {LARGEST_COUNT}")
+    return number
 
 
 def _as_json(value: Any) -> Any:
