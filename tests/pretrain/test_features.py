@@ -11,7 +11,7 @@ from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.encoder_unet import EncoderUNetConfig
 from satsqueeze.nets.model import build_model
 from satsqueeze.nets.students import STUDENTS
-from satsqueeze.pretrain.features import Backbone, PixelReader, sampled
+from satsqueeze.pretrain.features import Backbone, sampled
 
 from .conftest import BANDS, make_card
 
@@ -52,24 +52,6 @@ def test_students(name, scope):
     assert reached <= trained
     assert not any("heads" in name or "cells_to_pixels" in name for name in trained)
     assert any("decoders" in name for name in trained) is (scope == "decoder")
-
-
-@pytest.mark.parametrize(("name", "cell"), [("unet-4", 1), ("lite-4", 2), ("coarse-64", 4)])
-def test_every_pixel_of_a_cell_is_read_on_its_own(name, cell):
-    card = replace(make_card(), config=STUDENTS[name].fitted(in_channels=4, classes=1))
-    backbone = Backbone(build_model(card, seed=0), "decoder")
-    assert backbone.cell == cell
-    reader = PixelReader(backbone)
-    features = torch.zeros(1, backbone.channels, 4, 4)
-    features[:, :, 1, 2] = 1.0
-    read = reader(features)
-    assert read.shape == (1, reader.channels, 4 * cell, 4 * cell)
-    changed = (read - reader(torch.zeros_like(features))).abs().sum(dim=1)[0] > 0
-    assert changed.sum() == cell**2
-    assert changed[cell : 2 * cell, 2 * cell : 3 * cell].all()
-    assert (cell > 1) is bool(list(reader.parameters()))
-    # The encoder alone is read where it lies: it has no head to be read like.
-    assert not list(PixelReader(Backbone(backbone.model, "encoder")).parameters())
 
 
 @pytest.mark.parametrize("encoder", ["plain", "residual"])

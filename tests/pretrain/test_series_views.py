@@ -19,7 +19,7 @@ from satsqueeze.pretrain.card import over_dates
 from satsqueeze.pretrain.contrast import ContrastSettings
 from satsqueeze.pretrain.edges import edges_of_views
 from satsqueeze.pretrain.features import Backbone
-from satsqueeze.pretrain.forecast import Forecast, forecast_errors, forecast_loss, typical_error
+from satsqueeze.pretrain.forecast import Forecast, forecast_loss
 from satsqueeze.pretrain.pretraining import pretrain
 from satsqueeze.pretrain.settings import PretrainSettings
 from satsqueeze.pretrain.start import start_network
@@ -129,25 +129,14 @@ def test_a_forecast_is_held_against_the_dates_of_the_other_view():
     model, features = build_model(make_card(), seed=0), torch.zeros(2, 3, 2)
     # In standard deviations from the mean, the first view is at 1 and the second at 3.
     levels = [[[0.2 + 0.06 * level] * 4] * 2 for level in (1, 3)]
-    for told, expected in ((1.0, [4.0] * 4 + [0.0] * 4), (2.0, [1.0] * 8)):
-        errors = forecast_errors(constant(told), model, features, flat_views(levels))
-        assert errors.tolist() == pytest.approx(expected, abs=1e-4)
+    for told, expected in ((1.0, (0.0, 2.0)), (2.0, (1.0, 1.0))):
+        huber = [max(error - 0.1, 0.0) for error in expected]
+        loss = forecast_loss(constant(told), model, features, flat_views(levels))
+        assert loss.item() == pytest.approx(np.mean(huber), abs=1e-5)
     # A date without measurement teaches nothing: of the second view, the first date alone is left.
     levels[1][1] = [0.0] * 4
-    errors = forecast_errors(constant(1.0), model, features, flat_views(levels))
-    assert errors.tolist() == pytest.approx([4.0] * 2 + [0.0] * 4, abs=1e-4)
-
-
-def test_clouds_pull_at_no_forecast():
-    ground = torch.tensor([0.01, 0.04, 0.04, 0.09, 0.16])
-    squares = torch.cat([ground, torch.tensor([900.0, 1600.0])]).requires_grad_()
-    assert typical_error(squares).item() == pytest.approx(0.3)
-    loss = forecast_loss(squares)
-    assert loss.item() == pytest.approx(np.mean([d / (d + 0.36) for d in squares.tolist()]), rel=1e-5)
-    loss.backward()
-    pull = squares.grad * 2 * squares.detach().sqrt()  # by the errors themselves
-    assert pull[-2:].max() < 1e-3 * pull[:-2].min()
-    assert forecast_loss(torch.zeros(3)).item() == 0.0
+    loss = forecast_loss(constant(1.0), model, features, flat_views(levels))
+    assert loss.item() == pytest.approx((1.9 * 1 + 0.0 * 2) / 3, abs=1e-5)
 
 
 def test_a_forecast_knows_the_day_and_has_a_shape():
@@ -163,9 +152,9 @@ def test_a_forecast_needs_something_to_tell_of():
     model, features = build_model(make_card(), seed=0), torch.zeros(2, 3, 2)
     batch = flat_views([[[0.0] * 4] * 2] * 2)
     with pytest.raises(TrainError, match="valid at any date of the other view"):
-        forecast_errors(constant(0.0), model, features, batch)
+        forecast_loss(constant(0.0), model, features, batch)
     with pytest.raises(TrainError, match="no other dates"):
-        forecast_errors(constant(0.0), model, features, batch._replace(days=None))
+        forecast_loss(constant(0.0), model, features, batch._replace(days=None))
 
 
 def test_a_network_over_dates_is_pretrained_and_starts_another(series, tmp_path):
@@ -181,6 +170,14 @@ def test_a_network_over_dates_is_pretrained_and_starts_another(series, tmp_path)
     for name, tensor in other.state_dict().items():
         if "heads" not in name:
             assert torch.equal(tensor, learnt.state_dict()[name]), name
+
+
+def test_a_forecast_is_learnt_alone(series, tmp_path):
+    alone = replace(TINY, contrast=ContrastSettings(width=4, weight=0.0), on_collapse="warn")
+    pretrain(build_model(over_dates(make_card(features=(8, 8))), seed=0), series, series.ids, alone, tmp_path)
+    row = read_history(tmp_path / HISTORY_FILE)[-1]
+    assert "dense" not in row
+    assert row["loss"] == pytest.approx(alone.forecast_weight * row["forecast"])
 
 
 def test_edges_are_as_told_and_as_they_were_afterwards():

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from typing_extensions import override
 
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.nets.edges import PREFIX, edges_of
@@ -60,29 +58,15 @@ class Backbone:
     @property
     def channels(self) -> int:
         """F."""
-        return self._extent[0]
-
-    @property
-    def cell(self) -> int:
-        """Rows and columns of an image that one feature stands for."""
-        return self._extent[1]
-
-    @property
-    def reads_cells(self) -> bool:
-        """Whether features are a decoder's that ends in cells of several pixels."""
-        return self.scope == "decoder" and self.cell > 1
-
-    @cached_property
-    def _extent(self) -> tuple[int, int]:
         side = 2 * max(self.model.size_multiple, _SIDE // 2)
         side = -(-side // self.model.size_multiple) * self.model.size_multiple
         was_training = self.model.training
         self.model.eval()
         with torch.no_grad():
             image = torch.zeros(1, len(self.model.card.bands), side, side, device=self.model.mean.device)
-            found = self(image)
+            found = int(self(image).shape[1])
         self.model.train(was_training)
-        return int(found.shape[1]), side // int(found.shape[2])
+        return found
 
     def trained(self) -> tuple[str, ...]:
         """Names in the model's state of what learning the features changes, sorted."""
@@ -113,35 +97,6 @@ class Backbone:
                 hook.remove()
         # With deep supervision coarser heads are asked, too.
         return max(seen, key=lambda features: features.shape[-1] * features.shape[-2])
-
-
-class PixelReader(nn.Sequential):
-    """What gives every pixel features of its own: (N, F, h, w) -> float32 (N, channels, H, W); thrown away afterwards.
-
-    A decoder that ends in cells of several pixels is read as its head reads it: every pixel of a cell has a linear
-    reading of its own, by a transposed convolution. Features between the centres of cells would not tell where a
-    parcel ends. All other features are left as they are.
-
-    Args:
-        backbone: gives the features.
-    """
-
-    def __init__(self, backbone: Backbone) -> None:
-        channels, cell = backbone.channels, backbone.cell
-        if not backbone.reads_cells:
-            super().__init__()
-            self.channels = channels
-            return
-        super().__init__(nn.ConvTranspose2d(channels, channels * cell, cell, stride=cell))
-        self.channels = channels * cell
-
-    @override
-    def forward(self, input: Tensor) -> Tensor:
-        """See the class."""
-        pixels = input
-        for layer in self:
-            pixels = layer(pixels)
-        return pixels.float()  # coordinates between pixels are too fine for half precision
 
 
 def sampled(features: Tensor, points: Tensor, *, size: int) -> Tensor:

@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from satsqueeze.core.errors import TrainError
 from satsqueeze.learn.geometry import valid_pixels
@@ -17,8 +18,7 @@ from satsqueeze.pretrain.weather import at_points
 _YEAR = 365.25
 _HARMONICS = 4
 _HIDDEN = 64
-_WIDTH = 2.0  # typical errors at which one counts half: a cloud is no lesson
-_LEAST = 1e-3  # standard deviations
+_BETA = 0.2  # standard deviations beyond which errors count linearly: a cloud is no lesson
 
 
 class Forecast(nn.Module):
@@ -48,18 +48,14 @@ class Forecast(nn.Module):
         return told.reshape(*days.shape, *told.shape[1:])
 
 
-def forecast_errors(forecast: Forecast, model: SegmentationModel, found: Tensor, batch: ViewBatch) -> Tensor:
-    """How wrong each view is about the matched pixels at the dates of the other.
+def forecast_loss(forecast: Forecast, model: SegmentationModel, found: Tensor, batch: ViewBatch) -> Tensor:
+    """Huber loss, in standard deviations, of what each view tells of the matched pixels at the dates of the other.
 
     Args:
         forecast: answers.
         model: normalises.
         found: float (2 N, F, P), features at the points of the batch.
         batch: views of series.
-
-    Returns:
-        Float (M,) of the M pixels and dates that the other view shows: squared errors in standard deviations, mean over
-        bands.
 
     Raises:
         TrainError: views of single dates, or no pair that the other view shows.
@@ -72,27 +68,11 @@ def forecast_errors(forecast: Forecast, model: SegmentationModel, found: Tensor,
     shown = shown.reshape(-1, dates, *shown.shape[1:])
     seen = at_points(valid_pixels(flat).float(), points).bool().reshape(-1, dates, points.shape[1])
     seen &= batch.counts.repeat(2, 1)[:, None]
-    counted = _exchanged(seen)
+    told = forecast(found, _exchanged(batch.days))
+    counted = _exchanged(seen)[:, :, None].expand_as(told)
     if not counted.any():
         raise TrainError("no matched pixel is valid at any date of the other view; leave out places that are nodata")
-    told = forecast(found, _exchanged(batch.days))
-    errors: Tensor = told - _exchanged(shown)
-    return errors.square().mean(dim=2)[counted]
-
-
-def typical_error(squares: Tensor) -> Tensor:
-    """Median of errors that are given as squares, without a gradient; in standard deviations."""
-    return squares.detach().median().sqrt().clamp(min=_LEAST)
-
-
-def forecast_loss(squares: Tensor) -> Tensor:
-    """Mean of d^2 / (d^2 + w^2) (Geman and McClure 1987) over squared errors d^2; w is twice the typical error.
-
-    Clouds are up to half of all pixels of a series, and no features tell where the next will be. They count 1 here and
-    teach nothing, while by squares, or beyond some width by distances, they would drown what the ground has to tell.
-    """
-    width = _WIDTH * typical_error(squares)
-    return torch.mean(squares / (squares + width.square()))
+    return functional.smooth_l1_loss(told[counted], _exchanged(shown)[counted], beta=_BETA)
 
 
 def _exchanged(views: Tensor) -> Tensor:

@@ -78,7 +78,8 @@ def pretrain(
         split=Split(train=tuple(ids), validation=()),
         settings=settings,
         folder=Path(folder),
-        targets=_targets(backbone, settings),
+        targets="dense contrast of two views"
+        + (f", series of up to {settings.views.series} dates" if settings.views.series else ""),
     )
 
     def start() -> tuple[PretrainTask, Cut]:
@@ -93,13 +94,6 @@ def pretrain(
     record = {"format_version": FORMAT_VERSION, "scope": settings.scope, "trained": list(backbone.trained())}
     write_json(Path(folder) / RECORD_FILE, record)
     return result
-
-
-def _targets(backbone: Backbone, settings: PretrainSettings) -> str:
-    """What is learnt, for the record: a run by an older objective is not gone on with."""
-    cells = ", read by pixels" if backbone.reads_cells else ""
-    dates = f", series of up to {settings.views.series} dates, clouds apart" if settings.views.series else ""
-    return f"dense contrast of two views{cells}{dates}"
 
 
 def _probe(cache: PackedCache, ids: Sequence[str], settings: PretrainSettings, taken: list[int] | None) -> Probe | None:

@@ -14,8 +14,8 @@ from satsqueeze.learn.task import TrainingTask
 from satsqueeze.nets.model import SegmentationModel
 from satsqueeze.pretrain.collapse import report_collapse
 from satsqueeze.pretrain.contrast import Projection, banned_negatives, embedded, info_nce
-from satsqueeze.pretrain.features import Backbone, PixelReader, sampled
-from satsqueeze.pretrain.forecast import Forecast, forecast_errors, forecast_loss, typical_error
+from satsqueeze.pretrain.features import Backbone, sampled
+from satsqueeze.pretrain.forecast import Forecast, forecast_loss
 from satsqueeze.pretrain.key_queue import KeyQueue
 from satsqueeze.pretrain.monitors import alignment, uniformity
 from satsqueeze.pretrain.probe import Probe
@@ -38,8 +38,7 @@ class Embedder(nn.Module):
     def __init__(self, model: SegmentationModel, settings: PretrainSettings) -> None:
         super().__init__()
         self.model, self.backbone = model, Backbone(model, settings.scope)
-        self.reader = PixelReader(self.backbone)
-        channels, contrast = self.reader.channels, settings.contrast
+        channels, contrast = self.backbone.channels, settings.contrast
         self.pixels = Projection(channels, contrast)
         self.images = Projection(channels, contrast) if contrast.image_weight else None
         forecasts = settings.forecast_weight and settings.views.series
@@ -51,8 +50,7 @@ class Embedder(nn.Module):
 
     def found(self, batch: ViewBatch) -> Tensor:
         """Features (2 N, F, P) of the matched pixels."""
-        features = self.reader(self.backbone(batch.images, batch.days))
-        return sampled(features, batch.points, size=batch.images.shape[-1])
+        return sampled(self.backbone(batch.images, batch.days).float(), batch.points, size=batch.images.shape[-1])
 
     def embed(self, found: Tensor, batch: ViewBatch) -> tuple[Tensor, Tensor | None]:
         """Embeddings, as of `forward`, of features (2 N, F, P)."""
@@ -81,14 +79,14 @@ class PretrainTask(TrainingTask[ViewBatch]):
     ) -> None:
         super().__init__(model, settings)
         contrast = settings.contrast
-        self._weather = Weather(settings.views, model.card.scaling, seed=settings.seed)
-        self._monitored = self._weather(sampler.batch(_MONITOR_STEP))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(step_seed(settings.seed, _MONITOR_STEP))
             self.embedder = Embedder(model, settings)
             self.queue = KeyQueue(contrast.queue, contrast.width) if contrast.queue else None
         self.slow = None if contrast.momentum is None else _still(copy.deepcopy(self.embedder))
+        self._weather = Weather(settings.views, model.card.scaling, seed=settings.seed)
         self._probe = probe
+        self._monitored = self._weather(sampler.batch(_MONITOR_STEP))
         self._uniformities: list[float] = []
 
     @property
@@ -126,17 +124,16 @@ class PretrainTask(TrainingTask[ViewBatch]):
         keys, whole_keys = self._keys(batch, pixels, whole)
         # Similarities over a small temperature are too large for half precision.
         with torch.autocast(self.device.type, enabled=False):
-            settings, parts, total = self.settings, dict[str, Tensor](), torch.zeros((), device=found.device)
-            if settings.contrast.weight:
-                parts["dense"] = self._dense(batch, pixels, keys)
-                total = total + settings.contrast.weight * parts["dense"]
+            # Comparing all pixels with each other takes long: not for a weight of 0.
+            parts = {"dense": self._dense(batch, pixels, keys)} if self.settings.contrast.weight else {}
             if whole is not None and whole_keys is not None:
                 parts["image"] = self._image(batch, whole, whole_keys)
-                total = total + settings.contrast.image_weight * parts["image"]
             if self.embedder.forecast is not None:
-                errors = forecast_errors(self.embedder.forecast, self.embedder.model, found, batch)
-                parts["forecast"] = typical_error(errors)
-                total = total + settings.forecast_weight * forecast_loss(errors)
+                parts["forecast"] = forecast_loss(self.embedder.forecast, self.embedder.model, found, batch)
+            none = torch.zeros(())
+            total = self.settings.contrast.weight * parts.get("dense", none)
+            total = total + self.settings.contrast.image_weight * parts.get("image", none)
+            total = total + self.settings.forecast_weight * parts.get("forecast", none)
         return {"loss": total} if parts.keys() == {"dense"} else {"loss": total, **parts}
 
     @override
