@@ -13,7 +13,7 @@ import yaml
 from satsqueeze.bench.row import read_rows
 from satsqueeze.cli import bench, distill, plan, squeeze, train
 from satsqueeze.cli.main import main
-from satsqueeze.core.files import read_json, sha256
+from satsqueeze.core.files import read_json, sha256, write_json
 from satsqueeze.core.package import verify
 from satsqueeze.distill.stage import read_ladder
 from satsqueeze.learn import stage as learn_stage
@@ -249,6 +249,37 @@ def test_the_report_alone(squeezed, tmp_path, run_main):
     status, out, _ = run_main("report", run)
     assert (status, out.strip()) == (0, str(run / "report.html"))
     assert (run / "report.html").read_bytes() == (squeezed / "report.html").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def exported_anew(squeezed, tmp_path_factory):
+    """The finished run, exported once more: without int8, and for thick cloud in every pixel."""
+    run = copied(squeezed, tmp_path_factory.mktemp("anew"), without=())
+    words = ("--export.int8", "false", "--export.default", "fp32", "--export.logit_bias", "[0, 9, 0, 0]")
+    assert main(["export", str(run), *words]) == 0
+    return run
+
+
+def test_packages_that_were_exported_anew_are_measured_anew(exported_anew, tmp_path, run_main):
+    status, _, err = run_main("report", exported_anew)
+    assert status == 2
+    assert f"finished before packages changed; run 'satsqueeze bench {exported_anew}' again" in err
+    words = ("--bench", part(tmp_path, "bench"))
+    status, out, err = run_main("bench", exported_anew, "--json", *words)
+    assert (status, "done before" in err) == (0, False)
+    students = [row for row in map(json.loads, out.splitlines()) if row["kind"] == "student"]
+    assert {row["scores"][0]["further"]["recall"] for row in students if row["precision"] == "fp32"} == {1.0}
+    assert run_main("report", exported_anew)[0] == 0
+    assert "done before" in run_main("bench", exported_anew, *words)[2]
+
+
+def test_students_are_not_measured_by_packages_of_older_ones(squeezed, tmp_path, run_main):
+    run = copied(squeezed, tmp_path, without=())
+    ladder = read_json(run / "ladder.json")
+    write_json(run / "ladder.json", {**ladder, "rungs": ladder["rungs"][::-1]})
+    status, _, err = run_main("bench", run)
+    assert status == 2
+    assert f"the stage 'export' finished before ladder changed; run 'satsqueeze export {run}' again" in err
 
 
 def test_the_same_seed_gives_the_same_students(squeezed, scenes, minimal, tmp_path, monkeypatch):

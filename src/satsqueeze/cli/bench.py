@@ -19,7 +19,7 @@ from satsqueeze.bench.suite import Job, PackageBench, PackageFacts, package_jobs
 from satsqueeze.cli.distill import own_teacher
 from satsqueeze.cli.progress import progress
 from satsqueeze.cli.scores import TEST, WHOLE, WHOLE_IMAGES, fly, kept_score, score_images
-from satsqueeze.cli.stage import PACKAGES, PLAN, ROWS, TEACHER, open_run, require, run_stage
+from satsqueeze.cli.stage import PACKAGES, PLAN, ROWS, TEACHER, open_run, require, require_unchanged, run_stage
 from satsqueeze.cli.table import print_table
 from satsqueeze.core.errors import BandError, SettingsError
 from satsqueeze.core.files import read_json, sha256
@@ -65,11 +65,16 @@ def command(
 
 
 def bench_stage(run: RunFolder, settings: PackageBench) -> tuple[BenchRow, ...]:
-    """Make ``bench.jsonl``, one line per model and precision; measured ones are kept."""
-    exported = require(run, "export")
+    """Make ``bench.jsonl``, one line per model and precision; measured ones are kept.
+
+    Raises:
+        RunError: the students have not been exported, or were before they were distilled anew.
+    """
+    require(run, "export")
+    require_unchanged(run, "export", ladder=read_json(run / LADDER))
     prepared = load_prepared(run)
     bench = _Bench(run=run, prepared=prepared, planned=TrainPlan.read(run / PLAN), settings=settings)
-    key = {**prepared.key, "ladder": read_json(run / LADDER), "exported": exported, "bench": settings}
+    key = {**prepared.key, **models_of(run), "bench": settings}
 
     def work() -> dict[str, Any]:
         with progress("measuring") as advance:
@@ -78,6 +83,16 @@ def bench_stage(run: RunFolder, settings: PackageBench) -> tuple[BenchRow, ...]:
 
     found = run_stage(run, "bench", key, work)
     return tuple(BenchRow.from_dict(row) for row in found["rows"])
+
+
+def models_of(run: RunFolder) -> dict[str, Any]:
+    """What is measured, as the key of the stage holds it: teacher, ladder, and packages by what they hold."""
+    packages = {rung.name: run / f"{PACKAGES}/{rung.name}/{MANIFEST}" for rung in read_ladder(run / LADDER)[0]}
+    return {
+        "teacher": require(run, "train") if (run / TEACHER).exists() else {},
+        "ladder": read_json(run / LADDER),
+        "packages": {name: sha256(path) for name, path in packages.items() if path.is_file()},
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,10 +11,11 @@ from satsqueeze.bench.machine import installed_versions
 from satsqueeze.bench.pretraining import PretrainingView
 from satsqueeze.bench.report import ReportInputs, write_report
 from satsqueeze.bench.row import read_rows
+from satsqueeze.cli.bench import models_of
 from satsqueeze.cli.embedding import pretraining_view
 from satsqueeze.cli.panels import worst_and_best
 from satsqueeze.cli.scores import TEST, protocol
-from satsqueeze.cli.stage import COMMAND_OF, PACKAGES, PLAN, REPORT, ROWS, console, open_run, require
+from satsqueeze.cli.stage import COMMAND_OF, PACKAGES, PLAN, REPORT, ROWS, console, open_run, require, require_unchanged
 from satsqueeze.core.files import read_json
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.stage import Prepared, load_prepared
@@ -34,8 +35,13 @@ def report(run: Path) -> int:
 
 
 def report_stage(run: RunFolder) -> Path:
-    """Write ``report.html``; returns its path."""
+    """Write ``report.html``; returns its path.
+
+    Raises:
+        RunError: the models have not been measured, or were before they changed.
+    """
     require(run, "bench")
+    require_unchanged(run, "bench", **models_of(run))
     prepared = load_prepared(run)
     rungs, chosen = read_ladder(run / LADDER)
     plan = read_json(run / PLAN)

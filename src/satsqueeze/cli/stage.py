@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from satsqueeze.core.errors import RunError
-from satsqueeze.core.run import RunFolder
+from satsqueeze.core.run import RunFolder, plain
 from satsqueeze.data.packed import PackedCache
 
 DEFAULT_RUN = Path("runs/latest")
@@ -57,6 +57,26 @@ def require(run: RunFolder, stage: str) -> dict[str, Any]:
             f"{run.path}: the stage '{stage}' has not finished; run 'satsqueeze {COMMAND_OF[stage]} {run.path}' first"
         )
     return run.result(stage)
+
+
+def require_unchanged(run: RunFolder, stage: str, **inputs: object) -> None:
+    """Refuse what a finished stage made of other inputs than are there now.
+
+    Args:
+        run: where the stage is recorded.
+        stage: its name.
+        inputs: what is there now, by the names that its key has for it.
+
+    Raises:
+        RunError: something has changed; the message names it, and the command.
+    """
+    known = run.settings(stage)
+    changed = [name for name, value in inputs.items() if known.get(name) != plain(value)]
+    if changed:
+        raise RunError(
+            f"{run.path}: the stage '{stage}' finished before {' and '.join(changed)} changed; run 'satsqueeze "
+            f"{COMMAND_OF[stage]} {run.path}' again, or the 'satsqueeze squeeze' that made it"
+        )
 
 
 def run_stage(run: RunFolder, name: str, key: object, work: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
