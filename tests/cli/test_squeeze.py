@@ -7,15 +7,20 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from satsqueeze.bench.row import read_rows
 from satsqueeze.cli import bench, distill, plan, squeeze, train
 from satsqueeze.cli.main import main
+from satsqueeze.cli.scores import score_package
 from satsqueeze.core.files import read_json, sha256, write_json
 from satsqueeze.core.package import verify
+from satsqueeze.core.run import RunFolder
+from satsqueeze.data.stage import load_prepared
 from satsqueeze.distill.stage import read_ladder
+from satsqueeze.flight.runtime import FlightModel, Prediction
 from satsqueeze.learn import stage as learn_stage
 from satsqueeze.plan.stage import TrainPlan
 
@@ -78,6 +83,21 @@ def test_the_float_package_scores_as_the_trained_student(squeezed):
             assert row.jaccard == pytest.approx(manifest.quality[0].value, abs=2e-4)
 
 
+def test_a_package_is_scored_by_its_masks_where_probabilities_tie(squeezed, package, monkeypatch):
+    def tied(model, image, bands, probabilities, *, valid):
+        chances = np.full((len(model.classes), *valid.shape), 1 / len(model.classes), np.float32)
+        return Prediction(mask=np.full(valid.shape, model.foreground[0], np.uint8), probabilities=chances)
+
+    manifest, prepared = verify(package), load_prepared(RunFolder(squeezed))
+    model = FlightModel(manifest, graph=manifest.graphs[0], engine=None)
+    monkeypatch.setattr(FlightModel, "predict", tied)
+    monkeypatch.setattr("satsqueeze.cli.scores.open_package", lambda *_, **__: model)
+    found = score_package(package, "fp32", prepared)
+    assert (found["recall"], found["specificity"]) == (1, 0)
+    assert found["calibration_error"] > 0
+    assert set(found["per_image"]) == set(prepared.test)
+
+
 def test_the_report_is_one_file_with_pictures(squeezed):
     page = (squeezed / "report.html").read_text()
     assert page.count("data:image/") >= 5
@@ -96,6 +116,7 @@ def test_a_second_call_does_no_work(squeezed, scenes, minimal, run_main, monkeyp
         (distill, "teach"),
         (bench, "run_suite"),
         (bench, "score_images"),
+        (bench, "score_package"),
     ):
         monkeypatch.setattr(module, name, refuse)
     before = records(squeezed)
@@ -237,6 +258,7 @@ def test_rows_that_were_measured_are_kept(squeezed, tmp_path, run_main, monkeypa
     run = copied(squeezed, tmp_path, without=("bench",))
     before = (run / "bench.jsonl").read_text()
     monkeypatch.setattr(bench, "score_images", None)
+    monkeypatch.setattr(bench, "score_package", None)
     status, out, _ = run_main("bench", run, "--json", "--bench", part(tmp_path, "bench"))
     assert status == 0
     assert [json.loads(line) for line in out.splitlines()] == [json.loads(line) for line in before.splitlines()]

@@ -18,7 +18,7 @@ from satsqueeze.bench.row import BenchRow
 from satsqueeze.bench.suite import Job, PackageBench, PackageFacts, package_jobs, run_suite, scores_of
 from satsqueeze.cli.distill import own_teacher
 from satsqueeze.cli.progress import progress
-from satsqueeze.cli.scores import TEST, WHOLE, WHOLE_IMAGES, fly, kept_score, score_images
+from satsqueeze.cli.scores import TEST, WHOLE, WHOLE_IMAGES, kept_score, score_images, score_package
 from satsqueeze.cli.stage import PACKAGES, PLAN, ROWS, TEACHER, open_run, require, require_unchanged, run_stage
 from satsqueeze.cli.table import print_table
 from satsqueeze.core.errors import BandError, SettingsError
@@ -184,7 +184,7 @@ class _Bench:
             train_minutes=rung.train_minutes,
             notes=(f"{rung.compression:,.0f} times fewer parameters than one network of the teacher",),
         )
-        key = {"package": sha256(package / MANIFEST)}
+        key = {"package": sha256(package / MANIFEST), "decided": "in the graph"}  # unlike scores of older versions
         jobs = []
         for precision in PRECISIONS:
             if any(graph.precision == precision for graph in manifest.graphs):
@@ -195,7 +195,7 @@ class _Bench:
         return jobs
 
     def _flight_score(self, package: Path, precision: Precision) -> Callable[[], dict[str, Any]]:
-        return lambda: score_images(fly(package, precision), self.prepared, WHOLE_IMAGES)
+        return lambda: score_package(package, precision, self.prepared)
 
     def _score(self, name: str, key: object, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return kept_score(self.run, name, {**self.prepared.key, "model": key}, work)
