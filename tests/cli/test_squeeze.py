@@ -295,6 +295,15 @@ def test_packages_that_were_exported_anew_are_measured_anew(exported_anew, tmp_p
     assert "done before" in run_main("bench", exported_anew, *words)[2]
 
 
+def test_a_package_states_the_score_of_its_graph_whatever_that_adds_to_logits(exported_anew):
+    prepared = load_prepared(RunFolder(exported_anew))
+    for rung in read_ladder(exported_anew / "ladder.json")[0]:
+        folder = exported_anew / "packages" / rung.name
+        (quality,) = verify(folder).quality
+        assert quality.value == pytest.approx(score_package(folder, "fp32", prepared)["jaccard"], abs=2e-4)
+        assert quality.graph == "fp32.onnx"
+
+
 def test_students_are_not_measured_by_packages_of_older_ones(squeezed, tmp_path, run_main):
     run = copied(squeezed, tmp_path, without=())
     ladder = read_json(run / "ladder.json")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from satsqueeze.cli.class_run import export_run, is_class_run
 from satsqueeze.cli.scores import TEST, protocol, score_images
@@ -17,10 +20,12 @@ from satsqueeze.data.stage import Prepared, load_prepared
 from satsqueeze.distill.ladder import Rung
 from satsqueeze.distill.stage import LADDER, read_ladder
 from satsqueeze.export.draft import FP32
+from satsqueeze.export.onnx import FlightGraph, flight_graph
 from satsqueeze.export.settings import ExportSettings
 from satsqueeze.export.stage import export_package
 from satsqueeze.flight.runtime import DEFAULT_WINDOW
 from satsqueeze.learn.evaluate import ScoreSettings
+from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.model import load_model
 
 
@@ -71,6 +76,27 @@ def export_stage(run: RunFolder, settings: ExportSettings) -> Path:
     return run / f"{PACKAGES}/{chosen}"
 
 
+@dataclass(frozen=True)
+class _Unwritten:
+    """A graph that is not a file yet, scored as networks are: by logits with all that it adds to them."""
+
+    graph: FlightGraph
+
+    @property
+    def card(self) -> ModelCard:
+        """Of its network."""
+        return self.graph.model.card
+
+    @property
+    def size_multiple(self) -> int:
+        """Height and width of the input must be multiples of this, in pixels."""
+        return self.graph.model.size_multiple
+
+    def __call__(self, reflectance: Tensor) -> Tensor:
+        """Logits."""
+        return self.graph.logits(reflectance)
+
+
 def _export_rung(run: RunFolder, rung: Rung, prepared: Prepared, settings: ExportSettings) -> None:
     """Export one rung, unless a killed run had come that far."""
     key = {**prepared.key, "rung": rung, "export": settings}
@@ -78,7 +104,8 @@ def _export_rung(run: RunFolder, rung: Rung, prepared: Prepared, settings: Expor
         return
     console.print(f"exporting student {rung.name}", style="dim")
     model, split = load_model(run / rung.folder), prepared.folds[0]
-    found = score_images(model, prepared, ScoreSettings(window=DEFAULT_WINDOW))
+    graph = _Unwritten(flight_graph(model, settings.logit_bias))
+    found = score_images(graph, prepared, ScoreSettings(window=DEFAULT_WINDOW))
     cache = prepared.cache
     told = " + ".join(cache.classes[value] for value in cache.foreground) or ", ".join(cache.classes)
     manifest = export_package(
