@@ -15,6 +15,7 @@ from satsqueeze.bench.row import read_rows
 from satsqueeze.cli import bench, distill, plan, squeeze, train
 from satsqueeze.cli.main import main
 from satsqueeze.cli.scores import score_package
+from satsqueeze.core.errors import ExportError
 from satsqueeze.core.files import read_json, sha256, write_json
 from satsqueeze.core.package import verify
 from satsqueeze.core.run import RunFolder
@@ -290,8 +291,11 @@ def test_packages_that_were_exported_anew_are_measured_anew(exported_anew, tmp_p
     status, out, err = run_main("bench", exported_anew, "--json", *words)
     assert (status, "done before" in err) == (0, False)
     students = [row for row in map(json.loads, out.splitlines()) if row["kind"] == "student"]
-    assert {row["scores"][0]["further"]["recall"] for row in students if row["precision"] == "fp32"} == {1.0}
+    assert {(row["precision"], row["scores"][0]["further"]["recall"]) for row in students} == {("fp32", 1.0)}
+    trained = next(exported_anew.glob("students/*/history.csv")).parent
+    shutil.copytree(trained, trained.with_name("unet-99"))  # once, and not on the ladder any more
     assert run_main("report", exported_anew)[0] == 0
+    assert "unet-99" not in (exported_anew / "report.html").read_text()
     assert "done before" in run_main("bench", exported_anew, *words)[2]
 
 
@@ -302,6 +306,29 @@ def test_a_package_states_the_score_of_its_graph_whatever_that_adds_to_logits(ex
         (quality,) = verify(folder).quality
         assert quality.value == pytest.approx(score_package(folder, "fp32", prepared)["jaccard"], abs=2e-4)
         assert quality.graph == "fp32.onnx"
+
+
+def test_a_student_that_is_left_out_now_is_not_measured_by_its_older_package(
+    exported_anew, tmp_path, run_main, monkeypatch
+):
+    run = copied(exported_anew, tmp_path, without=())
+    rungs, chosen = read_ladder(run / "ladder.json")
+    (other,) = (rung.name for rung in rungs if rung.name != chosen)
+
+    def refuse(*_, name, **__):
+        if name == other:
+            raise ExportError("too odd")
+        return verify(run / "packages" / name)
+
+    monkeypatch.setattr("satsqueeze.cli.export.export_package", refuse)
+    words = ("--export.int8", "false", "--export.default", "fp32", "--export.seed", "1")
+    status, _, err = run_main("export", run, *words)
+    assert status == 0
+    assert f"no package of student {other}: too odd" in err
+    assert f"{run / 'packages' / other} is a package of an earlier export" in err
+    status, out, _ = run_main("bench", run, "--json", "--bench", part(tmp_path, "bench"))
+    assert status == 0
+    assert {json.loads(line)["name"] for line in out.splitlines()} == {"threshold", "teacher", chosen}
 
 
 def test_students_are_not_measured_by_packages_of_older_ones(squeezed, tmp_path, run_main):

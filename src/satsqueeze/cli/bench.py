@@ -17,6 +17,7 @@ from satsqueeze.bench.machine import this_machine
 from satsqueeze.bench.row import BenchRow
 from satsqueeze.bench.suite import Job, PackageBench, PackageFacts, package_jobs, run_suite, scores_of
 from satsqueeze.cli.distill import own_teacher
+from satsqueeze.cli.export import packaged
 from satsqueeze.cli.progress import progress
 from satsqueeze.cli.scores import TEST, WHOLE, WHOLE_IMAGES, kept_score, score_images, score_package
 from satsqueeze.cli.stage import PACKAGES, PLAN, ROWS, TEACHER, open_run, require, require_unchanged, run_stage
@@ -87,11 +88,10 @@ def bench_stage(run: RunFolder, settings: PackageBench) -> tuple[BenchRow, ...]:
 
 def models_of(run: RunFolder) -> dict[str, Any]:
     """What is measured, as the key of the stage holds it: teacher, ladder, and packages by what they hold."""
-    packages = {rung.name: run / f"{PACKAGES}/{rung.name}/{MANIFEST}" for rung in read_ladder(run / LADDER)[0]}
     return {
         "teacher": require(run, "train") if (run / TEACHER).exists() else {},
         "ladder": read_json(run / LADDER),
-        "packages": {name: sha256(path) for name, path in packages.items() if path.is_file()},
+        "packages": {rung.name: sha256(run / f"{PACKAGES}/{rung.name}/{MANIFEST}") for rung in packaged(run)},
     }
 
 
@@ -116,7 +116,7 @@ class _Bench:
             jobs.append(self._job("threshold", {}, lambda: self._threshold(threshold)))
         if (self.run / TEACHER).exists():
             jobs.append(self._job("teacher", require(self.run, "train"), self._teacher))
-        for rung in read_ladder(self.run / LADDER)[0]:
+        for rung in packaged(self.run):
             jobs += self._student(rung)
         return jobs
 
@@ -171,10 +171,8 @@ class _Bench:
         )
 
     def _student(self, rung: Rung) -> list[Job]:
-        """One job per precision of its package; none for a student without a package."""
+        """One job per precision of its package."""
         package = self.run / f"{PACKAGES}/{rung.name}"
-        if not (package / MANIFEST).is_file():
-            return []
         manifest = read_manifest(package)
         side = int(manifest.macs_input.split("x")[0])
         figures = _figures(self.run / rung.folder, side=side)

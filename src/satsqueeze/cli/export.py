@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from satsqueeze.cli.stage import PACKAGES, console, open_run, require, run_stage
 from satsqueeze.core.errors import ExportError
 from satsqueeze.core.files import read_json
 from satsqueeze.core.manifest import Quality
+from satsqueeze.core.package import MANIFEST
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.stage import Prepared, load_prepared
 from satsqueeze.distill.ladder import Rung
@@ -70,10 +72,32 @@ def export_stage(run: RunFolder, settings: ExportSettings) -> Path:
                     raise
                 left_out[rung.name] = str(error)
                 print(f"no package of student {rung.name}: {error}", file=sys.stderr)
+        _tell_stale(run, {rung.name for rung in rungs} - left_out.keys())
         return {"package": f"{PACKAGES}/{chosen}", "left_out": left_out}
 
     run_stage(run, "export", {**prepared.key, "ladder": read_json(run / LADDER), "export": settings}, work)
     return run / f"{PACKAGES}/{chosen}"
+
+
+def packaged(run: RunFolder) -> list[Rung]:
+    """The students that have packages by the last export.
+
+    Raises:
+        RunError: there was none.
+    """
+    left_out = require(run, "export")["left_out"]
+    return [rung for rung in read_ladder(run / LADDER)[0] if rung.name not in left_out]
+
+
+def _tell_stale(run: RunFolder, made: Collection[str]) -> None:
+    """Name packages that an earlier export left: they may be flown, so they stay."""
+    for manifest in sorted((run / PACKAGES).glob(f"[!.]*/{MANIFEST}")):
+        if manifest.parent.name not in made:
+            print(
+                f"{manifest.parent} is a package of an earlier export, which is measured no more; remove it unless it "
+                "is used",
+                file=sys.stderr,
+            )
 
 
 @dataclass(frozen=True)
