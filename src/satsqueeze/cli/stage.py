@@ -39,10 +39,15 @@ def open_run(path: Path) -> RunFolder:
     """A run folder that is there already.
 
     Raises:
-        RunError: it is not, or another version wrote it.
+        RunError: it is not, perhaps since it is data, or another version wrote it.
     """
     if not (path / "run.json").is_file():
-        raise RunError(f"{path} is no run folder; make one with 'satsqueeze {COMMAND_OF['data']} {path}'")
+        # What is there already may be the data, which cannot become their own run folder.
+        data, out = (path, DEFAULT_RUN.with_name(f"{path.resolve().stem}-run")) if path.exists() else ("DATA", path)
+        raise RunError(
+            f"{path} is no run folder, expected one that 'satsqueeze squeeze' or 'satsqueeze plan' has made; make one "
+            f"with 'satsqueeze plan {data} --out {out}' and name {out}"
+        )
     return RunFolder(path)
 
 
