@@ -266,6 +266,59 @@ def test_rows_that_were_measured_are_kept(squeezed, tmp_path, run_main, monkeypa
     assert (run / "bench.jsonl").read_text() == before
 
 
+@pytest.mark.parametrize(
+    ("gone", "again"),
+    [
+        (("data/cache", "fingerprint.json"), {"data"}),
+        (("plan.json",), {"plan"}),
+        (("teacher/fold_1/weights.safetensors",), {"train", "distill", "bench"}),
+        (("ladder.json",), {"distill"}),
+        (("bench.jsonl",), {"bench"}),
+    ],
+)
+def test_a_stage_whose_outputs_are_gone_is_done_anew(squeezed, scenes, minimal, tmp_path, run_main, gone, again):
+    run = copied(squeezed, tmp_path, without=())
+    for name in gone:
+        (shutil.rmtree if (run / name).is_dir() else Path.unlink)(run / name)
+    status, _, err = run_main("squeeze", scenes, "--out", run, "--config", minimal)
+    assert status == 0
+    assert {line.split()[0] for line in err.splitlines() if "done before" in line} == set(STAGES) - again
+    assert all((run / name).exists() for name in gone)
+    for path in squeezed.glob("teacher/*/weights.safetensors"):
+        assert (run / path.relative_to(squeezed)).read_bytes() == path.read_bytes()
+
+
+def test_what_is_gone_is_named_by_stages_that_need_it(squeezed, tmp_path, run_main):
+    run = copied(squeezed, tmp_path, without=("distill",))
+    chosen = read_ladder(run / "ladder.json")[1]
+    shutil.rmtree(run / "teacher")
+    status, _, err = run_main("distill", run, "--compression", 2)
+    assert status == 2
+    assert f"holds no teacher, expected fold_0 and so on; train it with 'satsqueeze train {run}'" in err
+    shutil.rmtree(run / "packages" / chosen)
+    status, _, err = run_main("bench", run)
+    assert status == 2
+    assert f"flight.json is gone; export it again with 'satsqueeze export {run}'" in err
+    shutil.rmtree(run / "data/cache")
+    status, _, err = run_main("train", run)
+    assert status == 2
+    assert "data/cache/cache.json is gone; make it again with the 'satsqueeze squeeze', 'plan' or 'fingerprint'" in err
+    assert "stages/data.json" in err
+
+
+def test_a_package_that_is_gone_is_exported_again(squeezed, tmp_path, run_main, monkeypatch):
+    run = copied(squeezed, tmp_path, without=())
+    chosen = read_ladder(run / "ladder.json")[1]
+    shutil.rmtree(run / "packages" / chosen)
+    made = []
+    monkeypatch.setattr(
+        "satsqueeze.cli.export.export_package",
+        lambda *_, name, **__: made.append(name) or verify(squeezed / "packages" / name),
+    )
+    status, _, _ = run_main("export", run, "--export", part(tmp_path, "export"))
+    assert (status, made) == (0, [chosen])
+
+
 def test_the_report_alone(squeezed, tmp_path, run_main):
     run = copied(squeezed, tmp_path, without=())
     (run / "report.html").unlink()

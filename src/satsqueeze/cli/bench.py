@@ -82,7 +82,7 @@ def bench_stage(run: RunFolder, settings: PackageBench) -> tuple[BenchRow, ...]:
             rows = run_suite(bench.jobs(), run / ROWS, on_progress=lambda done, total, _: advance(done, total))
         return {"rows": [row.to_dict() for row in rows]}
 
-    found = run_stage(run, "bench", key, work)
+    found = run_stage(run, "bench", key, work, outputs=(ROWS,))
     return tuple(BenchRow.from_dict(row) for row in found["rows"])
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from satsqueeze.cli.class_run import export_run, is_class_run
 from satsqueeze.cli.scores import TEST, protocol, score_images
 from satsqueeze.cli.stage import PACKAGES, console, open_run, require, run_stage
-from satsqueeze.core.errors import ExportError
+from satsqueeze.core.errors import ExportError, RunError
 from satsqueeze.core.files import read_json
 from satsqueeze.core.manifest import Quality
 from satsqueeze.core.package import MANIFEST
@@ -75,7 +75,9 @@ def export_stage(run: RunFolder, settings: ExportSettings) -> Path:
         _tell_stale(run, {rung.name for rung in rungs} - left_out.keys())
         return {"package": f"{PACKAGES}/{chosen}", "left_out": left_out}
 
-    run_stage(run, "export", {**prepared.key, "ladder": read_json(run / LADDER), "export": settings}, work)
+    key = {**prepared.key, "ladder": read_json(run / LADDER), "export": settings}
+    outputs = [_manifest(rung) for rung in _exported(run)] if run.has("export") else []
+    run_stage(run, "export", key, work, outputs=outputs)
     return run / f"{PACKAGES}/{chosen}"
 
 
@@ -83,10 +85,23 @@ def packaged(run: RunFolder) -> list[Rung]:
     """The students that have packages by the last export.
 
     Raises:
-        RunError: there was none.
+        RunError: there was none, or a package is gone.
     """
+    rungs = _exported(run)
+    lost = run.lost(map(_manifest, rungs))
+    if lost:
+        raise RunError(f"{run / lost[0]} is gone; export it again with 'satsqueeze export {run.path}'")
+    return rungs
+
+
+def _exported(run: RunFolder) -> list[Rung]:
     left_out = require(run, "export")["left_out"]
     return [rung for rung in read_ladder(run / LADDER)[0] if rung.name not in left_out]
+
+
+def _manifest(rung: Rung) -> str:
+    """Of its package, by its name in the run folder."""
+    return f"{PACKAGES}/{rung.name}/{MANIFEST}"
 
 
 def _tell_stale(run: RunFolder, made: Collection[str]) -> None:
@@ -124,7 +139,7 @@ class _Unwritten:
 def _export_rung(run: RunFolder, rung: Rung, prepared: Prepared, settings: ExportSettings) -> None:
     """Export one rung, unless a killed run had come that far."""
     key = {**prepared.key, "rung": rung, "export": settings}
-    if run.is_done(f"export/{rung.name}", key):
+    if run.is_done(f"export/{rung.name}", key, (_manifest(rung),)):
         return
     console.print(f"exporting student {rung.name}", style="dim")
     model, split = load_model(run / rung.folder), prepared.folds[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 from satsqueeze.cli.progress import progress
 from satsqueeze.cli.stage import DEFAULT_RUN, console, tell_packed
 from satsqueeze.core.run import RunFolder
-from satsqueeze.data.stage import STAGE, Prepared, PrepareSettings, prepare
+from satsqueeze.data.stage import OUTPUTS, STAGE, Prepared, PrepareSettings, prepare
 
 
 def fingerprint(
@@ -44,7 +44,7 @@ def prepare_stage(settings: PrepareSettings, run: RunFolder) -> Prepared:
     """Pack, split and take the fingerprint; files that had to be left out are named."""
     # The same data must be recognised from another working directory.
     settings = replace(settings, data=str(Path(settings.data).expanduser().resolve()))
-    done = run.is_done(STAGE, settings)
+    done = run.is_done(STAGE, settings, OUTPUTS)
     with progress("reading images") as advance:
         prepared = prepare(settings, run, on_progress=advance)
     what = "done before" if done else f"{run.seconds(STAGE):6.1f} s"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,9 @@ def require_unchanged(run: RunFolder, stage: str, **inputs: object) -> None:
         )
 
 
-def run_stage(run: RunFolder, name: str, key: object, work: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+def run_stage(
+    run: RunFolder, name: str, key: object, work: Callable[[], Mapping[str, Any]], *, outputs: Iterable[str] = ()
+) -> dict[str, Any]:
     """Do a stage unless it is done; returns its result.
 
     Args:
@@ -92,8 +94,9 @@ def run_stage(run: RunFolder, name: str, key: object, work: Callable[[], Mapping
         name: of the stage.
         key: settings and inputs; with another key the stage is done anew.
         work: does it and returns a JSON-ready result.
+        outputs: files in the run folder that it leaves; without one of them it is done anew.
     """
-    if run.is_done(name, key):
+    if run.is_done(name, key, outputs):
         console.print(f"[bold]{name:<8}[/] done before", style="dim")
         return run.result(name)
     started = time.monotonic()

@@ -7,18 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.errors import RunError, SettingsError
 from satsqueeze.core.files import read_json, write_json
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.cache import pack
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.fingerprint import Fingerprint, fingerprint
 from satsqueeze.data.growth import other_data, require_whole
-from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.packed import MANIFEST, PackedCache
 from satsqueeze.data.splits import Split, grouped_folds, holdout, load_splits, save_splits, stated_test
 
 STAGE = "data"
 CACHE, SPLITS, FINGERPRINT = "data/cache", "data/splits.json", "fingerprint.json"
+OUTPUTS = (f"{CACHE}/{MANIFEST}", SPLITS, FINGERPRINT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,7 @@ def prepare(
         SplitError: too few scenes for the split.
         RunError: the run folder is about other data, bands or splits, or the data has grown since.
     """
-    if run.is_due(STAGE, settings, refusal=other_data(run, STAGE)):
+    if run.is_due(STAGE, settings, refusal=other_data(run, STAGE), outputs=OUTPUTS):
         started = time.monotonic()
         dataset = open_dataset(settings.data, card=settings.card)
         cache = pack(dataset, run / CACHE, bands=settings.bands or None, on_progress=on_progress)
@@ -101,8 +102,14 @@ def load_prepared(run: RunFolder) -> Prepared:
     """Read back what :func:`prepare` made.
 
     Raises:
-        RunError: the stage has not finished.
+        RunError: the stage has not finished, or what it made is gone.
     """
+    lost = run.lost(OUTPUTS)
+    if lost and run.has(STAGE):
+        raise RunError(
+            f"{run / lost[0]} is gone; make it again with the 'satsqueeze squeeze', 'plan' or 'fingerprint' that made "
+            f"{run.path} (its data and settings stand in {run / f'stages/{STAGE}.json'})"
+        )
     aside, *folds = load_splits(run / SPLITS)
     return Prepared(
         cache=PackedCache(run / CACHE),
