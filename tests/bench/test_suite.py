@@ -43,6 +43,15 @@ def test_a_second_run_measures_only_what_changed(tmp_path):
     assert seen == [(1, 3, "b"), (2, 3, "c")]
 
 
+def test_rows_of_models_that_are_no_longer_there_are_dropped(tmp_path):
+    path, made = tmp_path / "bench.jsonl", []
+    run_suite([job("a", made), job("b", made), job("b", made, precision="int8")], path)
+    rows = run_suite([job("b", made)], path)
+    assert [row.key for row in rows] == [("b", "fp32")]
+    assert read_rows(path) == rows
+    assert made == ["a", "b", "b"]
+
+
 def test_a_suite_that_dies_keeps_what_it_made(tmp_path):
     path, made = tmp_path / "bench.jsonl", []
 

@@ -193,6 +193,22 @@ def test_a_folder_that_is_no_run(fingerprint, folder, tmp_path):
     assert (tmp_path / "run/holiday.txt").read_text() == "mine"
 
 
+@pytest.mark.parametrize("command", ["train", "distill", "export", "bench", "report"])
+def test_data_given_as_a_run_lead_to_a_plan_of_them(run_main, scenes, command):
+    status, _, err = run_main(command, scenes)
+    assert status == 2
+    assert f"{scenes} is no run folder, expected one that 'satsqueeze squeeze' or 'satsqueeze plan' has made" in err
+    assert f"'satsqueeze plan {scenes} --out runs/{scenes.name}-run'" in err
+
+
+def test_the_plan_that_a_missing_run_leads_to_can_be_trained(run_main, folder, tmp_path):
+    run = tmp_path / "run"
+    _, _, err = run_main("train", run)
+    words = err.split("make one with 'satsqueeze ")[1].split("'")[0].replace("DATA", str(folder())).split()
+    assert run_main(*words, "--plan.schedule.epochs", 1, "--plan.schedule.steps_per_epoch", 1)[0] == 0
+    assert run_main("train", run)[0] == 0
+
+
 def test_a_run_folder_of_other_data(fingerprint, folder):
     root = folder()
     fingerprint(root)

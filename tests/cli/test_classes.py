@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -63,6 +64,19 @@ def test_a_shared_cache_and_a_given_split(tiles, run_main, tmp_path):
     splits = [(tmp_path / name / "data" / "split.json").read_text() for name in ("one", "two")]
     assert splits[0] == splits[1]
     assert not (tmp_path / "two" / "data" / "cache").exists()
+
+
+def test_what_is_gone_is_made_again(tiles, run_main, tmp_path):
+    words = ("zoo", "train", tiles, "--out", tmp_path / "run", "--cache", tmp_path / "cache", *FIT)
+    assert run_main(*words)[0] == 0
+    weights = tmp_path / "run/classifier/weights.safetensors"
+    before = weights.read_bytes()
+    shutil.rmtree(tmp_path / "cache")
+    weights.unlink()
+    status, _, err = run_main(*words)
+    assert (status, "done before" in err) == (0, False)
+    assert weights.read_bytes() == before
+    assert (tmp_path / "cache/cache.json").is_file()
 
 
 def test_a_corrected_list_is_another_split(tiles, run_main, tmp_path):

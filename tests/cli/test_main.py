@@ -66,7 +66,7 @@ def test_a_mistake_is_told_in_a_sentence(run_main, tmp_path):
     status, out, err = run_main("train", tmp_path)
     assert (status, out) == (2, "")
     assert err.startswith("satsqueeze train: RunError: ")
-    assert "satsqueeze fingerprint DATA" in err
+    assert f"satsqueeze plan {tmp_path} --out" in err
     assert "Traceback" not in err
 
 

@@ -7,15 +7,21 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from satsqueeze.bench.row import read_rows
 from satsqueeze.cli import bench, distill, plan, squeeze, train
 from satsqueeze.cli.main import main
-from satsqueeze.core.files import read_json, sha256
+from satsqueeze.cli.scores import score_package
+from satsqueeze.core.errors import ExportError
+from satsqueeze.core.files import read_json, sha256, write_json
 from satsqueeze.core.package import verify
+from satsqueeze.core.run import RunFolder
+from satsqueeze.data.stage import load_prepared
 from satsqueeze.distill.stage import read_ladder
+from satsqueeze.flight.runtime import FlightModel, Prediction
 from satsqueeze.learn import stage as learn_stage
 from satsqueeze.plan.stage import TrainPlan
 
@@ -78,6 +84,21 @@ def test_the_float_package_scores_as_the_trained_student(squeezed):
             assert row.jaccard == pytest.approx(manifest.quality[0].value, abs=2e-4)
 
 
+def test_a_package_is_scored_by_its_masks_where_probabilities_tie(squeezed, package, monkeypatch):
+    def tied(model, image, bands, probabilities, *, valid):
+        chances = np.full((len(model.classes), *valid.shape), 1 / len(model.classes), np.float32)
+        return Prediction(mask=np.full(valid.shape, model.foreground[0], np.uint8), probabilities=chances)
+
+    manifest, prepared = verify(package), load_prepared(RunFolder(squeezed))
+    model = FlightModel(manifest, graph=manifest.graphs[0], engine=None)
+    monkeypatch.setattr(FlightModel, "predict", tied)
+    monkeypatch.setattr("satsqueeze.cli.scores.open_package", lambda *_, **__: model)
+    found = score_package(package, "fp32", prepared)
+    assert (found["recall"], found["specificity"]) == (1, 0)
+    assert found["calibration_error"] > 0
+    assert set(found["per_image"]) == set(prepared.test)
+
+
 def test_the_report_is_one_file_with_pictures(squeezed):
     page = (squeezed / "report.html").read_text()
     assert page.count("data:image/") >= 5
@@ -96,6 +117,7 @@ def test_a_second_call_does_no_work(squeezed, scenes, minimal, run_main, monkeyp
         (distill, "teach"),
         (bench, "run_suite"),
         (bench, "score_images"),
+        (bench, "score_package"),
     ):
         monkeypatch.setattr(module, name, refuse)
     before = records(squeezed)
@@ -237,10 +259,64 @@ def test_rows_that_were_measured_are_kept(squeezed, tmp_path, run_main, monkeypa
     run = copied(squeezed, tmp_path, without=("bench",))
     before = (run / "bench.jsonl").read_text()
     monkeypatch.setattr(bench, "score_images", None)
+    monkeypatch.setattr(bench, "score_package", None)
     status, out, _ = run_main("bench", run, "--json", "--bench", part(tmp_path, "bench"))
     assert status == 0
     assert [json.loads(line) for line in out.splitlines()] == [json.loads(line) for line in before.splitlines()]
     assert (run / "bench.jsonl").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("gone", "again"),
+    [
+        (("data/cache", "fingerprint.json"), {"data"}),
+        (("plan.json",), {"plan"}),
+        (("teacher/fold_1/weights.safetensors",), {"train", "distill", "bench"}),
+        (("ladder.json",), {"distill"}),
+        (("bench.jsonl",), {"bench"}),
+    ],
+)
+def test_a_stage_whose_outputs_are_gone_is_done_anew(squeezed, scenes, minimal, tmp_path, run_main, gone, again):
+    run = copied(squeezed, tmp_path, without=())
+    for name in gone:
+        (shutil.rmtree if (run / name).is_dir() else Path.unlink)(run / name)
+    status, _, err = run_main("squeeze", scenes, "--out", run, "--config", minimal)
+    assert status == 0
+    assert {line.split()[0] for line in err.splitlines() if "done before" in line} == set(STAGES) - again
+    assert all((run / name).exists() for name in gone)
+    for path in squeezed.glob("teacher/*/weights.safetensors"):
+        assert (run / path.relative_to(squeezed)).read_bytes() == path.read_bytes()
+
+
+def test_what_is_gone_is_named_by_stages_that_need_it(squeezed, tmp_path, run_main):
+    run = copied(squeezed, tmp_path, without=("distill",))
+    chosen = read_ladder(run / "ladder.json")[1]
+    shutil.rmtree(run / "teacher")
+    status, _, err = run_main("distill", run, "--compression", 2)
+    assert status == 2
+    assert f"holds no teacher, expected fold_0 and so on; train it with 'satsqueeze train {run}'" in err
+    shutil.rmtree(run / "packages" / chosen)
+    status, _, err = run_main("bench", run)
+    assert status == 2
+    assert f"flight.json is gone; export it again with 'satsqueeze export {run}'" in err
+    shutil.rmtree(run / "data/cache")
+    status, _, err = run_main("train", run)
+    assert status == 2
+    assert "data/cache/cache.json is gone; make it again with the 'satsqueeze squeeze', 'plan' or 'fingerprint'" in err
+    assert "stages/data.json" in err
+
+
+def test_a_package_that_is_gone_is_exported_again(squeezed, tmp_path, run_main, monkeypatch):
+    run = copied(squeezed, tmp_path, without=())
+    chosen = read_ladder(run / "ladder.json")[1]
+    shutil.rmtree(run / "packages" / chosen)
+    made = []
+    monkeypatch.setattr(
+        "satsqueeze.cli.export.export_package",
+        lambda *_, name, **__: made.append(name) or verify(squeezed / "packages" / name),
+    )
+    status, _, _ = run_main("export", run, "--export", part(tmp_path, "export"))
+    assert (status, made) == (0, [chosen])
 
 
 def test_the_report_alone(squeezed, tmp_path, run_main):
@@ -249,6 +325,72 @@ def test_the_report_alone(squeezed, tmp_path, run_main):
     status, out, _ = run_main("report", run)
     assert (status, out.strip()) == (0, str(run / "report.html"))
     assert (run / "report.html").read_bytes() == (squeezed / "report.html").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def exported_anew(squeezed, tmp_path_factory):
+    """The finished run, exported once more: without int8, and for thick cloud in every pixel."""
+    run = copied(squeezed, tmp_path_factory.mktemp("anew"), without=())
+    words = ("--export.int8", "false", "--export.default", "fp32", "--export.logit_bias", "[0, 9, 0, 0]")
+    assert main(["export", str(run), *words]) == 0
+    return run
+
+
+def test_packages_that_were_exported_anew_are_measured_anew(exported_anew, tmp_path, run_main):
+    status, _, err = run_main("report", exported_anew)
+    assert status == 2
+    assert f"finished before packages changed; run 'satsqueeze bench {exported_anew}' again" in err
+    words = ("--bench", part(tmp_path, "bench"))
+    status, out, err = run_main("bench", exported_anew, "--json", *words)
+    assert (status, "done before" in err) == (0, False)
+    students = [row for row in map(json.loads, out.splitlines()) if row["kind"] == "student"]
+    assert {(row["precision"], row["scores"][0]["further"]["recall"]) for row in students} == {("fp32", 1.0)}
+    trained = next(exported_anew.glob("students/*/history.csv")).parent
+    shutil.copytree(trained, trained.with_name("unet-99"))  # once, and not on the ladder any more
+    assert run_main("report", exported_anew)[0] == 0
+    assert "unet-99" not in (exported_anew / "report.html").read_text()
+    assert "done before" in run_main("bench", exported_anew, *words)[2]
+
+
+def test_a_package_states_the_score_of_its_graph_whatever_that_adds_to_logits(exported_anew):
+    prepared = load_prepared(RunFolder(exported_anew))
+    for rung in read_ladder(exported_anew / "ladder.json")[0]:
+        folder = exported_anew / "packages" / rung.name
+        (quality,) = verify(folder).quality
+        assert quality.value == pytest.approx(score_package(folder, "fp32", prepared)["jaccard"], abs=2e-4)
+        assert quality.graph == "fp32.onnx"
+
+
+def test_a_student_that_is_left_out_now_is_not_measured_by_its_older_package(
+    exported_anew, tmp_path, run_main, monkeypatch
+):
+    run = copied(exported_anew, tmp_path, without=())
+    rungs, chosen = read_ladder(run / "ladder.json")
+    (other,) = (rung.name for rung in rungs if rung.name != chosen)
+
+    def refuse(*_, name, **__):
+        if name == other:
+            raise ExportError("too odd")
+        return verify(run / "packages" / name)
+
+    monkeypatch.setattr("satsqueeze.cli.export.export_package", refuse)
+    words = ("--export.int8", "false", "--export.default", "fp32", "--export.seed", "1")
+    status, _, err = run_main("export", run, *words)
+    assert status == 0
+    assert f"no package of student {other}: too odd" in err
+    assert f"{run / 'packages' / other} is a package of an earlier export" in err
+    status, out, _ = run_main("bench", run, "--json", "--bench", part(tmp_path, "bench"))
+    assert status == 0
+    assert {json.loads(line)["name"] for line in out.splitlines()} == {"threshold", "teacher", chosen}
+
+
+def test_students_are_not_measured_by_packages_of_older_ones(squeezed, tmp_path, run_main):
+    run = copied(squeezed, tmp_path, without=())
+    ladder = read_json(run / "ladder.json")
+    write_json(run / "ladder.json", {**ladder, "rungs": ladder["rungs"][::-1]})
+    status, _, err = run_main("bench", run)
+    assert status == 2
+    assert f"the stage 'export' finished before ladder changed; run 'satsqueeze export {run}' again" in err
 
 
 def test_the_same_seed_gives_the_same_students(squeezed, scenes, minimal, tmp_path, monkeypatch):

@@ -35,6 +35,20 @@ def test_a_stage_is_done_only_with_the_same_settings(tmp_path):
     assert again.seconds("train") == 1.235
 
 
+def test_a_stage_whose_outputs_are_gone_is_due_again_and_others_refused(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run.finish("data", {"bands": 4}, {}, 0)
+    assert run.lost(["cache/a", "run.json"]) == ["cache/a"]
+    assert not run.is_done("data", {"bands": 4}, ["cache/a"])
+    assert run.is_due("data", {"bands": 4}, refusal="other data", outputs=["cache/a"])
+    with pytest.raises(RunError, match="other data"):
+        run.is_due("data", {"bands": 3}, refusal="other data", outputs=["cache/a"])
+    (run / "cache").mkdir()
+    (run / "cache/a").touch()
+    assert run.is_done("data", {"bands": 4}, ["cache/a"])
+    assert not run.is_due("data", {"bands": 4}, refusal="other data", outputs=["cache/a"])
+
+
 def test_nested_stage_names_stay_inside_the_folder(tmp_path):
     run = RunFolder(tmp_path)
     run.finish("students/unet-8", {}, {}, 0)

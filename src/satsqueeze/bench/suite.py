@@ -21,7 +21,7 @@ from satsqueeze.bench.energy import (
 )
 from satsqueeze.bench.latency import LatencySettings, measure_package
 from satsqueeze.bench.machine import this_machine
-from satsqueeze.bench.row import ALL_SOURCES, BenchRow, Kind, Score, read_rows, record_row
+from satsqueeze.bench.row import ALL_SOURCES, BenchRow, Kind, Score, read_rows, record_row, write_rows
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.files import sha256
 from satsqueeze.core.manifest import FlightManifest
@@ -49,8 +49,8 @@ def run_suite(
     """Make the rows that are absent from ``path`` or were made from other settings, each written as it is made.
 
     Args:
-        jobs: one per name and precision.
-        path: JSON-lines file; rows of other models in it are kept.
+        jobs: one per name and precision, in the order of the rows.
+        path: JSON-lines file; rows of other models in it are dropped once all of these are there.
         on_progress: called with (done, all, name) before each job.
 
     Raises:
@@ -71,7 +71,10 @@ def run_suite(
             path,
             row.model_copy(update={"name": job.name, "precision": job.precision, "fingerprint": fingerprint}),
         )
-    return read_rows(path)
+    found = {row.key: row for row in read_rows(path)}
+    rows = tuple(found[key] for key in keys)
+    write_rows(path, rows)
+    return rows
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,9 +17,10 @@ from satsqueeze.bench.machine import this_machine
 from satsqueeze.bench.row import BenchRow
 from satsqueeze.bench.suite import Job, PackageBench, PackageFacts, package_jobs, run_suite, scores_of
 from satsqueeze.cli.distill import own_teacher
+from satsqueeze.cli.export import packaged
 from satsqueeze.cli.progress import progress
-from satsqueeze.cli.scores import TEST, WHOLE, WHOLE_IMAGES, fly, kept_score, score_images
-from satsqueeze.cli.stage import PACKAGES, PLAN, ROWS, TEACHER, open_run, require, run_stage
+from satsqueeze.cli.scores import TEST, WHOLE, WHOLE_IMAGES, kept_score, score_images, score_package
+from satsqueeze.cli.stage import PACKAGES, PLAN, ROWS, TEACHER, open_run, require, require_unchanged, run_stage
 from satsqueeze.cli.table import print_table
 from satsqueeze.core.errors import BandError, SettingsError
 from satsqueeze.core.files import read_json, sha256
@@ -65,19 +66,33 @@ def command(
 
 
 def bench_stage(run: RunFolder, settings: PackageBench) -> tuple[BenchRow, ...]:
-    """Make ``bench.jsonl``, one line per model and precision; measured ones are kept."""
-    exported = require(run, "export")
+    """Make ``bench.jsonl``, one line per model and precision; measured ones are kept.
+
+    Raises:
+        RunError: the students have not been exported, or were before they were distilled anew.
+    """
+    require(run, "export")
+    require_unchanged(run, "export", ladder=read_json(run / LADDER))
     prepared = load_prepared(run)
     bench = _Bench(run=run, prepared=prepared, planned=TrainPlan.read(run / PLAN), settings=settings)
-    key = {**prepared.key, "ladder": read_json(run / LADDER), "exported": exported, "bench": settings}
+    key = {**prepared.key, **models_of(run), "bench": settings}
 
     def work() -> dict[str, Any]:
         with progress("measuring") as advance:
             rows = run_suite(bench.jobs(), run / ROWS, on_progress=lambda done, total, _: advance(done, total))
         return {"rows": [row.to_dict() for row in rows]}
 
-    found = run_stage(run, "bench", key, work)
+    found = run_stage(run, "bench", key, work, outputs=(ROWS,))
     return tuple(BenchRow.from_dict(row) for row in found["rows"])
+
+
+def models_of(run: RunFolder) -> dict[str, Any]:
+    """What is measured, as the key of the stage holds it: teacher, ladder, and packages by what they hold."""
+    return {
+        "teacher": require(run, "train") if (run / TEACHER).exists() else {},
+        "ladder": read_json(run / LADDER),
+        "packages": {rung.name: sha256(run / f"{PACKAGES}/{rung.name}/{MANIFEST}") for rung in packaged(run)},
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +116,7 @@ class _Bench:
             jobs.append(self._job("threshold", {}, lambda: self._threshold(threshold)))
         if (self.run / TEACHER).exists():
             jobs.append(self._job("teacher", require(self.run, "train"), self._teacher))
-        for rung in read_ladder(self.run / LADDER)[0]:
+        for rung in packaged(self.run):
             jobs += self._student(rung)
         return jobs
 
@@ -156,10 +171,8 @@ class _Bench:
         )
 
     def _student(self, rung: Rung) -> list[Job]:
-        """One job per precision of its package; none for a student without a package."""
+        """One job per precision of its package."""
         package = self.run / f"{PACKAGES}/{rung.name}"
-        if not (package / MANIFEST).is_file():
-            return []
         manifest = read_manifest(package)
         side = int(manifest.macs_input.split("x")[0])
         figures = _figures(self.run / rung.folder, side=side)
@@ -169,7 +182,7 @@ class _Bench:
             train_minutes=rung.train_minutes,
             notes=(f"{rung.compression:,.0f} times fewer parameters than one network of the teacher",),
         )
-        key = {"package": sha256(package / MANIFEST)}
+        key = {"package": sha256(package / MANIFEST), "decided": "in the graph"}  # unlike scores of older versions
         jobs = []
         for precision in PRECISIONS:
             if any(graph.precision == precision for graph in manifest.graphs):
@@ -180,7 +193,7 @@ class _Bench:
         return jobs
 
     def _flight_score(self, package: Path, precision: Precision) -> Callable[[], dict[str, Any]]:
-        return lambda: score_images(fly(package, precision), self.prepared, WHOLE_IMAGES)
+        return lambda: score_package(package, precision, self.prepared)
 
     def _score(self, name: str, key: object, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return kept_score(self.run, name, {**self.prepared.key, "model": key}, work)

@@ -11,6 +11,7 @@ from satsqueeze.cli.stage import CLASSIFIER, PACKAGES, console, require, run_sta
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.files import read_json
 from satsqueeze.core.manifest import Quality
+from satsqueeze.core.package import MANIFEST
 from satsqueeze.core.run import RunFolder, fingerprint_of
 from satsqueeze.data.class_stage import (
     STAGE,
@@ -26,7 +27,7 @@ from satsqueeze.export.stage import export_package
 from satsqueeze.learn.class_settings import ClassFitSettings
 from satsqueeze.learn.class_stage import classifier_card, score_on_test, thresholds_of, train_classifier
 from satsqueeze.learn.training import METRICS_FILE
-from satsqueeze.nets.model import load_model
+from satsqueeze.nets.model import load_model, model_files
 from satsqueeze.nets.source import Source
 from satsqueeze.nets.transfer import TransferReport
 from satsqueeze.nets.zoo import zoo_card
@@ -92,7 +93,7 @@ def train_run(
     key: dict[str, Any] = {"data": fingerprint_of(prepared.key), "card": card.to_dict(), "fit": fit.to_dict()}
     if init is not None:
         key["init"] = Source.of(init).digest
-    return run_stage(run, "classifier", key, work)
+    return run_stage(run, "classifier", key, work, outputs=model_files(CLASSIFIER))
 
 
 def export_run(run: RunFolder, settings: ExportSettings, *, accuracy_loss: float) -> Path:
@@ -128,7 +129,8 @@ def export_run(run: RunFolder, settings: ExportSettings, *, accuracy_loss: float
         return {"package": f"{PACKAGES}/{name}", "graphs": [graph.file for graph in manifest.graphs]}
 
     key = {"data": fingerprint_of(prepared.key), "scores": scores, "card": model.card.to_dict(), "export": chosen}
-    return run / str(run_stage(run, "export", key, work)["package"])
+    outputs = (f"{PACKAGES}/{name}/{MANIFEST}",)
+    return run / str(run_stage(run, "export", key, work, outputs=outputs)["package"])
 
 
 def _class_settings(

@@ -39,7 +39,7 @@ def demo(out: Path = Path("runs/demo"), json: bool = False) -> int:
     def generate() -> dict[str, int]:
         return {"scenes": len(write_dataset(SCENES, run / "scenes"))}
 
-    run_stage(run, "scenes", SCENES, generate)
+    run_stage(run, "scenes", SCENES, generate, outputs=("scenes/dataset.yaml",))
     show(squeeze_stages(demo_settings(run / "scenes"), run), run, json=json)
     console.print(f"{time.monotonic() - started:.0f} s in all")
     return 0

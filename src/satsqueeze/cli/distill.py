@@ -25,6 +25,7 @@ from satsqueeze.distill.stage import (
 )
 from satsqueeze.distill.teachers import ModelTeacher, ensemble_teacher, open_teacher
 from satsqueeze.learn.stage import load_folds
+from satsqueeze.nets.model import model_files
 from satsqueeze.nets.students import StudentCard, student_card
 from satsqueeze.plan.budget_file import read_budgets
 from satsqueeze.plan.stage import TrainPlan
@@ -106,7 +107,9 @@ def distill_stage(run: RunFolder, settings: DistillSettings) -> tuple[list[Rung]
         return {"chosen": chosen, "teachers": soft.teachers}
 
     key = {**prepared.key, "plan": read_json(run / PLAN), "teacher": trained, "distill": settings.key}
-    run_stage(run, "distill", key, work)
+    rungs = read_ladder(run / LADDER)[0] if (run / LADDER).is_file() else []
+    students = [file for rung in rungs for file in model_files(rung.folder)]
+    run_stage(run, "distill", key, work, outputs=(LADDER, *students))
     return read_ladder(run / LADDER)
 
 

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from satsqueeze.cli.class_run import export_run, is_class_run
 from satsqueeze.cli.scores import TEST, protocol, score_images
 from satsqueeze.cli.stage import PACKAGES, console, open_run, require, run_stage
-from satsqueeze.core.errors import ExportError
+from satsqueeze.core.errors import ExportError, RunError
 from satsqueeze.core.files import read_json
 from satsqueeze.core.manifest import Quality
+from satsqueeze.core.package import MANIFEST
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.stage import Prepared, load_prepared
 from satsqueeze.distill.ladder import Rung
 from satsqueeze.distill.stage import LADDER, read_ladder
 from satsqueeze.export.draft import FP32
+from satsqueeze.export.onnx import FlightGraph, flight_graph
 from satsqueeze.export.settings import ExportSettings
 from satsqueeze.export.stage import export_package
 from satsqueeze.flight.runtime import DEFAULT_WINDOW
 from satsqueeze.learn.evaluate import ScoreSettings
+from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.model import load_model
 
 
@@ -65,20 +72,79 @@ def export_stage(run: RunFolder, settings: ExportSettings) -> Path:
                     raise
                 left_out[rung.name] = str(error)
                 print(f"no package of student {rung.name}: {error}", file=sys.stderr)
+        _tell_stale(run, {rung.name for rung in rungs} - left_out.keys())
         return {"package": f"{PACKAGES}/{chosen}", "left_out": left_out}
 
-    run_stage(run, "export", {**prepared.key, "ladder": read_json(run / LADDER), "export": settings}, work)
+    key = {**prepared.key, "ladder": read_json(run / LADDER), "export": settings}
+    outputs = [_manifest(rung) for rung in _exported(run)] if run.has("export") else []
+    run_stage(run, "export", key, work, outputs=outputs)
     return run / f"{PACKAGES}/{chosen}"
+
+
+def packaged(run: RunFolder) -> list[Rung]:
+    """The students that have packages by the last export.
+
+    Raises:
+        RunError: there was none, or a package is gone.
+    """
+    rungs = _exported(run)
+    lost = run.lost(map(_manifest, rungs))
+    if lost:
+        raise RunError(f"{run / lost[0]} is gone; export it again with 'satsqueeze export {run.path}'")
+    return rungs
+
+
+def _exported(run: RunFolder) -> list[Rung]:
+    left_out = require(run, "export")["left_out"]
+    return [rung for rung in read_ladder(run / LADDER)[0] if rung.name not in left_out]
+
+
+def _manifest(rung: Rung) -> str:
+    """Of its package, by its name in the run folder."""
+    return f"{PACKAGES}/{rung.name}/{MANIFEST}"
+
+
+def _tell_stale(run: RunFolder, made: Collection[str]) -> None:
+    """Name packages that an earlier export left: they may be flown, so they stay."""
+    for manifest in sorted((run / PACKAGES).glob(f"[!.]*/{MANIFEST}")):
+        if manifest.parent.name not in made:
+            print(
+                f"{manifest.parent} is a package of an earlier export, which is measured no more; remove it unless it "
+                "is used",
+                file=sys.stderr,
+            )
+
+
+@dataclass(frozen=True)
+class _Unwritten:
+    """A graph that is not a file yet, scored as networks are: by logits with all that it adds to them."""
+
+    graph: FlightGraph
+
+    @property
+    def card(self) -> ModelCard:
+        """Of its network."""
+        return self.graph.model.card
+
+    @property
+    def size_multiple(self) -> int:
+        """Height and width of the input must be multiples of this, in pixels."""
+        return self.graph.model.size_multiple
+
+    def __call__(self, reflectance: Tensor) -> Tensor:
+        """Logits."""
+        return self.graph.logits(reflectance)
 
 
 def _export_rung(run: RunFolder, rung: Rung, prepared: Prepared, settings: ExportSettings) -> None:
     """Export one rung, unless a killed run had come that far."""
     key = {**prepared.key, "rung": rung, "export": settings}
-    if run.is_done(f"export/{rung.name}", key):
+    if run.is_done(f"export/{rung.name}", key, (_manifest(rung),)):
         return
     console.print(f"exporting student {rung.name}", style="dim")
     model, split = load_model(run / rung.folder), prepared.folds[0]
-    found = score_images(model, prepared, ScoreSettings(window=DEFAULT_WINDOW))
+    graph = _Unwritten(flight_graph(model, settings.logit_bias))
+    found = score_images(graph, prepared, ScoreSettings(window=DEFAULT_WINDOW))
     cache = prepared.cache
     told = " + ".join(cache.classes[value] for value in cache.foreground) or ", ".join(cache.classes)
     manifest = export_package(

@@ -7,10 +7,8 @@ from pathlib import Path
 
 from satsqueeze.cli.progress import progress
 from satsqueeze.cli.stage import DEFAULT_RUN, console, tell_packed
-from satsqueeze.core.errors import DataError
 from satsqueeze.core.run import RunFolder
-from satsqueeze.data.packed import SEGMENTATION
-from satsqueeze.data.stage import STAGE, Prepared, PrepareSettings, prepare
+from satsqueeze.data.stage import OUTPUTS, STAGE, Prepared, PrepareSettings, prepare
 
 
 def fingerprint(
@@ -43,22 +41,12 @@ def fingerprint(
 
 
 def prepare_stage(settings: PrepareSettings, run: RunFolder) -> Prepared:
-    """Pack, split and take the fingerprint; files that had to be left out are named.
-
-    Raises:
-        DataError: labels of whole images, of which no command that follows can make use; and see
-            :func:`satsqueeze.data.stage.prepare`.
-    """
+    """Pack, split and take the fingerprint; files that had to be left out are named."""
     # The same data must be recognised from another working directory.
     settings = replace(settings, data=str(Path(settings.data).expanduser().resolve()))
-    done = run.is_done(STAGE, settings)
+    done = run.is_done(STAGE, settings, OUTPUTS)
     with progress("reading images") as advance:
         prepared = prepare(settings, run, on_progress=advance)
-    if prepared.cache.task != SEGMENTATION:
-        raise DataError(
-            f"{settings.data} has labels of whole images ({prepared.cache.task}), not of pixels; use 'satsqueeze zoo "
-            "train' for it, or another --card"
-        )
     what = "done before" if done else f"{run.seconds(STAGE):6.1f} s"
     console.print(f"[bold]{STAGE:<8}[/] {what}", style="dim" if done else "")
     tell_packed(prepared.cache)

@@ -6,7 +6,6 @@ import numpy as np
 
 from satsqueeze.bench.pictures import Case, Panel, pick_cases
 from satsqueeze.cli.distill import own_teacher
-from satsqueeze.cli.scores import fly
 from satsqueeze.cli.stage import PACKAGES, PLAN, TEACHER
 from satsqueeze.core.bands import band_positions
 from satsqueeze.core.labels import IGNORE
@@ -14,6 +13,7 @@ from satsqueeze.core.run import RunFolder
 from satsqueeze.data.stage import Prepared
 from satsqueeze.distill.stage import DistillSettings
 from satsqueeze.distill.teachers import ModelTeacher
+from satsqueeze.flight.opening import open_package
 from satsqueeze.flight.quicklook import true_colour
 from satsqueeze.flight.runtime import FlightModel
 from satsqueeze.plan.stage import TrainPlan
@@ -23,7 +23,7 @@ def worst_and_best(run: RunFolder, prepared: Prepared, chosen: str, *, each: int
     """The chosen student's worst, typical and best test images, by the Jaccard of its float graph; ``each`` of them."""
     scores = run.result(f"score/{chosen}-fp32")["per_image"]
     names = list(scores)
-    student = fly(run / f"{PACKAGES}/{chosen}", "fp32").model
+    student = open_package(run / f"{PACKAGES}/{chosen}", precision="fp32")
     teacher = own_teacher(run, TrainPlan.read(run / PLAN), DistillSettings()) if (run / TEACHER).exists() else None
     return [
         _panel(prepared, names[place], student, teacher, score=scores[names[place]], case=case)

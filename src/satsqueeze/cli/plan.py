@@ -78,13 +78,14 @@ def plan_stage(settings: PlanSettings, run: RunFolder, prepared: Prepared) -> Tr
     Raises:
         RunError: a teacher has been trained by another plan in this folder.
     """
+    key = {**prepared.key, "plan": settings}
 
     def speed(unet: UNetPlan) -> float:
         found = prepared.fingerprint
         return training_macs_per_second(unet, channels=len(found.bands), labels=len(found.classes))
 
     def work() -> dict[str, Any]:
-        if (run / TEACHER).exists():
+        if (run / TEACHER).exists() and not run.is_done("plan", key):
             raise RunError(
                 f"{run.path} holds a teacher that was planned with other settings; choose a new --out folder, or "
                 f"remove {run / TEACHER} to train anew"
@@ -93,5 +94,5 @@ def plan_stage(settings: PlanSettings, run: RunFolder, prepared: Prepared) -> Tr
         planned.write(run / PLAN)
         return {"parameters": planned.parameters}
 
-    run_stage(run, "plan", {**prepared.key, "plan": settings}, work)
+    run_stage(run, "plan", key, work, outputs=(PLAN,))
     return TrainPlan.read(run / PLAN)

@@ -19,7 +19,7 @@ from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.stage import Prepared, load_prepared
 from satsqueeze.learn.progress import HISTORY_FILE
 from satsqueeze.nets.card import ModelCard
-from satsqueeze.nets.model import build_model
+from satsqueeze.nets.model import build_model, model_files
 from satsqueeze.nets.model_home import PRETRAINED
 from satsqueeze.nets.named import named_network
 from satsqueeze.plan.stage import TrainPlan
@@ -104,7 +104,8 @@ def pretrain_stage(
         }
 
     key = {"data": cache.fingerprint, "card": card.to_dict(), "fit": settings.to_dict()}
-    return run_stage(run, "pretrain", key if ids is None else key | {"images": chosen}, work)
+    key |= {} if ids is None else {"images": chosen}
+    return run_stage(run, "pretrain", key, work, outputs=model_files(PRETRAINED))
 
 
 def teacher_pretrain_stage(

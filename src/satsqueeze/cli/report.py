@@ -11,13 +11,26 @@ from satsqueeze.bench.machine import installed_versions
 from satsqueeze.bench.pretraining import PretrainingView
 from satsqueeze.bench.report import ReportInputs, write_report
 from satsqueeze.bench.row import read_rows
+from satsqueeze.cli.bench import models_of
 from satsqueeze.cli.embedding import pretraining_view
 from satsqueeze.cli.panels import worst_and_best
 from satsqueeze.cli.scores import TEST, protocol
-from satsqueeze.cli.stage import COMMAND_OF, PACKAGES, PLAN, REPORT, ROWS, console, open_run, require
+from satsqueeze.cli.stage import (
+    COMMAND_OF,
+    PACKAGES,
+    PLAN,
+    REPORT,
+    ROWS,
+    TEACHER,
+    console,
+    open_run,
+    require,
+    require_unchanged,
+)
 from satsqueeze.core.files import read_json
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.stage import Prepared, load_prepared
+from satsqueeze.distill.ladder import Rung
 from satsqueeze.distill.stage import LADDER, read_ladder
 
 _LISTED = 10
@@ -34,8 +47,13 @@ def report(run: Path) -> int:
 
 
 def report_stage(run: RunFolder) -> Path:
-    """Write ``report.html``; returns its path."""
+    """Write ``report.html``; returns its path.
+
+    Raises:
+        RunError: the models have not been measured, or were before they changed.
+    """
     require(run, "bench")
+    require_unchanged(run, "bench", **models_of(run))
     prepared = load_prepared(run)
     rungs, chosen = read_ladder(run / LADDER)
     plan = read_json(run / PLAN)
@@ -45,7 +63,7 @@ def report_stage(run: RunFolder) -> Path:
         subtitle=f"It has {rung.compression:,.0f} times fewer parameters than one network of the teacher.",
         rows=read_rows(run / ROWS),
         chosen=chosen,
-        curves=find_histories(run.path),
+        curves=_curves(run, rungs),
         pretraining=_pretraining(run, prepared),
         panels=worst_and_best(run, prepared, chosen),
         classes=prepared.cache.classes,
@@ -59,6 +77,13 @@ def report_stage(run: RunFolder) -> Path:
     path = write_report(inputs, run / REPORT)
     console.print(f"[bold]{'report':<8}[/] {path}")
     return path
+
+
+def _curves(run: RunFolder, rungs: Sequence[Rung]) -> dict[str, list[dict[str, float | None]]]:
+    """Of the teacher and the students on the ladder; those of others are kept, but no part of the run any more."""
+    students = {rung.folder for rung in rungs}
+    found = find_histories(run.path)
+    return {place: rows for place, rows in found.items() if place.startswith(f"{TEACHER}/") or place in students}
 
 
 def _pretraining(run: RunFolder, prepared: Prepared) -> PretrainingView | None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.run import RunFolder
+from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.stage import Prepared
 from satsqueeze.flight.opening import open_package
 from satsqueeze.flight.runtime import FlightModel, Precision
-from satsqueeze.learn.evaluate import ScoreSettings, score
+from satsqueeze.learn.evaluate import Evaluation, Prediction, ScoreSettings, empty_evaluation, score
 from satsqueeze.learn.segmenter import Segmenter
 
 TEST = "test"
@@ -21,34 +22,6 @@ TEST = "test"
 WHOLE = 1 << 20
 """A window that no image exceeds."""
 WHOLE_IMAGES = ScoreSettings(window=WHOLE)
-
-
-class Flown:
-    """A flight package, callable like a network, so that it is scored on the same path.
-
-    Args:
-        model: an opened package.
-    """
-
-    size_multiple = 1
-
-    def __init__(self, model: FlightModel) -> None:
-        self.model = model
-        self.bands, self.classes, self.foreground = model.bands, model.classes, model.foreground
-
-    def __call__(self, reflectance: Tensor) -> Tensor:
-        """Reflectance (N, C, H, W) to the logarithm of the package's probabilities (N, K, H, W)."""
-        answers = [self.model.predict(image, self.bands, probabilities=True) for image in reflectance.numpy()]
-        return torch.from_numpy(np.stack([answer.probabilities for answer in answers])).clamp_min(1e-12).log()
-
-
-def fly(folder: Path, precision: Precision, threads: int | None = None) -> Flown:
-    """Open a package at a precision.
-
-    Raises:
-        PackageError: it cannot be trusted, or has no such graph.
-    """
-    return Flown(open_package(folder, precision=precision, threads=threads))
 
 
 def protocol(prepared: Prepared) -> str:
@@ -67,7 +40,41 @@ def protocol(prepared: Prepared) -> str:
 
 def score_images(model: Segmenter, prepared: Prepared, settings: ScoreSettings) -> dict[str, Any]:
     """Metrics of a model on the test images, and the Jaccard of each image under ``per_image``."""
-    found = score(model, prepared.cache, prepared.test, settings=settings)
+    return _told(score(model, prepared.cache, prepared.test, settings=settings))
+
+
+def score_package(folder: Path, precision: Precision, prepared: Prepared) -> dict[str, Any]:
+    """The same of a flight package, by the masks that it gives.
+
+    Raises:
+        PackageError: it cannot be trusted, or has no such graph.
+    """
+    model = open_package(folder, precision=precision)
+    found = empty_evaluation(model, prepared.cache)
+    for prediction in flown(model, prepared.cache, prepared.test):
+        found.update(prediction)
+    return _told(found)
+
+
+def flown(model: FlightModel, cache: PackedCache, ids: Sequence[str]) -> Iterator[Prediction]:
+    """What a package says of labelled images; those without a labelled pixel are passed over."""
+    for place in map(cache.position, ids):
+        entry, truth = cache.entries[place], cache.label(place)
+        if (truth == IGNORE).all():
+            continue
+        # Not the arg-max of the probabilities: they may tie where the logits, by which the graph decides, do not.
+        said = model.predict(cache.image(place), cache.bands, probabilities=True, valid=cache.valid(place))
+        yield Prediction(
+            id=entry.id,
+            source=entry.source,
+            groups=entry.groups,
+            truth=truth,
+            probabilities=said.probabilities,
+            mask=said.mask,
+        )
+
+
+def _told(found: Evaluation) -> dict[str, Any]:
     images = {name: None if np.isnan(one.jaccard) else one.jaccard for name, one in found.metrics.per_image().items()}
     return {**found.to_dict(), "per_image": images}
 

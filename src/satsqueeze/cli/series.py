@@ -14,13 +14,13 @@ from satsqueeze.data.place_share import share_of_places
 from satsqueeze.data.series import series_of
 from satsqueeze.data.splits import Split
 from satsqueeze.data.stage import Prepared
-from satsqueeze.export.series_graph import export_series
+from satsqueeze.export.series_graph import GRAPH_FILE, export_series
 from satsqueeze.learn.evaluate import ScoreSettings
 from satsqueeze.learn.fit_series import fit_series
 from satsqueeze.learn.series_evaluate import score_series
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.nets.card import ModelCard
-from satsqueeze.nets.model import SegmentationModel, build_model, load_model
+from satsqueeze.nets.model import SegmentationModel, build_model, load_model, model_files
 from satsqueeze.nets.model_home import NETWORK
 from satsqueeze.nets.transfer_report import TransferReport
 from satsqueeze.pretrain.card import network_card, over_dates
@@ -84,7 +84,7 @@ def series_stage(
         }
 
     key = {**prepared.key, "card": card.to_dict(), "fit": fit.to_dict(), "request": request, **(start_key or {})}
-    return run_stage(run, "series", key, work)
+    return run_stage(run, "series", key, work, outputs=(*model_files(NETWORK), f"{NETWORK}/{GRAPH_FILE}"))
 
 
 def series_card(model: str, cache: PackedCache, split: Split) -> ModelCard:

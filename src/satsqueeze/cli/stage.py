@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from satsqueeze.core.errors import RunError
-from satsqueeze.core.run import RunFolder
+from satsqueeze.core.run import RunFolder, plain
 from satsqueeze.data.packed import PackedCache
 
 DEFAULT_RUN = Path("runs/latest")
@@ -39,10 +39,15 @@ def open_run(path: Path) -> RunFolder:
     """A run folder that is there already.
 
     Raises:
-        RunError: it is not, or another version wrote it.
+        RunError: it is not, perhaps since it is data, or another version wrote it.
     """
     if not (path / "run.json").is_file():
-        raise RunError(f"{path} is no run folder; make one with 'satsqueeze {COMMAND_OF['data']} {path}'")
+        # What is there already may be the data, which cannot become their own run folder.
+        data, out = (path, DEFAULT_RUN.with_name(f"{path.resolve().stem}-run")) if path.exists() else ("DATA", path)
+        raise RunError(
+            f"{path} is no run folder, expected one that 'satsqueeze squeeze' or 'satsqueeze plan' has made; make one "
+            f"with 'satsqueeze plan {data} --out {out}' and name {out}"
+        )
     return RunFolder(path)
 
 
@@ -59,7 +64,29 @@ def require(run: RunFolder, stage: str) -> dict[str, Any]:
     return run.result(stage)
 
 
-def run_stage(run: RunFolder, name: str, key: object, work: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+def require_unchanged(run: RunFolder, stage: str, **inputs: object) -> None:
+    """Refuse what a finished stage made of other inputs than are there now.
+
+    Args:
+        run: where the stage is recorded.
+        stage: its name.
+        inputs: what is there now, by the names that its key has for it.
+
+    Raises:
+        RunError: something has changed; the message names it, and the command.
+    """
+    known = run.settings(stage)
+    changed = [name for name, value in inputs.items() if known.get(name) != plain(value)]
+    if changed:
+        raise RunError(
+            f"{run.path}: the stage '{stage}' finished before {' and '.join(changed)} changed; run 'satsqueeze "
+            f"{COMMAND_OF[stage]} {run.path}' again, or the 'satsqueeze squeeze' that made it"
+        )
+
+
+def run_stage(
+    run: RunFolder, name: str, key: object, work: Callable[[], Mapping[str, Any]], *, outputs: Iterable[str] = ()
+) -> dict[str, Any]:
     """Do a stage unless it is done; returns its result.
 
     Args:
@@ -67,8 +94,9 @@ def run_stage(run: RunFolder, name: str, key: object, work: Callable[[], Mapping
         name: of the stage.
         key: settings and inputs; with another key the stage is done anew.
         work: does it and returns a JSON-ready result.
+        outputs: files in the run folder that it leaves; without one of them it is done anew.
     """
-    if run.is_done(name, key):
+    if run.is_done(name, key, outputs):
         console.print(f"[bold]{name:<8}[/] done before", style="dim")
         return run.result(name)
     started = time.monotonic()

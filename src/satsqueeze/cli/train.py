@@ -24,7 +24,7 @@ from satsqueeze.learn.evaluate import score
 from satsqueeze.learn.postprocess_choice import decide_for_folds
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.learn.stage import train_folds, train_network
-from satsqueeze.nets.model import SegmentationModel, load_model
+from satsqueeze.nets.model import SegmentationModel, load_model, model_files
 from satsqueeze.nets.model_home import NETWORK
 from satsqueeze.nets.named import named_network
 from satsqueeze.nets.source import Source
@@ -142,7 +142,8 @@ def train_stage(
         }
 
     key = {**prepared.key, "plan": read_json(run / PLAN), **_start_key(init, label_fraction, seed)}
-    return list(run_stage(run, "train", key, work)["validation_jaccard"])
+    outputs = [file for fold in range(len(prepared.folds)) for file in model_files(f"{TEACHER}/fold_{fold}")]
+    return list(run_stage(run, "train", key, work, outputs=outputs)["validation_jaccard"])
 
 
 def _postprocessing(run: RunFolder, prepared: Prepared, planned: TrainPlan, folds: Sequence[Split]) -> Any:
@@ -189,7 +190,7 @@ def network_stage(
         }
 
     key = {**prepared.key, "card": card.to_dict(), "fit": fit.to_dict(), **_start_key(init, label_fraction, seed)}
-    return run_stage(run, "network", key, work)
+    return run_stage(run, "network", key, work, outputs=model_files(NETWORK))
 
 
 def _fewer(cache: PackedCache, split: Split, label_fraction: float, seed: int) -> Split:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ FORMAT_VERSION = 1
 class RunFolder:
     """A folder with a manifest (``run.json``) and one record per finished stage (``stages/<name>.json``).
 
-    A stage is skipped when its record says that it finished with the same settings and inputs.
+    A stage is skipped when its record says that it finished with the same settings and inputs, and its outputs are
+    there.
 
     Args:
         path: created if absent.
@@ -51,26 +52,29 @@ class RunFolder:
     def __truediv__(self, name: str) -> Path:
         return self.path / name
 
-    def is_done(self, stage: str, settings: object) -> bool:
-        """Whether ``stage`` finished with exactly these settings."""
+    def is_done(self, stage: str, settings: object, outputs: Iterable[str] = ()) -> bool:
+        """Whether ``stage`` finished with exactly these settings, and the files ``outputs`` that it left are there."""
         record = self._record(stage)
-        return record.exists() and read_json(record).get("fingerprint") == fingerprint_of(settings)
+        same = record.exists() and read_json(record).get("fingerprint") == fingerprint_of(settings)
+        return same and not self.lost(outputs)
+
+    def lost(self, outputs: Iterable[str]) -> list[str]:
+        """Those of the files, by their names in the folder, that are not there."""
+        return [name for name in outputs if not (self / name).exists()]
 
     def has(self, stage: str) -> bool:
         """Whether ``stage`` finished, with whatever settings."""
         return self._record(stage).exists()
 
-    def is_due(self, stage: str, settings: object, *, refusal: str) -> bool:
-        """Whether ``stage``, which a run folder has once and for all, has not finished yet.
+    def is_due(self, stage: str, settings: object, *, refusal: str, outputs: Iterable[str] = ()) -> bool:
+        """Whether ``stage``, which a run folder has once and for all, has not finished yet, or has lost ``outputs``.
 
         Raises:
             RunError: it finished with other settings; ``refusal`` is the message.
         """
-        if self.is_done(stage, settings):
-            return False
-        if self.has(stage):
+        if self.has(stage) and not self.is_done(stage, settings):
             raise RunError(refusal)
-        return True
+        return not self.is_done(stage, settings, outputs)
 
     def finish(self, stage: str, settings: object, result: Mapping[str, Any], seconds: float) -> None:
         """Record that ``stage`` finished, with its JSON-ready result and duration."""

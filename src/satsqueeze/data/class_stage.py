@@ -24,7 +24,7 @@ from satsqueeze.data.class_split import (
 )
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.growth import other_data, require_whole
-from satsqueeze.data.packed import SEGMENTATION, PackedCache
+from satsqueeze.data.packed import MANIFEST, SEGMENTATION, PackedCache
 from satsqueeze.data.split_lists import PARQUET, listed_split
 from satsqueeze.data.splits import ThreeWaySplit
 
@@ -80,7 +80,9 @@ def prepare_classes(
         RunError: the run folder is about other data, bands or splits, or the data has grown since.
     """
     asked = _asked(settings)
-    if run.is_due(STAGE, asked, refusal=other_data(run, STAGE)):
+    packed = Path(settings.cache).resolve() if settings.cache else CACHE
+    outputs = (f"{packed}/{MANIFEST}", SPLIT, SCALING, PLACE)
+    if run.is_due(STAGE, asked, refusal=other_data(run, STAGE), outputs=outputs):
         started = time.monotonic()
         dataset = open_dataset(settings.data, card=settings.card)
         if dataset.task == SEGMENTATION:

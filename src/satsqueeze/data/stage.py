@@ -7,18 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.errors import DataError, RunError, SettingsError
 from satsqueeze.core.files import read_json, write_json
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.cache import pack
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.fingerprint import Fingerprint, fingerprint
 from satsqueeze.data.growth import other_data, require_whole
-from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.packed import MANIFEST, SEGMENTATION, PackedCache
 from satsqueeze.data.splits import Split, grouped_folds, holdout, load_splits, save_splits, stated_test
 
 STAGE = "data"
 CACHE, SPLITS, FINGERPRINT = "data/cache", "data/splits.json", "fingerprint.json"
+OUTPUTS = (f"{CACHE}/{MANIFEST}", SPLITS, FINGERPRINT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,13 +76,19 @@ def prepare(
     """Pack, split and fingerprint; what is done already is read back.
 
     Raises:
-        DataError: see :func:`satsqueeze.data.dataset.open_dataset` and :func:`satsqueeze.data.cache.pack`.
+        DataError: see :func:`satsqueeze.data.dataset.open_dataset` and :func:`satsqueeze.data.cache.pack`; or labels of
+            whole images.
         SplitError: too few scenes for the split.
         RunError: the run folder is about other data, bands or splits, or the data has grown since.
     """
-    if run.is_due(STAGE, settings, refusal=other_data(run, STAGE)):
+    if run.is_due(STAGE, settings, refusal=other_data(run, STAGE), outputs=OUTPUTS):
         started = time.monotonic()
         dataset = open_dataset(settings.data, card=settings.card)
+        if dataset.task != SEGMENTATION:
+            raise DataError(
+                f"{settings.data} has labels of whole images ({dataset.task}), not of pixels; use 'satsqueeze zoo "
+                "train' for it, or another --card"
+            )
         cache = pack(dataset, run / CACHE, bands=settings.bands or None, on_progress=on_progress)
         aside = stated_test(cache.entries) or holdout(cache.entries, share=settings.test_share, seed=settings.seed)
         kept = set(aside.train)
@@ -101,8 +108,14 @@ def load_prepared(run: RunFolder) -> Prepared:
     """Read back what :func:`prepare` made.
 
     Raises:
-        RunError: the stage has not finished.
+        RunError: the stage has not finished, or what it made is gone.
     """
+    lost = run.lost(OUTPUTS)
+    if lost and run.has(STAGE):
+        raise RunError(
+            f"{run / lost[0]} is gone; make it again with the 'satsqueeze squeeze', 'plan' or 'fingerprint' that made "
+            f"{run.path} (its data and settings stand in {run / f'stages/{STAGE}.json'})"
+        )
     aside, *folds = load_splits(run / SPLITS)
     return Prepared(
         cache=PackedCache(run / CACHE),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from satsqueeze.core.errors import RunError
 from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.sampler import SoftTargets
 from satsqueeze.data.splits import Split
@@ -90,6 +91,11 @@ def load_folds(folder: Path) -> list[SegmentationModel]:
     """The trained models of all folds, in order.
 
     Raises:
-        RunError: a fold is incomplete.
+        RunError: a fold is incomplete, or there is none.
     """
-    return [load_model(path) for path in sorted(folder.glob("fold_*"))]
+    paths = sorted(folder.glob("fold_*"))
+    if not paths:
+        raise RunError(
+            f"{folder} holds no teacher, expected fold_0 and so on; train it with 'satsqueeze train {folder.parent}'"
+        )
+    return [load_model(path) for path in paths]

@@ -23,7 +23,7 @@ from satsqueeze.learn.memory import keep_freed_memory
 from satsqueeze.learn.progress import Course, ProgressBar, quiet_lightning
 from satsqueeze.learn.segmenter import resolved
 from satsqueeze.learn.task import TrainingTask
-from satsqueeze.nets.model import load_model, save_model
+from satsqueeze.nets.model import load_model, model_files, save_model
 from satsqueeze.nets.transfer_report import TransferReport
 
 METRICS_FILE = "metrics.json"
@@ -157,8 +157,8 @@ def _finish(job: Job) -> FitResult:
 
 def _finished(job: Job) -> FitResult | None:
     path = job.folder / METRICS_FILE
-    if not path.exists():
-        return None
+    if not all(Path(file).exists() for file in (path, *model_files(str(job.folder)))):
+        return None  # not yet, or what it left is gone
     record = read_json(path)
     if record.get("fingerprint") != job.fingerprint:
         raise RunError(

@@ -14,12 +14,17 @@ from satsqueeze.core.files import read_json, replacing, sha256, write_json
 from satsqueeze.nets.card import FAMILIES, SERIES_FAMILY, ModelCard
 from satsqueeze.nets.input_check import check_input
 
-__all__ = ["ModelCard", "SegmentationModel", "build_model", "load_model", "save_model"]
+__all__ = ["ModelCard", "SegmentationModel", "build_model", "load_model", "model_files", "save_model"]
 
 FORMAT_VERSION = 1
 CARD_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
 _SMALLEST_STD = 1e-8
+
+
+def model_files(folder: str) -> tuple[str, str]:
+    """Names of what :func:`save_model` leaves in a folder."""
+    return f"{folder}/{CARD_FILE}", f"{folder}/{WEIGHTS_FILE}"
 
 
 class SegmentationModel(nn.Module):
