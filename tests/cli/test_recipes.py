@@ -35,6 +35,7 @@ KINDS = {
     "eurosat/transfer.yaml": TransferRecipe,
     "landcover/ablation-dates.yaml": AblationRecipe,
     "landcover/ablation.yaml": AblationRecipe,
+    "landcover/forecast-countries.yaml": InitRecipe,
     "landcover/forecast.yaml": InitRecipe,
     "landcover/mosaics.yaml": InitRecipe,
     "landcover/recipe.yaml": InitRecipe,

@@ -74,7 +74,8 @@ def train(
         bands: common names in channel order; by default all that the sources share.
         init: run folder of 'satsqueeze pretrain' or of another training, or a flight package, to start from; what was
             matched, averaged and fresh is printed.
-        label_fraction: share of the labelled training images to learn from; no class is left without one.
+        label_fraction: share of the labelled training images, or with --series of the labelled places, to learn from;
+            no class is left without one.
         series: with --out, train one network over dates, which reads up to so many of each place in a step, and export
             it; 0 for a network of one date.
         seed: of the split and of the labels that are drawn.

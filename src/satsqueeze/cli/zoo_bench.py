@@ -34,7 +34,8 @@ def bench(  # noqa: PLR0917 - all but the data set are flags
         card: name of the dataset card, where the folder has no dataset.yaml.
         bands: common names in channel order; by default all that the sources share.
         split: seeded (stratified by class), official (as the paths of the data set tell), a file with a split, or a
-            folder of lists of names (train.csv, val.csv, test.csv).
+            folder of lists of names (train.csv, val.csv, test.csv, or the same as .txt), or a table of names and parts
+            (.csv, or .parquet with pyarrow).
         cache: folder to pack the images to, shared by several runs; by default within the run.
         sweep: budget and settings.
         json: print the rows as JSON.

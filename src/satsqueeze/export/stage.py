@@ -75,7 +75,7 @@ def export_package(  # noqa: PLR0917 - what goes in and where to, in the order o
     Raises:
         ParityError: the exported graph differs from the model, or int8 loses too much; names the layers.
         ExportError: the model cannot be exported or have a buffer, or there are no images.
-        PackageError: ``folder`` is something else than a package.
+        PackageError: ``folder`` is something else than a package, or the finished one does not verify.
     """
     export = _export_of(model, cache, ids_calibration, ids_validation, settings)
     with assembling(Path(folder)) as part:

@@ -49,7 +49,11 @@ class FlightClassifier(FlightModel):
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of the images, in pixels."""
+        """Height and width of the images, in pixels.
+
+        Raises:
+            PackageError: the package states none.
+        """
         if self.manifest.input_size is None:
             raise PackageError(f"{self.manifest.name} states no size of its images; export the package again")
         return self.manifest.input_size
@@ -81,6 +85,7 @@ class FlightClassifier(FlightModel):
             GridError: images or validity of another size or number of axes.
             RadiometryError: the values are not reflectance, or valid pixels hold fill such as -9999.
             SettingsError: a batch that is no whole number of at least 1.
+            PackageError: the package states no size of its images.
         """
         if not is_count(batch):
             raise SettingsError(f"a batch holds at least 1 image, got {batch!r}; give a whole number")

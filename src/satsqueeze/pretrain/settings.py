@@ -23,7 +23,7 @@ class PretrainSettings(TrainSettings):
     steps_per_epoch: int = 50
     """Steps of one batch each in an epoch."""
     batch_size: int = 16
-    """Patches or images in a step."""
+    """Pairs of views in a step."""
     learning_rate: float = 3e-3
     """The highest of the schedule."""
     optimiser: OptimiserName = "adamw"

@@ -24,7 +24,7 @@ class TeacherPretraining:
     learning_rate: float = 3e-3
     place: str = ""
     """Regular expression whose first ``(...)``, searched in an item's name, is its place, such as ``(p\\d+)_d``: two
-    dates of a place are two views. Empty: every item is a place of its own."""
+    dates of a place are two views. Empty: the place that the card states as its series; else every item is one."""
 
     def __post_init__(self) -> None:
         if self.epochs < 0:

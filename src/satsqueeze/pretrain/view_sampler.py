@@ -95,8 +95,9 @@ class ViewSampler:
 
     Raises:
         DataError: no image, or series whose dates are unknown.
-        SettingsError: see :func:`satsqueeze.pretrain.places.places_of`.
-        GridError: an image is too small for any view, or the dates of a place differ in size.
+        SettingsError: a batch size below 1, a negative seed, a class in ``avoid`` that the labels do not have; and see
+            :func:`satsqueeze.pretrain.places.places_of`.
+        GridError: the dates of a place differ in size.
     """
 
     def __init__(

@@ -27,7 +27,8 @@ class ViewSettings:
     """Pairs of pixels that are drawn from an image."""
     place: str = ""
     """Regular expression whose first ``(...)``, searched in an item's name, is its place: items of one place are its
-    dates, such as ``(p\\d+)_d``. Empty: every item is a place of its own."""
+    dates, such as ``(p\\d+)_d``. Empty: the place that the data set's
+    card states as its series; else every item is a place of its own."""
     dates: Dates = "auto"
     """``pairs``: the views are of two dates; ``one``: of one; ``auto``: of two where a place has two. Of series,
     ``one`` shows the same dates twice, so that views differ in where they lie alone."""
