@@ -40,7 +40,7 @@ VIEW = PretrainingView(
 
 def test_curves_hold_what_the_history_tells():
     plot = curves_svg(HISTORY)
-    for words in ("Contrastive loss", "Alignment", "Uniformity", "10 neighbours", "linear probe"):
+    for words in ("Loss", "Alignment", "Uniformity", "10 neighbours", "linear probe"):
         assert words in plot
     assert "Told from frozen features" not in curves_svg(UNLABELLED)
     assert curves_svg([]) == ""

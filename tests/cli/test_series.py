@@ -42,6 +42,13 @@ def test_train_series_trains_scores_and_exports(country, tmp_path, capsys):
     assert "done before" in capsys.readouterr().err
 
 
+def test_a_forecast_alone_is_asked_for_by_its_dates(country, tmp_path):
+    words = ["--series", "2", "--model", "unet-2", "--fit.contrast.weight", "0", "--fit.views.size", "16"]
+    length = ["--fit.epochs", "1", "--fit.steps_per_epoch", "1", "--fit.batch_size", "2"]
+    assert main(["pretrain", str(country), "--out", str(tmp_path / "run"), *words, *length]) == 0
+    assert "forecast" in (tmp_path / "run" / "pretrained" / "history.csv").read_text().splitlines()[0]
+
+
 def test_a_network_of_one_date_starts_it(country, tmp_path, capsys, monkeypatch):
     from satsqueeze.cli import series
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 EMBEDDING_FILE = "embedding.png"
 PANELS = {
-    "Contrastive loss": {"loss": "loss"},
+    "Loss": {"loss": "loss"},
     "Alignment": {"alignment": "alignment"},
     "Uniformity": {"uniformity": "uniformity"},
     "Told from frozen features": {"knn": "10 neighbours", "probe": "linear probe"},

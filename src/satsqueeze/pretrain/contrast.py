@@ -62,6 +62,11 @@ class ContrastSettings:
                 "momentum, such as 0.99"
             )
 
+    @property
+    def counts(self) -> bool:
+        """Whether anything is compared: a projection that learns nothing tells nothing of collapse either."""
+        return bool(self.weight or self.image_weight)
+
 
 class Projection(nn.Sequential):
     """Two 1x1 convolutions with a ReLU between: (N, F, ...) -> (N, width, ...), not normalised.

@@ -66,12 +66,6 @@ class PretrainSettings(TrainSettings):
             raise SettingsError("pre-training keeps the last weights; leave average_decay out")
         if self.forecast_weight < 0:
             raise SettingsError(f"forecast_weight must be >= 0, got {self.forecast_weight}")
-        weights = (self.contrast.weight, self.contrast.image_weight, self.forecast_weight if self.views.series else 0)
-        if not any(weights):
-            raise SettingsError(
-                "nothing is to be learnt: contrast.weight and contrast.image_weight are 0, and so is forecast_weight, "
-                "which counts for series; set one of them above 0"
-            )
         if self.forecast_weight and self.views.series and self.views.dates == "one":
             raise SettingsError(
                 "both views show the same dates, so that there are no others to tell of; set forecast_weight to 0, or "

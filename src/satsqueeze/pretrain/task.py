@@ -150,18 +150,19 @@ class PretrainTask(TrainingTask[ViewBatch]):
 
     @override
     def observed(self) -> dict[str, float | None]:
-        """Alignment and uniformity on views of their own, and what k-NN and a linear probe make of frozen features.
+        """Alignment and uniformity, where pixels or images are compared, on views of their own; and what k-NN and a
+        linear probe make of frozen features.
 
         Raises:
             CollapseError: all pixels are embedded alike, and the run is to stop.
-        """
+        """  # noqa: D205
         was_training = self.training
         self.eval()
         with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
             batch = self._monitored.to(self.device)
             first, second = (side[batch.counts][:_MONITORED].cpu() for side in self.embedder(batch)[0].chunk(2))
             found: dict[str, float | None] = {}
-            if len(first) > 1:
+            if len(first) > 1 and self.settings.contrast.counts:
                 found = {"alignment": alignment(first, second), "uniformity": uniformity(first)}
             if self._probe is not None:
                 found |= self._probe(self.embedder.backbone)

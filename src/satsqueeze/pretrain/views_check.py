@@ -1,4 +1,4 @@
-"""What must hold between views and network before pre-training."""
+"""What must hold between views, network and objective before pre-training."""
 
 from __future__ import annotations
 
@@ -9,12 +9,18 @@ from satsqueeze.pretrain.settings import PretrainSettings
 
 
 def check_views(model: SegmentationModel, settings: PretrainSettings) -> None:
-    """Refuse views that a network cannot take.
+    """Refuse views that a network cannot take, or that nothing is learnt of.
 
     Raises:
-        SettingsError: the size is not a multiple of what the network asks for, or series for a network of one date or
-            for an encoder alone, which knows no dates.
+        SettingsError: the size is not a multiple of what the network asks for, series for a network of one date or
+            for an encoder alone, which knows no dates, or all weights of the objective are 0.
     """
+    forecast = settings.forecast_weight if settings.views.series else 0
+    if not (settings.contrast.counts or forecast):
+        raise SettingsError(
+            "nothing is to be learnt: contrast.weight and contrast.image_weight are 0, and so is forecast_weight, "
+            "which counts for series; set one of them above 0"
+        )
     if settings.views.series and (model.card.family != SERIES_FAMILY or settings.scope != "decoder"):
         raise SettingsError(
             f"views of {settings.views.series} dates need a network over dates, trained with its decoder; got "
