@@ -320,6 +320,10 @@ def test_a_budget_that_no_student_meets_is_refused_by_the_plan(run_main, scenes,
     budget.write_text("parameters: 30000\nstudent: {parameters: 10}\n")
     status, _, err = run_main("plan", scenes, "--out", tmp_path / "run", "--folds", 2, "--budget", budget)
     assert (status, "BudgetError: no student meets" in err) == (2, True)
+    budget.write_text("parameters: 30000\nstudent: {macs_per_pixel: 100000}\n")
+    status, out, _ = run_main("plan", scenes, "--out", tmp_path / "other", "--folds", 2, "--budget", budget)
+    assert status == 0
+    assert f"limits of students count in 'satsqueeze distill {tmp_path / 'other'} --budget {budget}'" in out
 
 
 def test_shipping_needs_a_name(run_main, tmp_path):

@@ -39,7 +39,7 @@ def command(
         card: name of the dataset card, where the folder has no dataset.yaml.
         bands: common names of the bands to use, in channel order; by default all that the sources share.
         budget: YAML file with limits: parameters, macs_per_pixel, activation_bytes, train_minutes (per fold); of its
-            section student it is only asked whether any student can meet it.
+            section student it is only asked whether any student can meet it; give the file to distill, too.
         folds: folds of the teacher ensemble, by scene.
         seed: of splits and training.
         plan: settings of the planner.
@@ -55,6 +55,8 @@ def command(
     print(f"{out / PLAN}: {planned.parameters:,} parameters per network")
     for decision in planned.decisions:
         print(f"  {decision}")
+    if limits != Budget():
+        print(f"limits of students count in 'satsqueeze distill {out} --budget {budget}', not here")
     return 0
 
 
