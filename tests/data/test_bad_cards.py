@@ -15,11 +15,11 @@ from satsqueeze.core.errors import CardError, DataError
 from satsqueeze.data.catalogue import load_card
 from satsqueeze.data.channels import ReadRule
 from satsqueeze.data.dataset import open_dataset
+from satsqueeze.data.digital_reader import DigitalReader
 from satsqueeze.data.evidence import radiometry_of
 from satsqueeze.data.pattern import compiled
 from satsqueeze.data.product import find_scenes
 from satsqueeze.data.radiometric_statement import parse_radiometry
-from satsqueeze.data.scene_reader import SceneReader
 from satsqueeze.data.synth import DatasetSettings, write_dataset
 
 from .card_damage import MTL, SAFE, damaged_cards, damaged_items, damaged_mtl, damaged_safe_metadata, damaged_sources
@@ -150,7 +150,7 @@ def test_damaged_items(tmp_path):
         if scene.problem is not None:
             raise scene.problem
         json.dumps([scene.id, *scene.files], ensure_ascii=False).encode()
-        SceneReader(scene.files, ReadRule(radiometry=scene.radiometry), file_bands=scene.file_bands)
+        DigitalReader(scene.files, ReadRule(radiometry=scene.radiometry), file_bands=scene.file_bands)
 
     path = tmp_path / "item.json"
     for case in damaged_items(json.dumps(ITEM).encode()):

@@ -49,7 +49,7 @@ class DigitalReader:
         file_bands: Sequence[str] = (),
         grid: GridRule | None = None,
     ) -> None:
-        self._rule = rule
+        self.rule = rule
         self._stack = ExitStack()
         try:
             self._open(files, want, file_bands)
@@ -73,7 +73,7 @@ class DigitalReader:
             raise BandError("an image needs at least one file, got none")
         self.paths = tuple(files)
         self._sets = [self._stack.enter_context(opened(path)) for path in files]
-        files_of = ChannelFiles(paths=self.paths, datasets=self._sets, rule=self._rule, bands=tuple(file_bands))
+        files_of = ChannelFiles(paths=self.paths, datasets=self._sets, rule=self.rule, bands=tuple(file_bands))
         self.channels = tuple(files_of.choose(want))
         used = [self._sets[file] for file in dict.fromkeys(channel.file for channel in self.channels)]
         finest = max(used, key=lambda dataset: int(dataset.width * dataset.height))
@@ -86,7 +86,7 @@ class DigitalReader:
         }
         self.georeference: Georeference | None = georeference_of(finest)
         self.gsd_m = pixel_size_m(self.georeference)
-        require_one_grid(used, finest, resample=self._rule.resample)
+        require_one_grid(used, finest, resample=self.rule.resample)
         self.dtype = self._common_dtype()
         self._fills_with_zeros = np.issubdtype(np.dtype(self.dtype), np.floating) or not self._says_what_is_missing()
         self.bands = self._known_bands()
@@ -99,7 +99,7 @@ class DigitalReader:
         )
 
     def _known_bands(self) -> Bands:
-        known = {band.name: band for band in self._rule.bands}
+        known = {band.name: band for band in self.rule.bands}
         sensor = sensor_in(self.paths[0])
         return Bands(
             tuple(

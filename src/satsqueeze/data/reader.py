@@ -14,6 +14,7 @@ from satsqueeze.core.errors import GridError, LabelError
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.raster import Georeference, Raster
 from satsqueeze.data.card import DatasetCard
+from satsqueeze.data.digital_reader import DigitalReader
 from satsqueeze.data.filetree import read_bytes
 from satsqueeze.data.frame_reader import FrameReader, is_array_file, read_label_array
 from satsqueeze.data.grid import require_one_place
@@ -64,7 +65,7 @@ def open_item(item: Item, bands: Sequence[str] | None = None) -> SceneReader | F
     """A reader over an item's files."""
     if item.frame is not None:
         return FrameReader(item, bands)
-    return SceneReader(item.images, read_rule(item.card), want=bands, file_bands=item.file_bands)
+    return SceneReader(DigitalReader(item.images, read_rule(item.card), want=bands, file_bands=item.file_bands))
 
 
 def read_label(

@@ -27,31 +27,15 @@ class SceneReader:
     """Reflectance of one image that lies in one or several raster files; a :class:`satsqueeze.core.raster.StripReader`.
 
     Args:
-        files: paths to open, one or more.
-        rule: how to interpret them.
-        want: bands to read, in this order; by default all reflective ones.
-        file_bands: the band of each file, where a card says so.
-        grid: the pixel size wanted; see :class:`satsqueeze.data.digital_reader.DigitalReader`.
-
-    Raises:
-        RasterError, BandError, GridError, RadiometryError: see there.
+        files: the image's numbers; closed with this.
     """
 
-    def __init__(
-        self,
-        files: Sequence[str],
-        rule: ReadRule,
-        *,
-        want: Sequence[str] | None = None,
-        file_bands: Sequence[str] = (),
-        grid: GridRule | None = None,
-    ) -> None:
-        self._rule = rule
-        self._files = DigitalReader(files, rule, want=want, file_bands=file_bands, grid=grid)
-        self._channels, self.bands, self.dtype = self._files.channels, self._files.bands, self._files.dtype
-        self.height, self.width = self._files.height, self._files.width
-        self.georeference: Georeference | None = self._files.georeference
-        self.gsd_m = self._files.gsd_m
+    def __init__(self, files: DigitalReader) -> None:
+        self._files, rule = files, files.rule
+        self._channels, self.bands, self.dtype = files.channels, files.bands, files.dtype
+        self.height, self.width = files.height, files.width
+        self.georeference: Georeference | None = files.georeference
+        self.gsd_m = files.gsd_m
         found = dict.fromkeys(channel.radiometry.provenance for channel in self._channels)
         self.provenance = "; ".join([*found, rule.assumed] if rule.assumed else found)
 
@@ -132,7 +116,7 @@ class SceneReader:
         Raises:
             RadiometryError: it cannot.
         """
-        reflective = [i for i, channel in enumerate(self._channels) if channel.name not in self._rule.thermal]
+        reflective = [i for i, channel in enumerate(self._channels) if channel.name not in self._files.rule.thermal]
         look = Look(file=self._files.paths[0], provenance=self.provenance, bands=self.bands.names)
         require_plausible(values, valid, reflective, look)
         scaled = [i for i, channel in enumerate(self._channels) if channel.radiometry.scale < SMALL_SCALE]
@@ -169,16 +153,17 @@ def open_scene(
         radiometry: ``auto``, or a statement (:func:`satsqueeze.data.radiometric_statement.parse_radiometry`).
         want: bands to read, in this order; by default all.
         file_bands: the band of each file, where each has one band and it is known.
-        grid: the pixel size wanted; see :class:`SceneReader`.
+        grid: the pixel size wanted; see :class:`satsqueeze.data.digital_reader.DigitalReader`.
         nodata: number of missing pixels, where the files do not say.
 
     Raises:
-        RasterError, BandError, GridError, RadiometryError: see :class:`SceneReader`.
+        RasterError, BandError, GridError, RadiometryError: see there.
     """
     files = [paths] if isinstance(paths, str | Path) else list(paths)
     stated = tuple(common_name(name) or name.strip().lower() for name in bands or ())
     rule = ReadRule(orders=(stated,) if stated else (), radiometry=radiometry, nodata=nodata)
-    return SceneReader([_local(path) for path in files], rule, want=want, file_bands=file_bands, grid=grid)
+    local = [_local(path) for path in files]
+    return SceneReader(DigitalReader(local, rule, want=want, file_bands=file_bands, grid=grid))
 
 
 def _local(path: str | Path) -> str:
