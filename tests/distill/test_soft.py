@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+
 import numpy as np
 import pytest
 
@@ -198,3 +200,21 @@ def test_teachers_kept_apart_answer_as_each_alone(cache, tmp_path):
     assert found.shape == (2, 2, 6, 5)
     assert (found[..., :2, :] == 0).all()
     assert teach([low, high], cache, cache.ids[:2], tmp_path).folder != both.folder
+
+
+@pytest.fixture
+def few_files():
+    """No more than 256 files may be open, as is the rule on some systems."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.usefixtures("few_files")
+def test_answers_of_many_items_do_not_stay_open(cache, tmp_path):
+    soft = teach([Known()], cache, cache.ids[:1], tmp_path)
+    file = soft.record["files"][cache.ids[0]]
+    soft.record["files"] = {f"item-{number}": file for number in range(400)}
+    for item in soft.record["files"]:
+        soft.window(item, Window(row=0, col=0, height=4, width=4))
