@@ -8,7 +8,8 @@ import torch
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.learn.ensemble import Ensemble
 from satsqueeze.learn.segmenter import bands_of, classes_of, foreground_of
-from satsqueeze.nets.model import build_model
+from satsqueeze.learn.stage import load_folds
+from satsqueeze.nets.model import build_model, save_model
 
 
 @pytest.fixture
@@ -47,3 +48,11 @@ def test_refused(members, model_card):
         Ensemble([*members, build_model(model_card(bands=("nir", "red", "green", "blue")), seed=0)])
     with pytest.raises(SettingsError, match="agree in their classes"):
         Ensemble([*members, build_model(replace(model_card(), classes=("land", "water")), seed=0)])
+
+
+def test_folds_are_read_in_the_order_of_their_numbers(model_card, tmp_path):
+    # Each is scored on the images of its own fold: in another order, on those that it has learnt from.
+    for number in range(11):
+        named = replace(model_card(), name=f"net-{number}")
+        save_model(build_model(named, seed=0), tmp_path / f"fold_{number}")
+    assert [model.card.name for model in load_folds(tmp_path)] == [f"net-{number}" for number in range(11)]

@@ -93,7 +93,8 @@ def load_folds(folder: Path) -> list[SegmentationModel]:
     Raises:
         RunError: a fold is incomplete, or there is none.
     """
-    paths = sorted(folder.glob("fold_*"))
+    # By number: as text, fold_10 comes before fold_2.
+    paths = sorted(folder.glob("fold_*"), key=lambda path: (len(path.name), path.name))
     if not paths:
         raise RunError(
             f"{folder} holds no teacher, expected fold_0 and so on; train it with 'satsqueeze train {folder.parent}'"
