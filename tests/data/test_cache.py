@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from satsqueeze.core.errors import DataError, GridError, RunError
 from satsqueeze.core.window import Window
+from satsqueeze.data import cache as item_cache
 from satsqueeze.data import cache_writer, class_locations
 from satsqueeze.data import packing as item_packing
 from satsqueeze.data.cache import pack
 from satsqueeze.data.dataset import open_dataset
-from satsqueeze.data.packed import MANIFEST, PackedCache, dequantise, quantise, select
+from satsqueeze.data.packed import MANIFEST, PackedCache, dequantise, quantise
 from satsqueeze.data.reader import read_sample
 
 FOUR = ("blue", "green", "red", "nir")
@@ -243,7 +244,12 @@ def test_unlabelled_items_are_packed(make_folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("number", "message"), [(errno.ENOSPC, "the disk is full while packing"), (errno.EROFS, "cannot")]
+    ("number", "message"),
+    [
+        (errno.ENOSPC, "the disk is full while writing"),
+        (errno.EDQUOT, "the disk is full while writing"),
+        (errno.EROFS, "cannot"),
+    ],
 )
 def test_a_disk_that_takes_nothing(dataset, tmp_path, monkeypatch, number, message):
     def refuse(path, size):
@@ -263,7 +269,7 @@ def test_full_disk_keeps_what_was_packed(dataset, tmp_path, monkeypatch):
         original(self, item, outcome)
 
     monkeypatch.setattr(cache_writer.CacheWriter, "add", add)
-    with pytest.raises(RunError, match=r"what was packed is intact. Free some space and run the same command again"):
+    with pytest.raises(RunError, match=r"finished before is intact. Free some space and run the same command again"):
         pack(dataset, tmp_path / "c")
     monkeypatch.undo()
     read = []
@@ -274,6 +280,25 @@ def test_full_disk_keeps_what_was_packed(dataset, tmp_path, monkeypatch):
     )
     assert len(pack(dataset, tmp_path / "c")) == 4
     assert read == ["folder/c", "folder/d"]
+
+
+@pytest.mark.parametrize("lost", ["images.i16", "labels.u8"])
+def test_pixels_that_were_lost_before_the_end_are_read_again(dataset, tmp_path, monkeypatch, lost):
+    whole = pack(dataset, tmp_path / "whole")
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(item_cache, "_finish", stop)
+    with pytest.raises(KeyboardInterrupt):
+        pack(dataset, tmp_path / "c")
+    monkeypatch.undo()
+    path = tmp_path / "c" / lost
+    path.write_bytes(path.read_bytes()[:-2])
+    cache = pack(dataset, tmp_path / "c")
+    for name in ("images.i16", "labels.u8"):
+        assert (tmp_path / "c" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert cache.entries == whole.entries
 
 
 def test_no_cache_there(tmp_path):
@@ -298,10 +323,3 @@ def test_cache_that_lost_pixels(dataset, tmp_path, cut):
     path.write_bytes(path.read_bytes()[:-2]) if cut else path.unlink()
     with pytest.raises(RunError, match=r"images.i16 (has \d+ bytes|is missing), expected \d+ bytes; remove"):
         PackedCache(tmp_path / "c")
-
-
-def test_select(dataset, tmp_path):
-    cache = pack(dataset, tmp_path / "c")
-    assert [entry.id for entry in select(cache.entries, ["folder/c", "folder/a"])] == ["folder/c", "folder/a"]
-    with pytest.raises(DataError, match="not in the cache: folder/z"):
-        select(cache.entries, ["folder/z"])

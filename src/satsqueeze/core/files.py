@@ -31,23 +31,39 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        with temporary.open("rb+") as handle:
-            os.fsync(handle.fileno())
+        flush(temporary)
         temporary.replace(path)
     except SatsqueezeError:
         raise
     except Exception as error:
-        if _is_full(error, path.parent):
-            raise RunError(
-                f"the disk is full while writing {path}; what was finished before is intact. Free some space and run "
-                "the same command again: it continues where it stopped."
-            ) from error
-        if isinstance(error, OSError) and error.errno in _UNWRITABLE:
-            raise RunError(f"cannot write {path}: {error.strerror}; choose another output folder") from error
-        raise
+        told = write_error(path, error)
+        if told is None:
+            raise
+        raise told from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def flush(path: Path) -> None:
+    """Wait until a file, or what a folder lists, is on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_error(path: Path, error: Exception) -> RunError | None:
+    """What to tell of a file or folder that could not be written; None where disk and permissions are not at fault."""
+    if _is_full(error, path.parent):
+        return RunError(
+            f"the disk is full while writing {path}; what was finished before is intact. Free some space and run the "
+            "same command again: it continues where it stopped."
+        )
+    if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+        return RunError(f"cannot write {path}: {error.strerror}; choose another output folder")
+    return None
 
 
 def is_running(process: int) -> bool:

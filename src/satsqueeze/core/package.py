@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from satsqueeze.core.errors import PackageError
-from satsqueeze.core.files import is_running, sha256, write_text
+from satsqueeze.core.files import flush, is_running, sha256, write_text
 from satsqueeze.core.manifest import FORMAT_VERSION, FileRecord, FlightManifest
 
 MANIFEST = "flight.json"
@@ -44,6 +44,7 @@ def assembling(folder: Path) -> Iterator[Path]:
         if folder.exists():
             folder.rename(old)
         part.rename(folder)
+        flush(folder.parent)  # before what it replaces goes
     except BaseException:
         if old.exists() and not folder.exists():
             old.rename(folder)
@@ -63,8 +64,13 @@ def _clear_stale(folder: Path) -> None:
 
 
 def seal(folder: Path, manifest: FlightManifest) -> FlightManifest:
-    """Hash every file of ``folder``, write ``flight.json`` and its seal; returns the manifest as written."""
+    """Hash every file of ``folder``, write ``flight.json`` and its seal; returns the manifest as written.
+
+    What is hashed is on disk when this ends: not every writer of a graph sees to that.
+    """
     names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    for name in names:
+        flush(folder / name)
     files = {
         name: FileRecord(bytes=(folder / name).stat().st_size, sha256=sha256(folder / name))
         for name in names

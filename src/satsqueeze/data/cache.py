@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import shutil
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from satsqueeze.core.errors import DataError, RunError
-from satsqueeze.core.files import read_json, write_json
+from satsqueeze.core.files import read_json, write_error, write_json
 from satsqueeze.core.run import fingerprint_of
 from satsqueeze.data.cache_writer import JOURNAL, CacheWriter
 from satsqueeze.data.card import IN_WORDS, DatasetCard
@@ -142,7 +140,10 @@ def _written(
                 if on_progress:
                     on_progress(len(writer.finished), len(dataset.items))
     except OSError as error:
-        raise _write_error(folder, error) from error
+        told = write_error(folder, error)
+        if told is None:
+            raise
+        raise told from error
     return writer
 
 
@@ -202,13 +203,3 @@ def _identity(item: Item) -> list[Any]:
     places = [item.id, item.source, list(item.groups), item.stratum, item.role, list(item.images), item.label]
     dated = [item.series, item.date, item.frame] if item.series else []
     return [zlib.crc32(card.encode()), [*places, *dated], [stamp(path) for path in files]]
-
-
-def _write_error(folder: Path, error: OSError) -> RunError:
-    if error.errno == errno.ENOSPC:
-        free = shutil.disk_usage(folder).free if folder.exists() else 0
-        return RunError(
-            f"the disk is full while packing {folder} ({free} bytes free); what was packed is intact. Free some space "
-            "and run the same command again: it continues where it stopped."
-        )
-    return RunError(f"cannot write {folder}: {error.strerror}; choose another output folder")

@@ -21,7 +21,8 @@ JOURNAL = "packing.jsonl"
 class CacheWriter:
     """Appends items to the packed files; a context manager.
 
-    The journal records each item only after its pixels are on disk, so that a killed run continues where it stopped.
+    The journal records each item only after its pixels are written, so that a killed run continues where it stopped.
+    Where pixels are lost that it tells of, as when the power fails, all items are written anew.
 
     Args:
         folder: of the cache.
@@ -38,9 +39,11 @@ class CacheWriter:
         self.quarantine: list[Quarantined] = []
         self._pixels = 0
         self._journal_path = folder / JOURNAL
-        known = self._resume(key)
         paths = folder / IMAGES, folder / LABELS
-        sizes = self._pixels * channels * 2, self._pixels if with_labels else 0
+        pixel_bytes = 2 * channels, 1 if with_labels else 0
+        held = min(_size(path) // each for path, each in zip(paths, pixel_bytes, strict=True) if each)
+        known = self._resume(key, held)
+        sizes = [self._pixels * each for each in pixel_bytes]
         self._files = [_open_at(path, size) for path, size in zip(paths, sizes, strict=True)]
         self._journal = self._journal_path.open("a", encoding="utf-8")
         if not known:
@@ -83,21 +86,23 @@ class CacheWriter:
         self._journal.write(json.dumps(line) + "\n")
         self._journal.flush()
 
-    def _resume(self, key: str) -> bool:
-        """Take up what the journal tells; False where it is about something else, or absent."""
+    def _resume(self, key: str, held: int) -> bool:
+        """Take up what the journal tells; False where there is none, of something else, or of more pixels than held."""
         lines = _journal_lines(self._journal_path)
-        if not lines or lines[0] != {"key": key}:
+        entries = [CacheEntry.from_dict(line["entry"]) for line in lines if "entry" in line]
+        pixels = sum(entry.pixels for entry in entries)
+        if not lines or lines[0] != {"key": key} or pixels > held:
             self._journal_path.unlink(missing_ok=True)
             return False
-        for line in lines[1:]:
-            if "entry" in line:
-                self.entries.append(CacheEntry.from_dict(line["entry"]))
-            else:
-                self.quarantine.append(Quarantined(**line["quarantined"]))
-        self._pixels = sum(entry.pixels for entry in self.entries)
+        self.entries, self._pixels = entries, pixels
+        self.quarantine = [Quarantined(**line["quarantined"]) for line in lines if "quarantined" in line]
         # A line cut short by a kill must not swallow the next one.
         self._journal_path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
         return True
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _open_at(path: Path, size: int) -> Any:

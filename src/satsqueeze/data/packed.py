@@ -275,19 +275,6 @@ def class_counts(label: NDArray[np.uint8], classes: int) -> tuple[int, ...]:
     return tuple(int(count) for count in np.bincount(label.ravel(), minlength=IGNORE + 1)[:classes])
 
 
-def select(entries: Sequence[CacheEntry], ids: Sequence[str]) -> list[CacheEntry]:
-    """The entries called ``ids``, in that order.
-
-    Raises:
-        DataError: one is absent.
-    """
-    by_id = {entry.id: entry for entry in entries}
-    missing = [item_id for item_id in ids if item_id not in by_id]
-    if missing:
-        raise DataError(f"not in the cache: {', '.join(missing[:5])} ({len(missing)} in all); pack the data set again")
-    return [by_id[item_id] for item_id in ids]
-
-
 def _inside(entry: CacheEntry, window: Window) -> tuple[slice, slice]:
     if min(window.row, window.col) < 0 or window.stop_row > entry.height or window.stop_col > entry.width:
         raise GridError(f"{window} leaves {entry.id} of {entry.height} x {entry.width} px; clip it first")
