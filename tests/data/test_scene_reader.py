@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import rasterio
+from affine import Affine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rasterio.enums import ColorInterp
@@ -391,3 +392,16 @@ def test_stated_bands_do_not_overrule_names_of_files(write_tiff, reflectance, tm
     paths = [write_tiff(tmp_path / f"{name}.tif", image[FOUR.index(name)]) for name in sorted(FOUR)]
     raster = read(paths, bands=FOUR, want=FOUR)
     np.testing.assert_array_equal(raster.values, image)
+
+
+@pytest.mark.parametrize("turned", [True, False])
+def test_fine_pixels_are_averaged_however_their_grid_is_turned(write_tiff, tmp_path, turned):
+    numbers = np.random.default_rng(0).integers(1000, 4000, (40, 40)).astype(np.uint16)
+    path = write_tiff(tmp_path / "T31UFT_20240101T000000_B04.tif", numbers, crs=UTM, gsd=5)
+    if turned:
+        with rasterio.open(path, "r+") as handle:
+            handle.transform = Affine(0, 5, 300000, 5, 0, 5000000)
+    with open_scene(path, radiometry="sentinel2-old", grid=GridRule(gsd_m=10.0)) as reader:
+        values = reader.read().values[0]
+    want = numbers.reshape(20, 2, 20, 2).mean(axis=(1, 3)) * 1e-4
+    np.testing.assert_allclose(values, want, atol=6e-5)

@@ -590,6 +590,21 @@ def test_pixels_of_a_system_in_feet_are_measured_in_metres(tmp_path, feet):
         assert reader.gsd_m == pytest.approx(20.0)
 
 
+IN_FEET = "EPSG:2263", Affine(30, 0, 1e6, 0, -30, 2e5)
+TURNED = "EPSG:32631", Affine(0, 10, 6e5, 10, 0, 5e6)
+IN_DEGREES = "EPSG:4326", Affine(1e-4, 0, 4, 0, -1e-4, 45)
+
+
+@pytest.mark.parametrize(("place", "metres"), [(IN_FEET, 30 * 0.3048006096), (TURNED, 10), (IN_DEGREES, None)])
+def test_an_item_states_the_side_of_its_pixels_in_metres(run, tmp_path, place, metres):
+    write_scene(tmp_path / "scene.tif")
+    with rasterio.open(tmp_path / "scene.tif", "r+") as handle:
+        handle.crs, handle.transform = place
+    run(tmp_path / "scene.tif", "--out", tmp_path / "out")
+    band = json.loads((tmp_path / "out/scene.json").read_text())["assets"]["mask"]["raster:bands"][0]
+    assert band.get("spatial_resolution") == (None if metres is None else pytest.approx(metres))
+
+
 def test_an_asset_that_is_elsewhere_and_not_needed_does_no_harm(run, tmp_path):
     item = write_item(tmp_path)
     record = json.loads(item.read_text())

@@ -19,6 +19,7 @@ from rasterio.windows import Window as RasterioWindow
 from satsqueeze.core.errors import GridError
 from satsqueeze.core.raster import Georeference
 from satsqueeze.core.window import Window
+from satsqueeze.data.raster_file import georeference_of, pixel_size_m
 
 
 def require_one_grid(sets: Sequence[Any], finest: Any, *, resample: bool) -> None:
@@ -71,11 +72,19 @@ def require_one_place(
 
 def _same_place(dataset: Any, finest: Any) -> bool:
     slack = max(abs(dataset.transform.a), abs(dataset.transform.e), abs(dataset.transform.b))
-    return bool(np.allclose(dataset.bounds, finest.bounds, rtol=0, atol=slack))
+    return bool(np.allclose(_corners(dataset), _corners(finest), rtol=0, atol=slack))
+
+
+def _corners(dataset: Any) -> NDArray[np.float64]:
+    """Where the corners (4, 2) of an image lie, however its grid is turned."""
+    height, width = dataset.height, dataset.width
+    pixels = np.array([(0, 0, 1), (width, 0, 1), (0, height, 1), (width, height, 1)])
+    return pixels @ np.reshape(tuple(dataset.transform)[:6], (2, 3)).T
 
 
 def _extent(dataset: Any) -> str:
-    bounds = ", ".join(f"{value:.6g}" for value in dataset.bounds)
+    corners = _corners(dataset)
+    bounds = ", ".join(f"{value:.6g}" for value in (*corners.min(axis=0), *corners.max(axis=0)))
     return f"{dataset.height} x {dataset.width} px, bounds {bounds}"
 
 
@@ -134,7 +143,7 @@ class GridRule:
             if self.exact:
                 raise GridError(f"{finest.name} has no georeference, so it cannot be read at {self.gsd_m:g} m")
             return None
-        own = _metres(finest)
+        own = pixel_size_m(georeference_of(finest))
         if own is None:
             if self.exact:
                 raise GridError(f"{finest.name} is not in metres, so it cannot be read at {self.gsd_m:g} m")
@@ -167,13 +176,6 @@ def _whole(size: float) -> int:
     return max(1, int(np.ceil(size - 0.5 - _SAME)))
 
 
-def _metres(dataset: Any) -> float | None:
-    if not dataset.crs.is_projected:
-        return None
-    place = dataset.transform
-    return float(np.sqrt(abs(place.a * place.e - place.b * place.d)) * dataset.crs.linear_units_factor[1])
-
-
 def laid(dataset: Any, grid: Grid, *, nodata: float | None) -> AbstractContextManager[Any]:
     """A dataset as it is on another grid: itself where it lies there, else averaged or interpolated when read.
 
@@ -190,7 +192,8 @@ def laid(dataset: Any, grid: Grid, *, nodata: float | None) -> AbstractContextMa
     ):
         return _Open(dataset)
     missing = dataset.nodata if dataset.nodata is not None else nodata
-    finer = abs(dataset.transform.a) < abs(place.a) * (1 - _SAME)
+    # By area: a pixel of a grid that is turned by 90 degrees has no width along x.
+    finer = abs(dataset.transform.determinant) < abs(place.determinant) * (1 - _SAME) ** 2
     warped: AbstractContextManager[Any] = BlockwiseVRT(
         dataset,
         crs=dataset.crs,

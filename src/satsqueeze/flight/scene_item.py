@@ -46,6 +46,8 @@ class MaskRecord:
     graph: str
     engine: str
     georeference: Georeference | None
+    gsd_m: float | None
+    """Side of a pixel in metres; None where the grid is not of metres."""
     height: int
     width: int
     shares: Mapping[str, float]
@@ -59,8 +61,7 @@ class MaskRecord:
 
 def mask_item(record: MaskRecord) -> pystac.Item:
     """The item; its assets are relative to it, its links lead to the source and to the model's own item."""
-    outline = _outline(record)
-    geometry = outline if outline is not None else None
+    geometry = _outline(record)
     item = pystac.Item(
         id=record.id,
         geometry=geometry,
@@ -123,10 +124,7 @@ def _mask_asset(record: MaskRecord) -> pystac.Asset:
 
 def _describe(asset: pystac.Asset, record: MaskRecord) -> None:
     raster = RasterExtension.ext(asset, add_if_missing=True)
-    place = record.georeference
-    # Metres: degrees are no resolution in space.
-    size = None if place is None or CRS.from_string(place.crs).is_geographic else abs(place.transform[0])
-    raster.bands = [RasterBand.create(nodata=IGNORE, data_type=DataType.UINT8, spatial_resolution=size)]
+    raster.bands = [RasterBand.create(nodata=IGNORE, data_type=DataType.UINT8, spatial_resolution=record.gsd_m)]
     colours = ["{:02X}{:02X}{:02X}".format(*colour) for colour in class_colours(record.manifest.classes)]
     classes = [
         Classification.create(value=value, name=name.replace(" ", "_"), description=name, color_hint=colour)

@@ -227,6 +227,7 @@ class ScenePilot:
             graph=self.model.graph.file,
             engine=self.model.engine.name,
             georeference=reader.georeference,
+            gsd_m=reader.gsd_m,
             height=reader.height,
             width=reader.width,
             shares=tally.shares(self.model.classes),
