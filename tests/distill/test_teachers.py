@@ -139,14 +139,14 @@ def model(seed):
 @pytest.mark.parametrize("mirror", [False, True])
 def test_an_ensemble_averages_logits(image, mirror):
     models = [model(0), model(1)]
-    teacher = ModelTeacher("pair", models, window=16, mirror=mirror, precision="fp32")
+    teacher = ModelTeacher("pair", models, window=16, asking=Asking(mirror=mirror, precision="fp32"))
     logits = [predict_logits(m, image, window=16, mirror=mirror) for m in models]
     np.testing.assert_allclose(teacher.probabilities(image), probabilities_of(np.mean(logits, axis=0)), atol=1e-5)
 
 
 def test_the_fingerprint_follows_weights_and_asking():
     def fingerprint(*models, **more):
-        return ModelTeacher("any", models, window=16, **more).fingerprint
+        return ModelTeacher("any", models, window=16, asking=Asking(**more)).fingerprint
 
     assert fingerprint(model(0)) == fingerprint(model(0))
     others = [fingerprint(model(1)), fingerprint(model(0), model(1)), fingerprint(model(0), mirror=False)]

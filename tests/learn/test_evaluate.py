@@ -29,7 +29,7 @@ class Oracle(nn.Module):
 
 
 def test_score_is_scikit_learns(model, cache):
-    evaluation = score(model, cache, cache.ids, window=48)
+    evaluation = score(model, cache, cache.ids, settings=ScoreSettings(window=48))
     truth = np.concatenate([cache.label(i).ravel() for i in range(len(cache))])
     predicted = [mask_of(predict_logits(model, cache.image(i), window=48)) for i in range(len(cache))]
     expected = jaccard_score(truth, np.concatenate([mask.ravel() for mask in predicted]))
@@ -54,8 +54,8 @@ def test_other_classes_are_scored_on_foreground_alone(cache):
             return torch.cat([two[:, :1], two[:, 1:] - 1, two[:, 1:], two[:, :1] - 1], dim=1)
 
     names = ("clear", "thick", "thin", "shadow")
-    evaluation = score(Four(names, (1, 2)), cache, cache.ids, window=48)
-    assert evaluation.jaccard == score(Oracle(), cache, cache.ids, window=48).jaccard
+    evaluation = score(Four(names, (1, 2)), cache, cache.ids, settings=ScoreSettings(window=48))
+    assert evaluation.jaccard == score(Oracle(), cache, cache.ids, settings=ScoreSettings(window=48)).jaccard
     assert evaluation.metrics.classes == 2
     with pytest.raises(SettingsError, match="which are its foreground"):
         score(Four(names), cache, cache.ids)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from satsqueeze.core.errors import BandError, SettingsError
-from satsqueeze.learn.evaluate import score
+from satsqueeze.learn.evaluate import ScoreSettings, score
 from satsqueeze.learn.threshold import ThresholdModel
 
 
@@ -40,4 +40,7 @@ def test_refused():
 
 def test_it_goes_through_the_same_scoring(cache):
     # Discs of reflectance 0.4 on ground of 0.1, with noise of 0.02.
-    assert score(ThresholdModel(cache.bands, bright=0.25), cache, cache.ids, window=48).jaccard > 0.9
+    assert (
+        score(ThresholdModel(cache.bands, bright=0.25), cache, cache.ids, settings=ScoreSettings(window=48)).jaccard
+        > 0.9
+    )

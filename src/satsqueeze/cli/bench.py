@@ -26,6 +26,7 @@ from satsqueeze.core.errors import BandError, SettingsError
 from satsqueeze.core.files import read_json, sha256
 from satsqueeze.core.package import MANIFEST, read_manifest
 from satsqueeze.core.run import RunFolder
+from satsqueeze.core.window import up
 from satsqueeze.data.stage import Prepared, load_prepared
 from satsqueeze.distill.ladder import Rung
 from satsqueeze.distill.stage import LADDER, DistillSettings, read_ladder
@@ -148,9 +149,7 @@ class _Bench:
             lambda: score_images(ensemble, self.prepared, settings),
         )
         told = clean.told(self.prepared.cache.classes)
-        figures = _figures(
-            self.run / f"{TEACHER}/fold_0", side=-(-_COST_SIDE // ensemble.size_multiple) * ensemble.size_multiple
-        )
+        figures = _figures(self.run / f"{TEACHER}/fold_0", side=up(_COST_SIDE, ensemble.size_multiple))
         weights = [path.stat().st_size for path in sorted((self.run / TEACHER).glob("fold_*/weights.safetensors"))]
         return BenchRow(
             name="teacher",

@@ -23,7 +23,7 @@ from satsqueeze.distill.stage import (
     train_student,
     write_ladder,
 )
-from satsqueeze.distill.teachers import ModelTeacher, ensemble_teacher, open_teacher
+from satsqueeze.distill.teachers import ModelTeacher, open_teacher
 from satsqueeze.learn.stage import load_folds
 from satsqueeze.nets.model import model_files
 from satsqueeze.nets.students import StudentCard, student_card
@@ -116,7 +116,7 @@ def distill_stage(run: RunFolder, settings: DistillSettings) -> tuple[list[Rung]
 def own_teacher(run: RunFolder, planned: TrainPlan, settings: DistillSettings) -> ModelTeacher:
     """The fold ensemble of a run."""
     models = load_folds(run / TEACHER)
-    return ensemble_teacher("ensemble", models, window=max(planned.unet.patch_size), asking=settings.asking)
+    return ModelTeacher("ensemble", models, window=max(planned.unet.patch_size), asking=settings.asking)
 
 
 def _ask(run: RunFolder, settings: DistillSettings, prepared: Prepared, planned: TrainPlan) -> SoftCache:

@@ -20,7 +20,7 @@ from satsqueeze.data.splits import Split
 from satsqueeze.data.stage import Prepared, PrepareSettings, load_prepared
 from satsqueeze.export.series_graph import GRAPH_FILE
 from satsqueeze.learn.augment import AugmentSettings
-from satsqueeze.learn.evaluate import score
+from satsqueeze.learn.evaluate import ScoreSettings, score
 from satsqueeze.learn.postprocess_choice import decide_for_folds
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.learn.stage import train_folds, train_network
@@ -176,7 +176,9 @@ def network_stage(
     def work() -> dict[str, Any]:
         split = _fewer(cache, fold, label_fraction, seed)
         result = train_network(card, cache, split, fit, run / NETWORK, start=_starter(init, started.append))
-        metrics = score(load_model(run / NETWORK), cache, prepared.test, window=max(fit.patch_size)).metrics
+        metrics = score(
+            load_model(run / NETWORK), cache, prepared.test, settings=ScoreSettings(window=fit.window)
+        ).metrics
         jaccards = zip(cache.classes, class_jaccards(metrics.matrix).tolist(), strict=True)
         return {
             "start": started[0].to_dict() if started else None,

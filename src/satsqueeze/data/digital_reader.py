@@ -14,7 +14,7 @@ from rasterio.windows import Window as RasterioWindow
 from satsqueeze.core.bands import Bands, band_positions
 from satsqueeze.core.errors import BandError, GridError
 from satsqueeze.core.raster import Georeference
-from satsqueeze.core.window import Window
+from satsqueeze.core.window import Window, up
 from satsqueeze.data.band_naming import known_band, sensor_in
 from satsqueeze.data.channels import ChannelFiles, ReadRule
 from satsqueeze.data.grid import GridRule, laid, require_one_grid
@@ -147,7 +147,7 @@ class DigitalReader:
         for file in self._used:
             dataset = self._sets[file]
             tall, wide = dataset.block_shapes[0]
-            across = -(-dataset.width // wide) * wide
+            across = up(dataset.width, wide)
             size += across * tall * (sum(np.dtype(kind).itemsize for kind in dataset.dtypes) + (file in self._masked))
         return size
 

@@ -13,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
+from scipy.special import logsumexp
 
 from satsqueeze.core.errors import DataError
 from satsqueeze.data.dihedral import VIEWS
@@ -51,9 +52,7 @@ def negative_log_likelihood(
     scaled, truth = np.asarray(logits, np.float64) / temperature, np.asarray(targets, np.float64)
     if task == "multi-label":
         return float(np.mean(np.logaddexp(0, scaled) - truth * scaled))
-    highest = scaled.max(axis=1, keepdims=True)
-    normaliser = highest[:, 0] + np.log(np.exp(scaled - highest).sum(axis=1))
-    return float(np.mean(normaliser - (truth * scaled).sum(axis=1)))
+    return float(np.mean(logsumexp(scaled, axis=1) - (truth * scaled).sum(axis=1)))
 
 
 def calibrate(

@@ -38,6 +38,9 @@ class Asking:
     """``auto``: bf16 where it is fast; its error is below the quantum of the cached answers."""
 
 
+_ASKED = Asking()
+
+
 class ModelTeacher:
     """Models of ours whose logits are averaged, asked in overlapping windows.
 
@@ -45,34 +48,23 @@ class ModelTeacher:
         name: for the record.
         models: at least one; same bands and classes.
         window: side of the sliding window in pixels.
-        mirror: average over the four mirror images.
-        precision: of the networks; see :class:`Asking`.
+        asking: how they are asked.
     """
 
-    def __init__(
-        self,
-        name: str,
-        models: Sequence[SegmentationModel],
-        *,
-        window: int,
-        mirror: bool = True,
-        precision: Precision = "auto",
-    ) -> None:
+    def __init__(self, name: str, models: Sequence[SegmentationModel], *, window: int, asking: Asking = _ASKED) -> None:
         self.name = name
         self.bands = models[0].card.bands
         self.classes = models[0].card.classes
         self.ensemble = Ensemble(models)
-        self._window = window
-        self._mirror, self._precision = mirror, precision
+        self._window, self._asking = window, asking
         # Scaling and normalisation are no weights, but decide the answers as much.
         known = [(model.card.to_dict(), weights_digest(model.state_dict())) for model in models]
-        self.fingerprint = fingerprint_of([window, mirror, precision, known])
+        self.fingerprint = fingerprint_of([window, asking.mirror, asking.precision, known])
 
     def probabilities(self, reflectance: NDArray[np.float32]) -> NDArray[np.float32]:
         """See :class:`satsqueeze.distill.soft.Teacher`."""
-        logits = predict_logits(
-            self.ensemble, reflectance, window=self._window, mirror=self._mirror, precision=self._precision
-        )
+        mirror, precision = self._asking.mirror, self._asking.precision
+        logits = predict_logits(self.ensemble, reflectance, window=self._window, mirror=mirror, precision=precision)
         return probabilities_of(logits)
 
 
@@ -152,11 +144,6 @@ class OnnxTeacher:
         return out
 
 
-def ensemble_teacher(name: str, models: Sequence[SegmentationModel], *, window: int, asking: Asking) -> ModelTeacher:
-    """A :class:`ModelTeacher` with settings."""
-    return ModelTeacher(name, models, window=window, mirror=asking.mirror, precision=asking.precision)
-
-
 def open_teacher(source: Path, asking: Asking) -> Teacher:
     """A teacher from a run folder (its fold ensemble), a model folder, or an ONNX file with its contract beside it.
 
@@ -168,13 +155,10 @@ def open_teacher(source: Path, asking: Asking) -> Teacher:
         return OnnxTeacher(source, OnnxContract.read(source.with_suffix(".yaml")))
     if (source / "run.json").is_file():
         window = max(TrainPlan.read(source / "plan.json").unet.patch_size)
-        models = load_folds(source / "teacher")
-        if not models:
-            raise RunError(f"{source} has no trained teacher; run 'satsqueeze train {source}' first")
-        return ensemble_teacher(source.name, models, window=window, asking=asking)
+        return ModelTeacher(source.name, load_folds(source / "teacher"), window=window, asking=asking)
     if (source / "model.json").is_file():
         model = load_model(source)
-        return ensemble_teacher(model.card.name, [model], window=512, asking=asking)
+        return ModelTeacher(model.card.name, [model], window=512, asking=asking)
     raise RunError(f"{source} is no teacher: expected a run folder, a model folder, or an .onnx file")
 
 

@@ -13,8 +13,9 @@ from torch.export import Dim
 
 from satsqueeze.core.class_thresholds import DEFAULT_THRESHOLD
 from satsqueeze.core.errors import ExportError
+from satsqueeze.core.margin import margin
 from satsqueeze.export.folding import fold_what_can_be
-from satsqueeze.export.onnx import DecisionGraph, GraphShape, lead, softmax
+from satsqueeze.export.onnx import DecisionGraph, GraphShape, softmax
 from satsqueeze.flight.engine import CLASS, CLASSES, INPUT, PROBABILITIES
 from satsqueeze.nets.classifier import ClassifierConfig
 from satsqueeze.nets.model import SegmentationModel
@@ -81,7 +82,7 @@ class ClassGraph(DecisionGraph):
         if self.is_multi_label:
             distance: NDArray[np.float32] = np.abs(probabilities - self.thresholds.numpy())
             return distance
-        return lead(probabilities)
+        return margin(probabilities, axis=1)
 
 
 def class_graph(model: SegmentationModel, thresholds: Sequence[float] = ()) -> ClassGraph:

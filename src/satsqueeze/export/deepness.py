@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass
 
 from satsqueeze.core.manifest import FlightManifest
+from satsqueeze.core.window import up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,7 @@ def deepness_metadata(manifest: FlightManifest, settings: DeepnessSettings) -> d
     most probable class, as the graph does; both spellings of the tile size are read by some version.
     """
     multiple = manifest.size_multiple
-    tile = -(-settings.tile // multiple) * multiple
+    tile = up(settings.tile, multiple)
     overlap = min(50, -(-100 * 2 * manifest.receptive_field // tile))
     channels = len(manifest.bands)
     values = {

@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from satsqueeze.core.errors import ExportError
 from satsqueeze.core.files import replacing
+from satsqueeze.core.margin import margin
 from satsqueeze.export.folding import fold_batchnorm
 from satsqueeze.export.shuffle import shuffle_transposed, take_last_shuffle
 from satsqueeze.export.silence import quiet
@@ -142,7 +143,7 @@ class FlightGraph(DecisionGraph):
 
     def margin(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
         """Distance (N, H, W) between the two largest probabilities."""
-        return lead(probabilities)
+        return margin(probabilities, axis=1)
 
 
 def softmax(logits: Tensor) -> Tensor:
@@ -172,13 +173,6 @@ def best_of(logits: Sequence[Tensor]) -> Tensor:
         decided = better.to(torch.uint8) if value == 1 else torch.where(better, torch.tensor(value).byte(), decided)
         best = torch.maximum(best, rival)
     return decided
-
-
-def lead(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Distance (N, ...) between the two largest of probabilities (N, K, ...)."""
-    best = np.sort(probabilities, axis=1)
-    margin: NDArray[np.float32] = best[:, -1] - best[:, -2]
-    return margin
 
 
 def is_layer_of_network(name: str) -> bool:

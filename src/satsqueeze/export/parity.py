@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from satsqueeze.core.errors import ParityError
 from satsqueeze.core.manifest import FlightManifest, Graph
+from satsqueeze.core.margin import margin
 from satsqueeze.core.run import plain
-from satsqueeze.export.onnx import DecisionGraph, FlightGraph, is_layer_of_network, lead
+from satsqueeze.export.onnx import DecisionGraph, FlightGraph, is_layer_of_network
 from satsqueeze.export.validation import Judgement
 from satsqueeze.flight.engine import INPUT
 from satsqueeze.flight.engines import open_engine
@@ -202,12 +203,12 @@ def _check_windows(
     engine = open_engine("onnx", path)
     longest = max(image.shape[1:])
     whole = FlightModel(manifest, graph=record, engine=engine, window=longest).predict(image, manifest.band_names, True)
-    margin, ties, windows = lead(whole.probabilities[None])[0], 0, (longest // 2, longest // 3)
+    clear, ties, windows = margin(whole.probabilities, axis=0), 0, (longest // 2, longest // 3)
     for window in windows:
         tiled = FlightModel(manifest, graph=record, engine=engine, window=window).predict(image, manifest.band_names)
         differ = tiled != whole.mask
-        ties += int((differ & (margin <= 2 * tolerance)).sum())
-        wrong = int((differ & (margin > 2 * tolerance)).sum())
+        ties += int((differ & (clear <= 2 * tolerance)).sum())
+        wrong = int((differ & (clear > 2 * tolerance)).sum())
         if wrong:
             raise ParityError(
                 f"in tiles of {window} px {wrong} of {differ.size} pixels differ from the whole image: the receptive "
@@ -230,7 +231,7 @@ def _model_result(
 def _beyond_ties(
     mask: NDArray[np.uint8], want: NDArray[np.integer[Any]], chances: NDArray[np.float32], tolerance: float
 ) -> int:
-    return int(((mask != want) & (lead(chances[None])[0] > 2 * tolerance)).sum())
+    return int(((mask != want) & (margin(chances, axis=0) > 2 * tolerance)).sum())
 
 
 def _with_logits(path: Path) -> bytes:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from satsqueeze.core.bands import band_positions
 from satsqueeze.core.errors import ExportError
 from satsqueeze.core.labels import IGNORE
+from satsqueeze.core.window import up
 
 
 class ImageCache(Protocol):
@@ -110,10 +111,10 @@ class Samples:
 def _window(
     image: NDArray[np.float32], side: int, multiple: int, generator: np.random.Generator
 ) -> NDArray[np.float32]:
-    side = -(-side // multiple) * multiple
+    side = up(side, multiple)
     for axis in (1, 2):
         size = image.shape[axis]
-        keep = min(side, -(-size // multiple) * multiple)
+        keep = min(side, up(size, multiple))
         if keep > size:
             image = np.pad(image, [(0, keep - size if a == axis else 0) for a in range(3)], mode="reflect")
         start = int(generator.integers(0, image.shape[axis] - keep + 1))

@@ -17,8 +17,9 @@ from typing_extensions import override
 from satsqueeze.core.errors import ExportError, ParityError
 from satsqueeze.core.files import write_json
 from satsqueeze.core.labels import IGNORE
+from satsqueeze.core.margin import margin
 from satsqueeze.export.folding import fold_batchnorm
-from satsqueeze.export.onnx import FlightGraph, GraphShape, export_fp32, lead
+from satsqueeze.export.onnx import FlightGraph, GraphShape, export_fp32
 from satsqueeze.export.shuffle import shuffle_transposed
 from satsqueeze.flight.engine import INPUT, MASK, PROBABILITIES
 from satsqueeze.nets.card import SERIES_FAMILY
@@ -163,7 +164,7 @@ def check_series(graph: SeriesGraph, path: Path, *, seed: int, tolerance: float)
         hidden = (want == IGNORE) | (mask == IGNORE)
         differ = mask != want
         differing += int(differ.sum())
-        ties += int((differ & ~hidden & (lead(want_chances) <= 2 * tolerance)).sum())
+        ties += int((differ & ~hidden & (margin(want_chances, axis=1) <= 2 * tolerance)).sum())
         pixels, nodata = pixels + mask.size, nodata + int((want == IGNORE).sum())
     found = SeriesParity(
         dates=_PROOF_DATES,

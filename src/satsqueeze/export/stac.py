@@ -33,7 +33,7 @@ _EVERYWHERE = [-180.0, -90.0, 180.0, 90.0]
 _MEDIA_TYPES = {"onnx": "application/octet-stream; framework=onnx", "openvino": "application/xml; framework=openvino"}
 
 
-def model_item(manifest: FlightManifest, *, architecture: str, created: datetime | None = None) -> pystac.Item:
+def model_item(manifest: FlightManifest, *, architecture: str) -> pystac.Item:
     """A STAC item that describes the package: bands by name, input, outputs, classes, size, files.
 
     Scaling is inside the graph, so the item asks for plain reflectance and states no value scaling.
@@ -41,7 +41,6 @@ def model_item(manifest: FlightManifest, *, architecture: str, created: datetime
     Args:
         manifest: the package's manifest; graphs are assets, relative to the item.
         architecture: such as ``U-Net``.
-        created: when the model was made; None: now.
     """
     west, south, east, north = _EVERYWHERE
     ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
@@ -49,7 +48,7 @@ def model_item(manifest: FlightManifest, *, architecture: str, created: datetime
         id=manifest.name,
         geometry={"type": "Polygon", "coordinates": [ring]},
         bbox=list(_EVERYWHERE),
-        datetime=created or datetime.now(UTC).replace(microsecond=0),
+        datetime=datetime.now(UTC).replace(microsecond=0),
         properties={
             "description": manifest.description,
             "license": manifest.licence,

@@ -16,6 +16,7 @@ from satsqueeze.core.manifest import FlightManifest, Quality
 from satsqueeze.core.package import assembling, seal
 from satsqueeze.core.rows import RowStream
 from satsqueeze.core.run import plain
+from satsqueeze.core.window import up
 from satsqueeze.export.class_stage import class_export
 from satsqueeze.export.deepness import deepness_metadata
 from satsqueeze.export.draft import FP32, draft_manifest
@@ -135,7 +136,7 @@ class _Export:
     def draft(self, *, name: str, description: str) -> FlightManifest:
         """Everything that is known before a graph exists; its only graph is the float one."""
         multiple = self.model.size_multiple
-        side = -(-COST_SIDE // multiple) * multiple
+        side = up(COST_SIDE, multiple)
         reach, invariant = self._reach()
         if self.settings.buffer_m and not invariant:
             raise ExportError(
@@ -226,7 +227,7 @@ class _Export:
         generator = np.random.default_rng(self.settings.seed)
         multiple, channels = draft.size_multiple, len(draft.bands)
         long = min(6 * multiple + 4 * draft.receptive_field, 768)
-        sides = [max(4 * multiple, -(-long // multiple) * multiple), 2 * multiple]
+        sides = [max(4 * multiple, up(long, multiple)), 2 * multiple]
         return [
             smooth_image(channels=channels, height=side, width=side + multiple, generator=generator) for side in sides
         ]

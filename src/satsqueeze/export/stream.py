@@ -23,6 +23,7 @@ from onnxruntime.quantization.onnx_model import ONNXModel
 
 from satsqueeze.core.errors import ExportError
 from satsqueeze.core.rows import CarriedRows, RowStream
+from satsqueeze.core.window import up
 from satsqueeze.flight.engine import INPUT, MASK
 
 Place = Literal["first", "middle", "last"]
@@ -102,7 +103,7 @@ def write_stream(graph: Path, folder: Path, *, multiple: int) -> RowStream:
     return RowStream(
         **files,
         delay=stream.lags[MASK].rows,
-        least_rows=-(-least // multiple) * multiple,
+        least_rows=up(least, multiple),
         carries=tuple(carry.described for carry in stream.carries),
     )
 

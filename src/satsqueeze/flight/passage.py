@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from satsqueeze.core.labels import IGNORE
+from satsqueeze.core.margin import margin
 from satsqueeze.core.window import Window
 from satsqueeze.flight.graph_output import GraphOutput
 from satsqueeze.flight.row_buffer import RowBuffer
@@ -240,13 +241,4 @@ def _undecided(chances: NDArray[np.float32], missing: NDArray[np.bool_]) -> int:
     """How many pixels of (K, h, w) that are not missing (h, w) are decided narrowly."""
     # A few rows at a time: sorting takes a copy.
     parts = (slice(row, row + COUNTED_ROWS) for row in range(0, missing.shape[0], COUNTED_ROWS))
-    return sum(int((~missing[rows] & (_lead(chances[:, rows]) < UNDECIDED_MARGIN)).sum()) for rows in parts)
-
-
-def _lead(chances: NDArray[np.float32]) -> NDArray[np.float32]:
-    """By how much the best of (K, h, w) leads, (h, w)."""
-    if chances.shape[0] < 2:
-        return np.ones(chances.shape[1:], np.float32)
-    best = np.partition(chances, -2, axis=0)[-2:]
-    lead: NDArray[np.float32] = best[1] - best[0]
-    return lead
+    return sum(int((~missing[rows] & (margin(chances[:, rows], axis=0) < UNDECIDED_MARGIN)).sum()) for rows in parts)

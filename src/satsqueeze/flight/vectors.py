@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from satsqueeze.core.errors import PackageError
 from satsqueeze.core.files import replacing
 from satsqueeze.core.labels import IGNORE
+from satsqueeze.core.margin import margin
 
 Result = tuple[NDArray[np.uint8], NDArray[np.float32]]
 """Mask (H, W) and probabilities (K, H, W) of one image; of a decision on the whole, () or (K,), and (K,)."""
@@ -172,6 +173,4 @@ def _margin(chances: NDArray[np.float32], thresholds: Sequence[float]) -> NDArra
     """How clear each decision is, shaped as the decisions."""
     if thresholds:
         return np.abs(chances - np.asarray(thresholds, np.float32))
-    best = np.sort(chances, axis=0)[-2:]
-    margin: NDArray[np.float32] = best[1] - best[0]
-    return margin
+    return margin(chances, axis=0)

@@ -93,9 +93,7 @@ def score(
     cache: PackedCache,
     ids: Sequence[str],
     *,
-    mirror: bool = False,
-    window: int = 512,
-    settings: ScoreSettings | None = None,
+    settings: ScoreSettings = ScoreSettings(),
 ) -> Evaluation:
     """Score a model on labelled images of a cache.
 
@@ -106,15 +104,12 @@ def score(
         model: see :class:`~satsqueeze.learn.segmenter.Segmenter`.
         cache: images and labels.
         ids: images to score; those without a labelled pixel are passed over.
-        mirror: average over mirror images.
-        window: side of the sliding windows in pixels.
-        settings: instead of ``mirror`` and ``window``, and with more to choose.
+        settings: how they are predicted.
 
     Raises:
         SplitError: no image has a labelled pixel.
         BandError: the model needs a band that the cache lacks.
     """
-    settings = settings or ScoreSettings(window=window, mirror=mirror)
     evaluation = empty_evaluation(model, cache)
     for prediction in predictions(model, cache, ids, settings):
         evaluation.update(prediction)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
 from satsqueeze.core.errors import SettingsError, SplitError
+from satsqueeze.core.window import up
 from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.splits import Split, require_classes
 from satsqueeze.nets.model import SegmentationModel
@@ -18,7 +17,7 @@ def check_model(model: SegmentationModel, cache: PackedCache, *, patch_size: tup
     """
     multiple = model.size_multiple
     if any(size % multiple for size in patch_size):
-        rounded = tuple(math.ceil(size / multiple) * multiple for size in patch_size)
+        rounded = tuple(up(size, multiple) for size in patch_size)
         raise SettingsError(
             f"the network takes sizes that are multiples of {multiple} px, got a patch of {patch_size}; use {rounded}"
         )

@@ -46,7 +46,11 @@ class OnDays(nn.Module):
 
 
 def score_series(
-    model: SegmentationModel, cache: PackedCache, ids: Sequence[str], *, settings: ScoreSettings | None = None
+    model: SegmentationModel,
+    cache: PackedCache,
+    ids: Sequence[str],
+    *,
+    settings: ScoreSettings = ScoreSettings(),  # noqa: B008 - frozen
 ) -> Evaluation:
     """Score a network over dates on the labelled places that items of a cache make up.
 
@@ -63,7 +67,6 @@ def score_series(
         DataError, GridError: see :func:`satsqueeze.data.series.series_of`.
         BandError: the model needs a band that the cache lacks.
     """
-    settings = settings or ScoreSettings()
     evaluation = empty_evaluation(model, cache)
     places = series_of(cache, ids)
     for series in places:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.window import up
 from satsqueeze.nets.edges import PREFIX, edges_of
 from satsqueeze.nets.model import SegmentationModel
 
@@ -58,8 +59,8 @@ class Backbone:
     @property
     def channels(self) -> int:
         """F."""
-        side = 2 * max(self.model.size_multiple, _SIDE // 2)
-        side = -(-side // self.model.size_multiple) * self.model.size_multiple
+        multiple = self.model.size_multiple
+        side = up(max(_SIDE, 2 * multiple), multiple)
         was_training = self.model.training
         self.model.eval()
         with torch.no_grad():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.window import up
 from satsqueeze.nets.card import SERIES_FAMILY
 from satsqueeze.nets.model import SegmentationModel
 from satsqueeze.pretrain.settings import PretrainSettings
@@ -30,5 +31,5 @@ def check_views(model: SegmentationModel, settings: PretrainSettings) -> None:
     if size % multiple:
         raise SettingsError(
             f"the network takes sizes that are multiples of {multiple} px, got views of {size} px; use "
-            f"--fit.views.size {-(-size // multiple) * multiple}"
+            f"--fit.views.size {up(size, multiple)}"
         )

@@ -17,6 +17,7 @@ _KIND_SHARES = (0.45, 0.2, 0.25, 0.1)
 # Relative to blue: median of labelled top-of-atmosphere cloud, of surface reflectance, and of cloud under a low sun.
 _TINTS = ((1.0, 0.94, 0.985, 1.05), (0.98, 1.01, 1.0, 1.07), (1.0, 0.87, 0.87, 0.84))
 _TINT_SHARES = (0.65, 0.23, 0.12)
+_CLEAR_TO, _CLOUD_FROM = 0.06, 0.13  # opacities
 VISIBLE = 0.025
 """Change of reflectance below which a cloud is not held to be visible."""
 
@@ -75,22 +76,23 @@ def overcast(size: int, rng: np.random.Generator) -> Cloud:
     )
 
 
-def paste(ground: Image, cloud: Cloud, rng: np.random.Generator, *, low: float = 0.06, high: float = 0.13) -> Labelled:
+def paste(ground: Image, cloud: Cloud, rng: np.random.Generator) -> Labelled:
     """Blend a cloud, in half the cases with its shadow, onto clear ground.
+
+    A pixel is cloud where the opacity is high and clear where it is low; between the two, and where cloud changes
+    nothing visible, it is ignored.
 
     Args:
         ground: clear reflectance (4, n, n).
         cloud: of the same size.
         rng: source of all randomness.
-        low: opacity up to which a pixel is clear.
-        high: opacity from which it is cloud; between the two, and where cloud changes nothing visible, it is ignored.
     """
     opacity = cloud.opacity
     lit = _shaded(ground, opacity, rng) if rng.random() < 0.5 else ground
     image = np.clip(lit * (1 - opacity) + cloud.colour * opacity, 0, 1.5).astype(np.float32)
-    label = (opacity >= high).astype(np.uint8)
+    label = (opacity >= _CLOUD_FROM).astype(np.uint8)
     invisible = (label == 1) & (np.abs(image - ground).max(axis=0) < VISIBLE)
-    label[((opacity > low) & (opacity < high)) | invisible] = IGNORE
+    label[((opacity > _CLEAR_TO) & (opacity < _CLOUD_FROM)) | invisible] = IGNORE
     return Labelled(image=image, label=label)
 
 

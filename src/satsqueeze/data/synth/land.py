@@ -102,8 +102,8 @@ def paint_town(canvas: Canvas, parcels: Parcels, share: float) -> None:
     canvas.fill(park, "pasture" if rng.uniform() < 0.5 else "forest")
 
 
-def paint_river(canvas: Canvas, *, width_m: float, cover: str = "turbid_water") -> Mask:
-    """A meandering river from edge to edge with varying width and bars; returns the water."""
+def paint_river(canvas: Canvas, *, width_m: float) -> None:
+    """A meandering, turbid river from edge to edge with varying width and bars."""
     rng = canvas.rng
     angle = float(rng.uniform(0, np.pi))
     rows = np.arange(canvas.height, dtype=np.float32)[:, None] - canvas.height * float(rng.uniform(0.25, 0.75))
@@ -121,9 +121,8 @@ def paint_river(canvas: Canvas, *, width_m: float, cover: str = "turbid_water") 
     banks = (distance < half * 1.35 + 0.7) & ~water
     if rng.uniform() < 0.5:
         canvas.fill(banks, str(rng.choice(["forest", "bare_soil", "herbaceous"])))
-    canvas.fill(water, cover)
+    canvas.fill(water, "turbid_water")
     calm_water(canvas, water)
-    return water
 
 
 def paint_lakes(canvas: Canvas, share: float, *, size_m: float, cover: str = "water") -> Mask:
