@@ -11,8 +11,10 @@ import yaml
 from satsqueeze.bench.ablation import ROWS, Ablation, Variant
 from satsqueeze.bench.ablation_figure import draw_ablation
 from satsqueeze.bench.ablation_recipe import AblationRecipe, Factor
-from satsqueeze.bench.ablation_row import AblationRow, ablation_table, by_seed, gain, read_ablation_rows
+from satsqueeze.bench.ablation_row import AblationRow, read_ablation_rows
+from satsqueeze.bench.ablation_table import ablation_table, by_seed
 from satsqueeze.bench.init_grid import InitGrid
+from satsqueeze.bench.seed_estimate import gain
 from satsqueeze.bench.tables import make_tables
 from satsqueeze.cli.main import main
 from satsqueeze.core.errors import DataError, RunError, SettingsError

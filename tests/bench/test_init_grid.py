@@ -9,10 +9,12 @@ import pytest
 import yaml
 from scipy import stats
 
-from satsqueeze.bench.init_figure import class_table, draw_curves, estimate, init_table, paired_p
+from satsqueeze.bench.init_figure import draw_curves
 from satsqueeze.bench.init_grid import ROWS, InitGrid
 from satsqueeze.bench.init_recipe import STARTS, InitRecipe, Region
 from satsqueeze.bench.init_row import InitRow, read_init_rows, write_init_rows
+from satsqueeze.bench.init_table import class_table, init_table
+from satsqueeze.bench.seed_estimate import estimate, paired_p
 from satsqueeze.bench.tables import make_tables
 from satsqueeze.cli.flags import read_settings
 from satsqueeze.cli.main import main

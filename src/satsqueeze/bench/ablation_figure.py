@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from satsqueeze.bench.ablation_row import AblationRow, by_seed, gain, random_by_seed
+from satsqueeze.bench.ablation_row import AblationRow
+from satsqueeze.bench.ablation_table import by_seed, random_by_seed
 from satsqueeze.bench.canvas import new_figure, write_png
+from satsqueeze.bench.seed_estimate import gain
 from satsqueeze.core.errors import DataError
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ def _draw_factor(axes: Axes, rows: Sequence[AblationRow], factor: str) -> None:
         found, _ = gain(scores, base)
         reference = any(row.is_reference for row in rows if row.cell == (factor, value))
         colour = _REFERENCE if reference else _COLOUR
-        half = 100 * (found.high - found.mean)
+        half = 100 * found.half
         axes.errorbar(place, 100 * found.mean, yerr=half, fmt="D" if reference else "o", color=colour, capsize=4, ms=6)
         gains = [100 * (scores[seed] - base[seed]) for seed in scores if seed in base]
         axes.scatter([place] * len(gains), gains, s=9, color=colour, alpha=0.5, zorder=3)

@@ -68,3 +68,8 @@ def read_init_rows(path: Path) -> tuple[InitRow, ...]:
 def write_init_rows(path: Path, rows: Sequence[InitRow]) -> None:
     """Write rows as JSON lines, whole or not at all."""
     write_row_file(path, rows)
+
+
+def distinct(rows: Sequence[InitRow], field: str) -> tuple[str, ...]:
+    """Values of a field, each once, in order."""
+    return tuple(dict.fromkeys(getattr(row, field) for row in rows))

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from satsqueeze.bench.canvas import new_figure, write_png
-from satsqueeze.bench.init_figure import COLOURS, MARKERS, estimate, labels_cell, start_cell
+from satsqueeze.bench.init_figure import COLOURS, MARKERS
 from satsqueeze.bench.init_grid import InitGrid
 from satsqueeze.bench.init_recipe import InitRecipe
 from satsqueeze.bench.init_row import InitRow
+from satsqueeze.bench.init_table import labels_cell, start_cell
 from satsqueeze.bench.markdown import markdown
+from satsqueeze.bench.seed_estimate import estimate
 from satsqueeze.core.errors import DataError, SettingsError
 from satsqueeze.core.run import RunFolder
 

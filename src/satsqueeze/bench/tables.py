@@ -20,10 +20,11 @@ from typing import Any
 
 import yaml
 
-from satsqueeze.bench.ablation_row import ablation_table, read_ablation_rows
-from satsqueeze.bench.init_figure import class_table, init_table
+from satsqueeze.bench.ablation_row import read_ablation_rows
+from satsqueeze.bench.ablation_table import ablation_table
 from satsqueeze.bench.init_row import read_init_rows
 from satsqueeze.bench.init_students import students_table
+from satsqueeze.bench.init_table import class_table, init_table
 from satsqueeze.bench.markdown import markdown
 from satsqueeze.bench.robustness_row import read_robustness_rows
 from satsqueeze.bench.robustness_twins import twins_table

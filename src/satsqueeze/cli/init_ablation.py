@@ -7,7 +7,7 @@ from pathlib import Path
 from satsqueeze.bench.ablation import Ablation, Variant
 from satsqueeze.bench.ablation_figure import draw_ablation
 from satsqueeze.bench.ablation_recipe import AblationRecipe
-from satsqueeze.bench.ablation_row import ablation_table
+from satsqueeze.bench.ablation_table import ablation_table
 from satsqueeze.bench.init_recipe import InitRecipe
 from satsqueeze.bench.row_file import write_row_file
 from satsqueeze.cli.flags import read_settings
