@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from satsqueeze.core.class_metrics import ClassMetrics
+from satsqueeze.core.class_metrics import ClassMetrics, one_hot
 from satsqueeze.core.class_thresholds import best_thresholds
 from satsqueeze.core.errors import RunError
 from satsqueeze.core.files import replacing
@@ -95,8 +95,7 @@ class HeldTruth:
         chances = self._chances(logits)
         if self.multi_label:
             return chances >= np.array(thresholds, np.float32)
-        decided: NDArray[np.bool_] = chances.argmax(axis=1)[:, None] == np.arange(len(self.classes))
-        return decided
+        return one_hot(chances.argmax(axis=1), len(self.classes))
 
     def _chances(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         return class_probabilities(logits, multi_label=self.multi_label)

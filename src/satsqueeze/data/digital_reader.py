@@ -109,12 +109,11 @@ class DigitalReader:
         )
 
     def _lay(self, rule: GridRule) -> None:
-        used = list(dict.fromkeys(channel.file for channel in self.channels))
-        finest = max((self._sets[file] for file in used), key=lambda dataset: int(dataset.width * dataset.height))
+        finest = max((self._sets[file] for file in self._used), key=lambda dataset: int(dataset.width * dataset.height))
         target = rule.target(finest)
         if target is None:
             return
-        for file in used:
+        for file in self._used:
             missing = next(channel.radiometry.nodata for channel in self.channels if channel.file == file)
             own = self._sets[file]
             self._sets[file] = self._stack.enter_context(laid(own, target, nodata=missing))

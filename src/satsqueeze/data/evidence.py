@@ -21,10 +21,10 @@ from satsqueeze.core.radiometry import (
 from satsqueeze.data.band_naming import band_token, sensor_in
 from satsqueeze.data.filetree import local_path, read_bytes
 from satsqueeze.data.radiometric_statement import STATEMENTS, Statement
+from satsqueeze.data.safe_product import METADATA
 
 _PRODUCT = re.compile(r"S2[ABCD]_MSIL(?:1C|2A)_\w+")
 _UNKNOWN_BASELINE = "_N9999_"
-_METADATA = ("MTD_MSIL1C.xml", "MTD_MSIL2A.xml")
 _LEVELS_UP = 6
 _LANDSAT_PRODUCT = re.compile(r"L[CEMOT]\d+_?")
 _COLLECTION_1 = re.compile(r"_01_(?:T1|T2|RT)(?![A-Z0-9])")
@@ -37,7 +37,7 @@ def evidence_files(path: str) -> list[Path]:
     """What lies beside or above a file and says how it is read: metadata of products, masks, notes of GDAL."""
     place = Path(path)
     beside = [place.with_name(f"{place.name}{ending}") for ending in (".msk", ".aux.xml")]
-    above = [folder / name for folder in place.parents[:_LEVELS_UP] for name in _METADATA]
+    above = [folder / name for folder in place.parents[:_LEVELS_UP] for name in METADATA]
     return [found for found in (*beside, *sorted(place.parent.glob("*MTL.txt")), *above) if found.is_file()]
 
 
@@ -165,7 +165,7 @@ def _found_metadata(folder: str) -> str:
     # What is not there raises, so that only what was found is remembered: the file may be put there later.
     parent = PurePosixPath(folder)
     for _ in range(_LEVELS_UP):
-        for name in _METADATA:
+        for name in METADATA:
             text = _text_or_none(str(parent / name))
             if text is not None:
                 return text

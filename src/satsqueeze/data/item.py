@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from satsqueeze.core.bands import Band
 from satsqueeze.data.card import DatasetCard
 from satsqueeze.data.channels import ReadRule
 
@@ -59,7 +58,7 @@ def read_rule(card: DatasetCard) -> ReadRule:
     orders = tuple(dict.fromkeys((names, *card.layouts))) if names and not card.separate_files else ()
     return ReadRule(
         orders=orders,
-        bands=tuple(Band(name=band.name, wavelength_nm=band.wavelength_nm, gsd_m=band.gsd_m) for band in card.bands),
+        bands=tuple(band.band() for band in card.bands),
         sensor=card.sensor,
         radiometry=card.radiometry_text,
         assumed=card.assumed,

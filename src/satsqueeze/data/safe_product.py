@@ -11,13 +11,14 @@ from satsqueeze.data.band_naming import TABLES
 from satsqueeze.data.product_date import acquired_in
 from satsqueeze.data.scene_source import SceneSource
 
-_METADATA = ("MTD_MSIL1C.xml", "MTD_MSIL2A.xml")
+METADATA = ("MTD_MSIL1C.xml", "MTD_MSIL2A.xml")
+"""Names of the file that says what a product holds."""
 _BAND = re.compile(r"_(B\d{2}|B8A)(?:_(\d+)m)?\.(?:jp2|tif)$", re.IGNORECASE)
 
 
 def is_safe(folder: Path) -> bool:
     """Whether a folder is a Sentinel-2 product, by its name or by the metadata in it."""
-    return folder.suffix.upper() == ".SAFE" or any((folder / name).is_file() for name in _METADATA)
+    return folder.suffix.upper() == ".SAFE" or any((folder / name).is_file() for name in METADATA)
 
 
 def safe_scenes(folder: Path, gsd_m: float) -> list[SceneSource]:

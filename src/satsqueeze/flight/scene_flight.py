@@ -75,7 +75,7 @@ class SceneTally:
 Plan = ScenePlan | StreamPlan | BlendPlan
 
 
-def _nowhere(done: int, total: int) -> None:
+def nowhere(done: int, total: int) -> None:
     """Progress that nobody watches."""
 
 
@@ -99,6 +99,6 @@ class SceneFlight:
     """By which foreground is widened, of a plan of tiles whose halo it fits into; None for none."""
     count_undecided: bool = False
     """Whether to count the pixels that a float graph decides narrowly."""
-    advance: Callable[[int, int], None] = _nowhere
+    advance: Callable[[int, int], None] = nowhere
     """Called with (pixels done, pixels in all)."""
     tally: SceneTally = field(default_factory=SceneTally)

@@ -25,7 +25,7 @@ from satsqueeze.flight.row_flight import RowFlight, open_rows
 from satsqueeze.flight.runtime import FlightModel
 from satsqueeze.flight.sample import Sample
 from satsqueeze.flight.scene import fly
-from satsqueeze.flight.scene_flight import Plan, SceneFlight, SceneTally
+from satsqueeze.flight.scene_flight import Plan, SceneFlight, SceneTally, nowhere
 from satsqueeze.flight.scene_item import MaskRecord, mask_item
 from satsqueeze.flight.scene_plan import BlendPlan, ScenePlan
 from satsqueeze.flight.sinks import FileSink, SceneFiles, file_sink
@@ -178,7 +178,7 @@ class ScenePilot:
                 buffer=buffer,
                 rows=self.rows if isinstance(plan, StreamPlan) else None,
                 count_undecided=self.counts_undecided,
-                advance=advance or (lambda done, total: None),  # noqa: ARG005 - nobody watches
+                advance=advance or nowhere,
                 tally=tally,
             )
             fly(flight)

@@ -8,13 +8,12 @@ from torch.nn import functional
 
 from satsqueeze.core.bands import wavelength_of
 from satsqueeze.core.scaling import Scaling
+from satsqueeze.data.corruptions import AIRLIGHT
 from satsqueeze.learn.draws import Draws
 from satsqueeze.learn.geometry import valid_pixels
 from satsqueeze.pretrain.view_sampler import ViewBatch
 from satsqueeze.pretrain.view_settings import ViewSettings
 
-AIRLIGHT = 0.5
-"""Reflectance of haze too deep to see through, as in :mod:`satsqueeze.data.corruptions`."""
 _ANGSTROM = 1.3  # aerosol over land
 _REFERENCE_NM = 550.0
 _UNKNOWN_NM = 800.0  # a band of unknown wavelength sees as much haze as near infrared
