@@ -70,20 +70,16 @@ class ClassTask(TrainingTask[ClassBatch]):
             self._body.hold(False)
 
     @override
-    def training_step(self, batch: ClassBatch, batch_idx: int) -> Tensor:
-        """Loss of a batch, with an ear to the guide's layer."""
+    def losses(self, batch: ClassBatch) -> dict[str, Tensor]:
+        """The objective's, and ``attention`` where there is a guide, which listens to its layer."""
         with self._tap or nullcontext():
-            return super().training_step(batch, batch_idx)
-
-    @override
-    def losses(self, output: Tensor | list[Tensor], batch: ClassBatch) -> dict[str, Tensor]:
-        """The objective's, and ``attention`` where there is a guide."""
-        if isinstance(output, list):
-            raise TrainError("a classifier gives one set of logits, got a list; train it as a segmentation network")
-        found = self.objective(output, batch.targets, batch.answers)
-        if self._guide is None or self._tap is None:
-            return found
-        guided = self._guide(self._tap.output, batch.maps)
+            output = self.output(batch.images)
+            if isinstance(output, list):
+                raise TrainError("a classifier gives one set of logits, got a list; train it as a segmentation network")
+            found = self.objective(output, batch.targets, batch.answers)
+            if self._guide is None or self._tap is None:
+                return found
+            guided = self._guide(self._tap.output, batch.maps)
         return found | {"loss": found["loss"] + guided, "attention": guided.detach()}
 
     @override

@@ -43,24 +43,14 @@ class SeriesTask(TrainingTask[SeriesBatch]):
         self._augment = SeriesAugmenter(settings.augment, scaling=model.card.scaling, seed=settings.seed)
 
     @override
-    def training_step(self, batch: SeriesBatch, batch_idx: int) -> Tensor:
-        """Loss of a batch.
-
-        Raises:
-            TrainError: the loss is not finite.
-        """
-        output = self._network[0](batch.images, batch.days)
-        return self.counted(self.losses(output, batch), batch.step)
-
-    @override
     def augmented(self, batch: SeriesBatch) -> SeriesBatch:
         """Augmented images, with labels moved alike."""
         return self._augment(batch)
 
     @override
-    def losses(self, output: Tensor | list[Tensor], batch: SeriesBatch) -> dict[str, Tensor]:
+    def losses(self, batch: SeriesBatch) -> dict[str, Tensor]:
         """The objective's."""
-        return self.objective(output, batch.labels.long(), None)
+        return self.objective(self._network[0](batch.images, batch.days), batch.labels.long(), None)
 
 
 def fit_series(

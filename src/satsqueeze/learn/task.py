@@ -78,8 +78,8 @@ class TrainingTask(pl.LightningModule, Generic[BatchT]):
         """The batch as it is trained on."""
 
     @abstractmethod
-    def losses(self, output: Tensor | list[Tensor], batch: BatchT) -> dict[str, Tensor]:
-        """Scalars by name, of which ``loss`` is minimised, for the network's output on a batch."""
+    def losses(self, batch: BatchT) -> dict[str, Tensor]:
+        """Scalars by name, of which ``loss`` is minimised, for a batch."""
 
     @override
     def on_train_epoch_start(self) -> None:
@@ -109,23 +109,22 @@ class TrainingTask(pl.LightningModule, Generic[BatchT]):
         Raises:
             TrainError: the loss is not finite.
         """
-        images = batch.images
-        if self.settings.channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)
-        return self.counted(self.losses(self._network[0](images), batch), batch.step)
-
-    def counted(self, losses: dict[str, Tensor], step: int) -> Tensor:
-        """Add the parts of a step's loss to the means of the epoch; returns what is minimised.
-
-        Raises:
-            TrainError: the loss is not finite.
-        """
+        losses = self.losses(batch)
         for name, value in losses.items():
             self._sums[name] = self._sums.get(name, torch.zeros((), device=self.device)) + value.detach().float()
-        self._steps, self._last_step = self._steps + 1, step
+        self._steps, self._last_step = self._steps + 1, batch.step
         if self.device.type == "cpu" or self._steps % _CHECK_EVERY == 0:
             self._refuse_divergence()
         return losses["loss"]
+
+    def output(self, images: Tensor) -> Tensor | list[Tensor]:
+        """What the network makes of images (N, C, h, w)."""
+        answer: Tensor | list[Tensor] = self._network[0](self.laid_out(images))
+        return answer
+
+    def laid_out(self, images: Tensor) -> Tensor:
+        """Images (N, C, h, w) in memory as the settings say."""
+        return images.contiguous(memory_format=torch.channels_last) if self.settings.channels_last else images
 
     @override
     def on_train_batch_end(self, outputs: object, batch: BatchT, batch_idx: int) -> None:
@@ -224,9 +223,9 @@ class SegmentationTask(TrainingTask[TrainBatch]):
         return self._augment(batch if batch.soft is None else batch._replace(soft=soft_from_bytes(batch.soft)))
 
     @override
-    def losses(self, output: Tensor | list[Tensor], batch: TrainBatch) -> dict[str, Tensor]:
+    def losses(self, batch: TrainBatch) -> dict[str, Tensor]:
         """The objective's."""
-        return self.objective(output, batch.labels.long(), batch.soft)
+        return self.objective(self.output(batch.images), batch.labels.long(), batch.soft)
 
 
 def averaged(model: SegmentationModel, decay: float) -> AveragedModel:

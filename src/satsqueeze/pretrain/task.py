@@ -101,24 +101,14 @@ class PretrainTask(TrainingTask[ViewBatch]):
         return self._weather(batch)
 
     @override
-    def training_step(self, batch: ViewBatch, batch_idx: int) -> Tensor:
-        """Loss of a batch.
+    def losses(self, batch: ViewBatch) -> dict[str, Tensor]:
+        """Of the contrast and the forecast.
 
         Raises:
-            TrainError: the loss is not finite, or no pair is left.
+            TrainError: no pair is left.
         """
-        images = batch.images
-        if self.settings.channels_last and batch.days is None:
-            images = images.contiguous(memory_format=torch.channels_last)
-        return self.counted(self.contrasted(batch._replace(images=images)), batch.step)
-
-    @override
-    def losses(self, output: Tensor | list[Tensor], batch: ViewBatch) -> dict[str, Tensor]:
-        """Of a batch; what the network answers on its own is not looked at."""
-        return self.contrasted(batch)
-
-    def contrasted(self, batch: ViewBatch) -> dict[str, Tensor]:
-        """The parts of the loss, of which ``loss`` is minimised."""
+        if batch.days is None:
+            batch = batch._replace(images=self.laid_out(batch.images))
         found = self.embedder.found(batch)
         pixels, whole = self.embedder.embed(found, batch)
         keys, whole_keys = self._keys(batch, pixels, whole)
