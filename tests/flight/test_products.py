@@ -569,6 +569,18 @@ def test_a_mask_of_a_scene_as_it_was_gives_up_its_name(run, tmp_path):
     assert (out / "scene.tif.outdated").read_bytes() == mask
 
 
+def test_what_a_run_is_not_asked_for_gives_up_its_name_and_keeps_no_later_run_from_it(run, tmp_path):
+    scene, out = write_scene(tmp_path / "scene.tif"), tmp_path / "out"
+    more = ("--probabilities", "true", "--preview", "yes")
+    run(scene, "--out", out, *more)
+    run(scene, "--out", out)
+    left = {"scene.png.outdated", "scene_probabilities.tif.outdated"}
+    plain = {"manifest.jsonl", "scene.tif", "scene.json"}
+    assert {path.name for path in out.iterdir()} == plain | left
+    run(scene, "--out", out, *more)
+    assert {path.name for path in out.iterdir()} == plain | left | {"scene.png", "scene_probabilities.tif"}
+
+
 def test_numbered_bands_of_an_unknown_sensor_are_not_guessed(run, package, tmp_path):
     values = numbers(60, 50)
     for token, band in zip(("B2", "B3", "B4", "B5"), values, strict=True):

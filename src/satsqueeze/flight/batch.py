@@ -20,7 +20,7 @@ from satsqueeze.flight.scene_item import source_of
 from satsqueeze.flight.scene_run import SceneOrigin, SceneOutputs, ScenePilot, SceneReport, clear_stale
 
 OUTDATED = ".outdated"
-"""Ending of files that show a scene as it was before it changed and could not be flown again."""
+"""Ending of files that show a scene as an earlier run saw it, and that the last run did not make anew."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +100,9 @@ def fly_batch(
             yield SceneOutcome(row=_aside(job, key, RunError(foreign), foreign), scene=scene)
             continue
         row = _flown(pilot, job, folder, key, advance)
-        if row.status == "quarantined":
-            _retire(ledger.outputs(scene))
+        # What is not made anew shows the scene as it was; a later run would not know whose it is.
+        made = folder.outputs(scene).all.values() if row.status == "done" else ()
+        _retire([path for path in ledger.outputs(scene) if path not in made])
         ledger.add(row)
         yield SceneOutcome(row=row, scene=scene)
     ledger.tidy([job.origin.id for job in jobs])
