@@ -56,7 +56,8 @@ def test_the_mask_that_was_given_stays_as_it_was():
 
 
 @pytest.mark.parametrize(
-    ("width_m", "gsd_m", "reach"), [(25, 10, 2), (25, 30, 0), (60, 30, 2), (25, None, 0), (0, 10, 0)]
+    ("width_m", "gsd_m", "reach"),
+    [(25, 10, 2), (25, 30, 0), (60, 30, 2), (25, None, 0), (0, 10, 0), (30, 10.000000000000002, 3), (30, 10.0001, 2)],
 )
 def test_metres_become_pixels_where_their_size_is_known(width_m, gsd_m, reach):
     assert Buffer.on_ground(width_m, gsd_m, (1,)).reach == reach

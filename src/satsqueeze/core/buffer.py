@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.labels import IGNORE
 
+_DIGITS = 6
+"""Of a radius in pixels: sides of pixels come from square roots, and 30 m are 3 pixels of 10.000000000000002 m."""
 LARGEST_RADIUS = 64.0
 """Pixels that a mask may be widened by; more would cost more than the network."""
 
@@ -38,7 +40,7 @@ class Buffer:
     @classmethod
     def on_ground(cls, width_m: float, gsd_m: float | None, foreground: Sequence[int]) -> Buffer:
         """A buffer of ``width_m`` metres where a pixel is ``gsd_m`` metres wide; none where that is not known."""
-        radius = 0.0 if gsd_m is None else width_m / gsd_m
+        radius = 0.0 if gsd_m is None else round(width_m / gsd_m, _DIGITS)
         return cls(radius=radius, foreground=tuple(foreground))
 
     @property
