@@ -147,6 +147,21 @@ def test_a_stac_item(run, package, tmp_path, applied, offset):
     np.testing.assert_array_equal(mask_of(tmp_path / "out/an-item.tif"), want(package, numbers(90, 80), offset=offset))
 
 
+@pytest.mark.parametrize("gsd", [(), ("--gsd", 20)])
+@pytest.mark.parametrize("kind", [write_safe, write_item])
+def test_a_number_of_missing_pixels_comes_beside_that_of_the_product(run, tmp_path, kind, gsd):
+    scene = kind(tmp_path / "in", 144, 120)
+    for path in (tmp_path / "in").rglob("*.tif"):
+        with rasterio.open(path, "r+") as target:
+            values = target.read()
+            values[:, :36] = 0
+            target.write(values)
+    run(scene, "--out", tmp_path / "a.tif", *gsd)
+    run(scene, "--out", tmp_path / "b.tif", "--nodata", 60000, *gsd)
+    np.testing.assert_array_equal(mask_of(tmp_path / "b.tif"), mask_of(tmp_path / "a.tif"))
+    assert (mask_of(tmp_path / "b.tif")[:18] == 255).all()
+
+
 def test_files_of_one_band_each(run, package, tmp_path):
     values = numbers(70, 60)
     for token, band in zip(("B02", "B03", "B04", "B08"), values, strict=True):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from satsqueeze.core.errors import SettingsError
+from satsqueeze.core.errors import RadiometryError, SettingsError
 from satsqueeze.data.evidence import evidence_files
 from satsqueeze.data.grid import GridRule
 from satsqueeze.data.product import find_scenes
@@ -102,6 +102,18 @@ def _gsd_m(reading: Reading, model: FlightModel) -> float:
     return min(band.gsd_m for band in model.manifest.bands) if reading.gsd_m is None else reading.gsd_m
 
 
+def _missing(source: SceneSource, reading: Reading, model: FlightModel) -> tuple[float, ...]:
+    """Numbers of missing pixels: the product's, and the user's, which alone counts where bands state several."""
+    told = () if reading.nodata is None else (reading.nodata,)
+    try:
+        stated = source.nodata(model.bands)
+    except RadiometryError:
+        if not told:
+            raise
+        return told
+    return told if stated is None else (stated, *told)
+
+
 def _job(source: SceneSource, reading: Reading, model: FlightModel) -> SceneJob:
     rule = GridRule(gsd_m=_gsd_m(reading, model), exact=reading.gsd_m is not None)
 
@@ -116,7 +128,7 @@ def _job(source: SceneSource, reading: Reading, model: FlightModel) -> SceneJob:
             want=model.bands,
             file_bands=source.file_bands,
             grid=rule,
-            nodata=source.nodata(model.bands) if reading.nodata is None else reading.nodata,
+            nodata=_missing(source, reading, model),
         )
 
     return SceneJob(

@@ -31,7 +31,8 @@ class ReadRule:
     """Whose numbers of bands are meant; empty where nothing but the files tells."""
     radiometry: str = "auto"
     assumed: str = ""
-    nodata: float | None = None
+    nodata: tuple[float, ...] = ()
+    """Numbers of missing pixels, beside those that files tag and products have."""
     saturated: float | None = None
     resample: bool = False
     """Whether coarser files may be resampled without a georeference that proves the match."""
@@ -50,6 +51,8 @@ class Channel:
     index: int
     """Position in its file, from 0."""
     radiometry: Radiometry
+    nodata: tuple[float, ...] = ()
+    """Numbers that stand for nothing, beside that of its radiometry and the tag of its file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,11 +150,9 @@ class ChannelFiles:
             radiometry = Radiometry(scale=1.0, provenance="kelvin")
         else:
             radiometry = radiometry_of(self.paths[file], self.datasets[file], index, statement)
-        if self.rule.nodata is not None:
-            radiometry = replace(radiometry, nodata=self.rule.nodata)
         if self.rule.saturated is not None:
             radiometry = replace(radiometry, saturated=self.rule.saturated)
-        return Channel(name=name, file=file, index=index, radiometry=radiometry)
+        return Channel(name=name, file=file, index=index, radiometry=radiometry, nodata=self.rule.nodata)
 
 
 def _alike(named: Sequence[str], stated: Sequence[str]) -> bool:

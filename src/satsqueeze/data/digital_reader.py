@@ -16,7 +16,7 @@ from satsqueeze.core.errors import BandError, GridError
 from satsqueeze.core.raster import Georeference
 from satsqueeze.core.window import Window, up
 from satsqueeze.data.band_naming import known_band, sensor_in
-from satsqueeze.data.channels import ChannelFiles, ReadRule
+from satsqueeze.data.channels import Channel, ChannelFiles, ReadRule
 from satsqueeze.data.grid import GridRule, laid, require_one_grid
 from satsqueeze.data.raster_file import georeference_of, is_masked, opened, pixel_size_m, read_channels, read_mask
 from satsqueeze.data.resampled_file import BILINEAR, CUBIC, ResampledFile
@@ -95,7 +95,7 @@ class DigitalReader:
         """Whether files, metadata or the user state a number that stands for nothing, in any band."""
         tags = (self._sets[channel.file].nodatavals[channel.index] for channel in self.channels)
         return any(tag is not None for tag in tags) or any(
-            channel.radiometry.nodata is not None for channel in self.channels
+            channel.nodata or channel.radiometry.nodata is not None for channel in self.channels
         )
 
     def _known_bands(self) -> Bands:
@@ -114,7 +114,7 @@ class DigitalReader:
         if target is None:
             return
         for file in self._used:
-            missing = next(channel.radiometry.nodata for channel in self.channels if channel.file == file)
+            missing = next(_fill(channel) for channel in self.channels if channel.file == file)
             own = self._sets[file]
             self._sets[file] = self._stack.enter_context(laid(own, target, nodata=missing))
             if self._sets[file] is own:
@@ -171,9 +171,10 @@ class DigitalReader:
             self._read_file(file, positions, window, digital)
             tags = self._sets[file].nodatavals
             for i in positions:
-                tag = tags[self.channels[i].index]
-                if tag is not None:
-                    valid &= _is_not(digital[i], tag)
+                channel = self.channels[i]
+                for number in dict.fromkeys((tags[channel.index], *channel.nodata)):
+                    if number is not None:
+                        valid &= _is_not(digital[i], number)
             if file in self._masked and file not in self._resampled:
                 part = RasterioWindow(window.col, window.row, window.width, window.height)
                 valid &= read_mask(self._sets[file], part)
@@ -212,6 +213,12 @@ class DigitalReader:
                 "Write all bands with the same type and scale."
             )
         return str(dtypes.pop())
+
+
+def _fill(channel: Channel) -> float | None:
+    """The number that stands for nothing where the file tags none."""
+    product = channel.radiometry.nodata
+    return next(iter(channel.nodata), None) if product is None else product
 
 
 def _tag(dataset: Any, stated: float | None) -> float | None:

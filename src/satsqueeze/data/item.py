@@ -62,7 +62,7 @@ def read_rule(card: DatasetCard) -> ReadRule:
         sensor=card.sensor,
         radiometry=card.radiometry_text,
         assumed=card.assumed,
-        nodata=card.nodata,
+        nodata=() if card.nodata is None else (card.nodata,),
         saturated=card.saturated,
         resample=card.resample,
         thermal=frozenset(band.name for band in card.bands if not band.reflective),

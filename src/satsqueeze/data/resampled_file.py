@@ -70,7 +70,8 @@ class ResampledFile:
 
     def _nodata(self, channel: Channel) -> set[float]:
         """Numbers that stand for nothing and that resampling takes for something."""
-        stated = {channel.radiometry.nodata, self.dataset.nodatavals[channel.index]} - {self.known[channel.index]}
+        tag, known = self.dataset.nodatavals[channel.index], self.known[channel.index]
+        stated = {channel.radiometry.nodata, tag, *channel.nodata} - {known}
         return {number for number in stated if number is not None and not np.isnan(number)}
 
     def _bad(self, window: Window, channels: Sequence[Channel]) -> NDArray[np.bool_]:
