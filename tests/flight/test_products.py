@@ -162,6 +162,17 @@ def test_a_number_of_missing_pixels_comes_beside_that_of_the_product(run, tmp_pa
     assert (mask_of(tmp_path / "b.tif")[:18] == 255).all()
 
 
+def test_files_of_an_item_are_no_scene_of_their_own_where_they_lie_below_it(tmp_path):
+    item = write_item(tmp_path)
+    record = json.loads(item.read_text())
+    (tmp_path / "my bands").mkdir()
+    for band in BANDS:
+        (tmp_path / f"{band}.tif").rename(tmp_path / f"my bands/{band}.tif")
+        record["assets"][band]["href"] = f"./my%20bands/{band}.tif"
+    item.write_text(json.dumps(record))
+    assert [scene.id for scene in find_scenes([tmp_path])] == ["an-item"]
+
+
 def test_files_of_one_band_each(run, package, tmp_path):
     values = numbers(70, 60)
     for token, band in zip(("B02", "B03", "B04", "B08"), values, strict=True):

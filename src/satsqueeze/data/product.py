@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from pathlib import Path
 
@@ -58,6 +58,8 @@ class _Search:
 
     gsd_m: float
     passed: set[Path]
+    claimed: set[Path] = field(default_factory=set)
+    """Files of items that were met, which are no scenes of their own wherever they lie."""
 
     def folder(self, folder: Path) -> list[SceneSource]:
         """Every scene in a folder and those below."""
@@ -73,8 +75,8 @@ class _Search:
             return [SceneSource(id=folder.name, path=folder, problem=problem)]
         files = [entry for entry in entries if entry.is_file()]
         items = [_of_item(path) for path in files if path.suffix.lower() == ".json" and is_item(path)]
-        claimed = {Path(file) for item in items for file in item.files}
-        rasters = [path for path in files if path.suffix.lower() in RASTERS and path not in claimed]
+        self.claimed.update(Path(file) for item in items for file in item.files)
+        rasters = [path for path in files if path.suffix.lower() in RASTERS and path not in self.claimed]
         odd = [path for path in entries if path.suffix.lower() in RASTERS and not path.is_file() and not path.is_dir()]
         below = [scene for entry in entries if entry.is_dir() for scene in self.folder(entry)]
         return [*items, *raster_scenes(rasters), *map(_absent, odd), *below]
