@@ -173,6 +173,15 @@ def test_files_of_an_item_are_no_scene_of_their_own_where_they_lie_below_it(tmp_
     assert [scene.id for scene in find_scenes([tmp_path])] == ["an-item"]
 
 
+def test_an_item_of_a_span_of_time_was_acquired_when_that_began(tmp_path):
+    item = write_item(tmp_path)
+    record = json.loads(item.read_text())
+    span = {"datetime": None, "start_datetime": "2024-01-05T00:00:00Z", "end_datetime": "2024-01-09T00:00:00Z"}
+    item.write_text(json.dumps({**record, "properties": span}))
+    (scene,) = find_scenes([item])
+    assert f"{scene.acquired:%Y-%m-%d}" == "2024-01-05"
+
+
 def test_files_of_one_band_each(run, package, tmp_path):
     values = numbers(70, 60)
     for token, band in zip(("B02", "B03", "B04", "B08"), values, strict=True):

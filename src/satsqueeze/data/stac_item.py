@@ -86,7 +86,8 @@ def read_item(path: Path) -> StacScene:
         files=tuple(_local(path, asset) for _, asset in chosen),
         bands=tuple(band for band, _ in chosen if band),
         stated=tuple(numbers[0] for numbers in stated) if found else stated[0],
-        acquired=_datetime(properties.get("datetime")),
+        # What was measured over a time has no datetime, by the specification, but a start and an end.
+        acquired=_datetime(properties.get("datetime") or properties.get("start_datetime")),
     )
 
 
