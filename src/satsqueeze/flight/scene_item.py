@@ -80,7 +80,7 @@ def mask_item(record: MaskRecord) -> pystac.Item:
         },
         stac_extensions=[_PROCESSING],
     )
-    clouds = [name for name in record.manifest.classes if "cloud" in name]
+    clouds = _clouds(record.manifest)
     if clouds:
         cover = 100 * sum(record.shares.get(name, 0.0) for name in clouds)
         EOExtension.ext(item, add_if_missing=True).cloud_cover = round(min(cover, 100.0), 4)
@@ -92,6 +92,12 @@ def mask_item(record: MaskRecord) -> pystac.Item:
     item.add_link(pystac.Link("derived_from", record.source.as_uri(), title=record.source.name))
     item.add_link(pystac.Link("mlm:model", (record.package / "item.json").as_uri(), media_type="application/geo+json"))
     return item
+
+
+def _clouds(manifest: FlightManifest) -> list[str]:
+    """Classes that are cloud: "no cloud" and "cloud shadow" bear the word too, but are no foreground."""
+    counted = manifest.foreground or range(len(manifest.classes))
+    return [name for value, name in enumerate(manifest.classes) if value in counted and "cloud" in name.lower()]
 
 
 def source_of(item: Path) -> str | None:

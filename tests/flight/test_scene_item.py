@@ -1,0 +1,55 @@
+"""What the STAC item of a mask says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from satsqueeze.flight.opening import open_package
+from satsqueeze.flight.scene_item import MaskRecord, mask_item
+
+
+@pytest.fixture
+def item(package):
+    """The item of a mask of 100 x 100 px."""
+
+    def make(shares, *, foreground=(1,), georeference=None):
+        named = {"classes": tuple(shares), "foreground": foreground}
+        record = MaskRecord(
+            id="scene",
+            source=Path("/scene.tif"),
+            package=package,
+            manifest=open_package(package, threads=1).manifest.model_copy(update=named),
+            buffer_m=0.0,
+            graph="int8.onnx",
+            engine="onnx",
+            georeference=georeference,
+            gsd_m=None,
+            height=100,
+            width=100,
+            shares=shares,
+            radiometry="stated",
+            acquired=None,
+            mask=Path("/out/scene.tif"),
+            probabilities=None,
+            version="0",
+        )
+        return mask_item(record).to_dict(transform_hrefs=False)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("shares", "foreground", "cover"),
+    [
+        ({"clear": 0.7, "cloud": 0.1, "cloud shadow": 0.2}, (1,), 10.0),
+        ({"no cloud": 0.9, "Cloud": 0.1}, (1,), 10.0),
+        ({"clear": 0.5, "thick cloud": 0.2, "thin cloud": 0.2, "shadow": 0.1}, (1, 2), 40.0),
+        ({"water": 0.9, "cloud": 0.1}, (), 10.0),
+        ({"land": 0.9, "water": 0.1}, (1,), None),
+    ],
+)
+def test_clouds_alone_are_cloud_cover(item, shares, foreground, cover):
+    found = item(shares, foreground=foreground)["properties"].get("eo:cloud_cover")
+    assert found == (cover if cover is None else pytest.approx(cover))
