@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from satsqueeze.core.raster import Georeference
 from satsqueeze.flight.opening import open_package
 from satsqueeze.flight.scene_item import MaskRecord, mask_item
 
@@ -38,6 +39,23 @@ def item(package):
         return mask_item(record).to_dict(transform_hrefs=False)
 
     return make
+
+
+@pytest.mark.parametrize("west", [179.99, -180.01])
+def test_degrees_beyond_180_are_cut_there(item, west):
+    place = Georeference(crs="EPSG:4326", transform=(2e-4, 0, west, 0, -2e-4, 45.0))
+    found = item({"clear": 1.0}, foreground=(0,), georeference=place)
+    assert found["bbox"] == pytest.approx([179.99, 44.98, -179.99, 45.0])
+    east, west = sorted(found["geometry"]["coordinates"], key=lambda polygon: polygon[0][0][0])
+    assert {min(x for x, _ in east[0]), max(x for x, _ in west[0])} == {-180.0, 180.0}
+    assert max(x for x, _ in east[0]) == pytest.approx(-179.99)
+
+
+def test_degrees_within_180_stay(item):
+    place = Georeference(crs="EPSG:4326", transform=(2e-4, 0, 10.0, 0, -2e-4, 45.0))
+    found = item({"clear": 1.0}, foreground=(0,), georeference=place)
+    assert found["bbox"] == pytest.approx([10.0, 44.98, 10.02, 45.0])
+    assert found["geometry"]["type"] == "Polygon"
 
 
 @pytest.mark.parametrize(

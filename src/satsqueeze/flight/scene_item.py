@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ from satsqueeze.flight.sinks import PROBABILITY_STEPS
 _PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 _SHARES = "satsqueeze:shares"
 _EDGE_POINTS = 8
+_RADIUS_M = 6378137
 _COG = pystac.MediaType.COG
 
 
@@ -167,9 +169,9 @@ def _outline(record: MaskRecord) -> dict[str, Any] | None:
     )
     a, b, c, d, e, f = place.transform
     corners = [[a * col + b * row + c, d * col + e * row + f] for col, row in [*ring, ring[0]]]
-    polygon = {"type": "Polygon", "coordinates": [corners]}
     try:
-        found = transform_geom(place.crs, "EPSG:4326", polygon, precision=7)
+        crs, corners = _around_antimeridian(place.crs, corners)
+        found = transform_geom(crs, "EPSG:4326", {"type": "Polygon", "coordinates": [corners]}, precision=7)
     except CRSError:  # a local system that nobody can place on Earth
         return None
     coordinates = _listed(found["coordinates"])
@@ -178,6 +180,17 @@ def _outline(record: MaskRecord) -> dict[str, Any] | None:
         if _area(ring) < 0:
             ring.reverse()
     return {"type": found["type"], "coordinates": coordinates}
+
+
+def _around_antimeridian(crs: str, ring: list[list[float]]) -> tuple[str, list[list[float]]]:
+    """A ring in degrees that goes beyond 180 in metres from there: GDAL cuts what is projected only."""
+    longitudes = [x for x, _ in ring]
+    if not CRS.from_string(crs).is_geographic or (min(longitudes) >= -180 and max(longitudes) <= 180):
+        return crs, ring
+    turn = 360 if min(longitudes) < -180 else 0
+    metres = math.pi / 180 * _RADIUS_M
+    moved = [[(x + turn - 180) * metres, y * metres] for x, y in ring]
+    return f"+proj=eqc +lon_0=180 +R={_RADIUS_M} +units=m", moved
 
 
 def _area(ring: Sequence[Sequence[float]]) -> float:
