@@ -45,6 +45,21 @@ def test_single_band_files_by_name_and_the_panchromatic_one_left_out(write_tiff,
     np.testing.assert_array_equal(raster.values, image)
 
 
+def test_a_panchromatic_band_that_begins_half_a_pixel_beside_the_others(tmp_path):
+    def write(name, gsd, side, start):
+        centres = start + (np.arange(side) + 0.5) * gsd
+        values = 0.1 + 1e-4 * centres[None] + 2e-4 * centres[:, None]
+        profile = {"driver": "GTiff", "dtype": "float32", "count": 1, "height": side, "width": side, "crs": UTM}
+        place = rasterio.Affine(gsd, 0, 6e5 + start, 0, -gsd, 5e6 - start)
+        with rasterio.open(tmp_path / f"{name}.tif", "w", **profile, transform=place) as file:
+            file.write(values.astype(np.float32)[None])
+        return tmp_path / f"{name}.tif"
+
+    raster = read([write("red", 30, 60, 0.0), write("blue", 15, 119, 7.5)])
+    red, blue = raster.values[:, 5:-5, 5:-5]
+    np.testing.assert_allclose(red, blue, atol=1e-5)
+
+
 def test_stated_bands_name_the_channels(write_tiff, reflectance, tmp_path):
     image = reflectance()
     path = write_tiff(tmp_path / "a.tif", image)

@@ -17,7 +17,7 @@ from satsqueeze.core.raster import Georeference
 from satsqueeze.core.window import Window, up
 from satsqueeze.data.band_naming import known_band, sensor_in
 from satsqueeze.data.channels import Channel, ChannelFiles, ReadRule
-from satsqueeze.data.grid import GridRule, laid, require_one_grid
+from satsqueeze.data.grid import Grid, GridRule, laid, require_one_grid, same_extent
 from satsqueeze.data.raster_file import georeference_of, is_masked, opened, pixel_size_m, read_channels, read_mask
 from satsqueeze.data.resampled_file import BILINEAR, CUBIC, ResampledFile
 
@@ -31,7 +31,8 @@ class DigitalReader:
         want: bands to read, in this order; by default all reflective ones.
         file_bands: the band of each file, where a card says so.
         grid: the pixel size wanted. Then every file is warped onto one grid pixel by pixel, so that a window holds the
-            same numbers whatever is read around it; by default the grid is that of the finest file.
+            same numbers whatever is read around it; by default the grid is that of the finest file, and only files
+            that begin or end beside it are warped.
 
     Raises:
         RasterError: a file cannot be opened.
@@ -53,8 +54,9 @@ class DigitalReader:
         self._stack = ExitStack()
         try:
             self._open(files, want, file_bands)
-            if grid is not None:
-                self._lay(grid)
+            target = self._beside() if grid is None else grid.target(self._finest)
+            if target is not None:
+                self._lay(target)
         except BaseException:
             self.close()
             raise
@@ -75,8 +77,7 @@ class DigitalReader:
         self._sets = [self._stack.enter_context(opened(path)) for path in files]
         files_of = ChannelFiles(paths=self.paths, datasets=self._sets, rule=self.rule, bands=tuple(file_bands))
         self.channels = tuple(files_of.choose(want))
-        used = [self._sets[file] for file in dict.fromkeys(channel.file for channel in self.channels)]
-        finest = max(used, key=lambda dataset: int(dataset.width * dataset.height))
+        used, finest = [self._sets[file] for file in self._used], self._finest
         self.height, self.width = int(finest.height), int(finest.width)
         self._masked = {file for file, own in enumerate(self._sets) if is_masked(own)}
         self._resampled = {
@@ -108,11 +109,19 @@ class DigitalReader:
             )
         )
 
-    def _lay(self, rule: GridRule) -> None:
-        finest = max((self._sets[file] for file in self._used), key=lambda dataset: int(dataset.width * dataset.height))
-        target = rule.target(finest)
-        if target is None:
-            return
+    @property
+    def _finest(self) -> Any:
+        return max((self._sets[file] for file in self._used), key=lambda dataset: int(dataset.width * dataset.height))
+
+    def _beside(self) -> Grid | None:
+        """The finest file's grid where coarser ones begin or end beside it, as beside Landsat's panchromatic band."""
+        place, finest = self.georeference, self._finest
+        coarser = [self._sets[file] for file in self._used if self._sets[file].shape != finest.shape]
+        if place is None or all(same_extent(dataset, finest) for dataset in coarser):
+            return None
+        return Grid(georeference=place, height=self.height, width=self.width)
+
+    def _lay(self, target: Grid) -> None:
         for file in self._used:
             missing = next(_fill(channel) for channel in self.channels if channel.file == file)
             own = self._sets[file]

@@ -75,6 +75,12 @@ def _same_place(dataset: Any, finest: Any) -> bool:
     return bool(np.allclose(_corners(dataset), _corners(finest), rtol=0, atol=slack))
 
 
+def same_extent(dataset: Any, finest: Any) -> bool:
+    """Whether two files over one ground begin and end at one place, so that their sizes tell where pixels lie."""
+    aside = np.abs(_corners(dataset) - _corners(finest)).max()
+    return bool(aside <= _ASIDE * np.sqrt(abs(finest.transform.determinant)))
+
+
 def _corners(dataset: Any) -> NDArray[np.float64]:
     """Where the corners (4, 2) of an image lie, however its grid is turned."""
     height, width = dataset.height, dataset.width
@@ -102,6 +108,8 @@ FINER = 1.5
 COARSER = 3.0
 """Pixels larger than wanted by more than this factor are interpolated to this many times the size wanted: to a network
 that learnt what 10 m show, and by augmentation 30 m, a cloud of a few pixels of 120 m is a roof."""
+_ASIDE = 0.1
+"""Pixels of the finest file by which extents may differ."""
 _WARP_MEMORY_MB = 16
 _SAME = 1e-3
 _MOST_PIXELS = 2**34
