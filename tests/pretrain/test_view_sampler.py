@@ -151,8 +151,9 @@ def test_places_and_what_is_wrong_with_them(cache, tmp_path):
     first = [name for name in cache.ids if name.endswith("d0")]
     with pytest.raises(SettingsError, match="only date of its place; set dates to one"):
         places_of(cache, first, replace(SETTINGS, dates="pairs"))
-    with pytest.raises(SettingsError, match="finds no place in the name"):
-        places_of(cache, cache.ids, replace(SETTINGS, place="(x+)"))
+    for expression in ("(x+)", "(x)|p"):
+        with pytest.raises(SettingsError, match="finds no place in the name"):
+            places_of(cache, cache.ids, replace(SETTINGS, place=expression))
     write_places(tmp_path / "d", places=1)
     write_tif(tmp_path / "d/images/p0_d2.tif", fields(0, 0)[0][:, :30])
     write_tif(tmp_path / "d/labels/p0_d2.tif", fields(0, 0)[1][None, :30])

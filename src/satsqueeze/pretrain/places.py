@@ -64,6 +64,7 @@ def _series(cache: PackedCache, ids: Sequence[str]) -> tuple[tuple[int, ...], ..
 
 def _place(item_id: str, expression: str) -> str:
     found = re.search(expression, item_id)
-    if found is None:
+    place = None if found is None else found.group(1)
+    if place is None:  # the part in parentheses may be one of several alternatives
         raise SettingsError(f"the expression {expression!r} finds no place in the name {item_id!r}; mend 'place'")
-    return str(found.group(1))
+    return str(place)
