@@ -64,7 +64,8 @@ class TrainSettings:
                 "learning rate must be > 0, weight decay and clip norm >= 0, got "
                 f"{self.learning_rate}, {self.weight_decay}, {self.clip_norm}"
             )
-        self._require_shares("score_smoothing", "average_decay")
+        self._require_share("average_decay")
+        self._require_share("score_smoothing", below_one=True)
         if self.keep not in ("best", "last"):
             raise SettingsError(f"fit setting 'keep' must be best or last, got {self.keep!r}")
         if self.optimiser not in ("sgd", "adamw", "muon") or self.precision not in ("auto", "bf16", "fp32"):
@@ -94,11 +95,10 @@ class TrainSettings:
         """JSON-ready record of all that the result depends on."""
         return {key: value for key, value in asdict(self).items() if key != "progress"}
 
-    def _require_shares(self, *names: str) -> None:
-        for name in names:
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                raise SettingsError(f"fit setting '{name}' must lie in [0, 1], got {value}")
+    def _require_share(self, name: str, *, below_one: bool = False) -> None:
+        value = getattr(self, name)
+        if value is not None and not (0 <= value < 1 or (value == 1 and not below_one)):
+            raise SettingsError(f"fit setting '{name}' must lie in [0, 1{')' if below_one else ']'}, got {value}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +121,8 @@ class FitSettings(TrainSettings):
         super().__post_init__()
         if min(self.patch_size) < 1:
             raise SettingsError(f"patch size must be positive, got {self.patch_size}")
-        self._require_shares("foreground_share", "validation_overlap")
+        self._require_share("foreground_share")
+        self._require_share("validation_overlap", below_one=True)
 
     def with_weights(self, weights: dict[str, float] | None) -> FitSettings:
         """The same settings with the data set's weights of its sources, unless they have their own."""
