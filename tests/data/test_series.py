@@ -69,6 +69,15 @@ def test_dates_of_a_place_are_one_series(cache):
     assert {entry.groups for entry in cache.entries} == {("folder/p1",), ("folder/p2",)}
 
 
+def test_names_in_which_an_expression_finds_no_place_are_places_of_their_own(write_tiff, tmp_path):
+    root = write_places(tmp_path / "data", write_tiff)
+    (root / "dataset.yaml").write_text(CARD.replace("'(p\\d)_'", "'(p1)_|p2'"))
+    items = open_dataset(root).items
+    own = {f"folder/p2_{date}" for date in DATES["p2"]}
+    assert {item.series for item in items} == {"folder/p1"} | own
+    assert {item.groups[0] for item in items} == {"folder/p1"} | own
+
+
 def test_images_of_a_series_are_those_of_its_items(cache):
     first = series_of(cache, cache.ids)[0]
     window = Window(row=2, col=5, height=7, width=4)

@@ -241,6 +241,6 @@ def _derived(rule: str, captured: Mapping[str, str]) -> str:
     if "(" not in rule:
         return fill(rule, captured)
     found = compiled(rule).search(captured["name"])
-    if found is None:
-        return captured["name"]
-    return found.group(1) if found.re.groups else found.group(0)
+    part = None if found is None else found.group(min(found.re.groups, 1))
+    # The part in parentheses may be one of several alternatives, and not the one that was found.
+    return captured["name"] if part is None else part
