@@ -94,7 +94,7 @@ def test_targets_outside_the_card(write_tiff, tmp_path):
         read_targets(open_dataset(tmp_path, card="eurosat-ms").items[0])
 
 
-@pytest.mark.parametrize("text", ["{}", "[", '{"labels": 3}'])
+@pytest.mark.parametrize("text", ["{}", "[", '{"labels": 3}', '{"labels": "Pastures"}'])
 def test_unreadable_class_list(write_tiff, tmp_path, text):
     patch = "S2A_MSIL2A_20170613T101031_83_17"
     write_tiff(tmp_path / patch / f"{patch}_B02.tif", np.full((4, 4), 900, np.uint16))

@@ -166,10 +166,12 @@ def _targets(item: Item) -> tuple[int, ...]:
     if item.card.label_kind != "json" or item.label is None:
         raise LabelError(f"{item.id} has no class list; expected {item.label_expected or 'a classification card'}")
     try:
-        names = [str(name) for name in json.loads(read_bytes(item.label))["labels"]]
+        names = json.loads(read_bytes(item.label))["labels"]
     except (ValueError, KeyError, TypeError) as error:
         raise LabelError(f"{item.label} holds no list 'labels' ({error}); fetch the file again") from error
-    return _classes_of(names, item)
+    if not isinstance(names, list):
+        raise LabelError(f"{item.label} holds no list 'labels', but {str(names)[:60]}; write {{\"labels\": [...]}}")
+    return _classes_of([str(name) for name in names], item)
 
 
 def _classes_covering(label: NDArray[np.uint8], card: DatasetCard) -> tuple[int, ...]:
