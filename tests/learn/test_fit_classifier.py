@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import rasterio
 import torch
 
 from satsqueeze.core.errors import GridError, LabelError, RunError, SettingsError, SplitError
@@ -16,6 +17,7 @@ from satsqueeze.data.class_stage import ClassPrepared
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.dihedral import view_of
 from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.splits import Split
 from satsqueeze.learn.class_losses import LabelLoss
 from satsqueeze.learn.class_stage import score_on_test, thresholds_of
 from satsqueeze.learn.classify import class_logits, score_classes
@@ -246,6 +248,18 @@ def test_refusals(tiles, scenes, split, cache, tmp_path):
         fit_classifier(make_model(), cache, split, SETTINGS, tmp_path)
     with pytest.raises(LabelError, match="the model decides among a, b, c"):
         score_classes(make_model(classes=("a", "b", "c")), tiles, split.test)
+
+
+def test_images_that_are_no_squares(write_tiles, tmp_path):
+    folder = write_tiles(tmp_path / "tiles", side=8, each=4, spread=150, gain=750)
+    for path in folder.rglob("*.tif"):
+        with rasterio.open(path) as opened:
+            image = opened.read()
+        write_tif(path, image[:, :, :7])
+    packed = pack(open_dataset(folder), tmp_path / "cache")
+    everything = Split(train=packed.ids, validation=())
+    with pytest.raises(GridError, match="has 8 x 7 px; cut or resample the images to squares"):
+        fit_classifier(make_model(), packed, everything, SETTINGS, tmp_path)
 
 
 def started(model, seed=9):

@@ -124,9 +124,10 @@ def check_classifier(model: SegmentationModel, cache: PackedCache) -> None:
         )
     size = cache.stack.shape[2:]
     if isinstance(card.config, ClassifierConfig) and size != (card.config.size, card.config.size):
+        square = f"build it with size {size[0]}, or resample the images"
         raise GridError(
             f"the network is for images of {card.config.size} x {card.config.size} px, the data set has {size[0]} x "
-            f"{size[1]} px; build it with size {max(size)}, or resample the images"
+            f"{size[1]} px; {square if size[0] == size[1] else 'cut or resample the images to squares'}"
         )
 
 
