@@ -9,7 +9,7 @@ import pytest
 import rasterio
 import torch
 
-from satsqueeze.core.errors import GridError, LabelError, RunError, SettingsError, SplitError
+from satsqueeze.core.errors import GridError, LabelError, RunError, SettingsError, SplitError, TrainError
 from satsqueeze.core.scaling import Scaling
 from satsqueeze.data.cache import pack
 from satsqueeze.data.class_split import class_split
@@ -260,6 +260,14 @@ def test_images_that_are_no_squares(write_tiles, tmp_path):
     everything = Split(train=packed.ids, validation=())
     with pytest.raises(GridError, match="has 8 x 7 px; cut or resample the images to squares"):
         fit_classifier(make_model(), packed, everything, SETTINGS, tmp_path)
+
+
+def test_a_network_that_has_diverged_is_told_as_such(tiles, split):
+    model = make_model()
+    with torch.no_grad():
+        next(model.parameters()).fill_(torch.nan)
+    with pytest.raises(TrainError, match=r"answers 12 of 12 images with NaN: .* Lower the learning rate"):
+        score_classes(model, tiles, split.test)
 
 
 def started(model, seed=9):

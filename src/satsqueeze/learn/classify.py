@@ -12,7 +12,7 @@ from torch import Tensor
 
 from satsqueeze.core.class_metrics import ClassMetrics
 from satsqueeze.core.class_thresholds import best_thresholds
-from satsqueeze.core.errors import LabelError
+from satsqueeze.core.errors import LabelError, TrainError
 from satsqueeze.data.class_sampler import reflectance
 from satsqueeze.data.dihedral import view_of
 from satsqueeze.data.packed import PackedCache
@@ -74,6 +74,7 @@ def score_classes(
 
     Raises:
         LabelError: the model has other classes than the cache.
+        TrainError: the model's answers are NaN.
         DataError, GridError, BandError: see :func:`class_logits`.
     """
     classes = classes_of(model)
@@ -85,6 +86,11 @@ def score_classes(
     multi_label = cache.task == "multi-label"
     truth = cache.targets[[cache.position(item_id) for item_id in ids]]
     logits = class_logits(model, cache, ids, precision=precision)
+    if np.isnan(logits).any():  # packed images are finite
+        raise TrainError(
+            f"the network answers {np.isnan(logits).any(axis=1).sum()} of {len(ids)} images with NaN: its training has "
+            "diverged. Lower the learning rate, or set the precision to fp32"
+        )
     probabilities = class_probabilities(logits, multi_label=multi_label)
     metrics = ClassMetrics(cache.classes, multi_label=multi_label)
     if not multi_label:
