@@ -111,7 +111,7 @@ def fraction(cache: PackedCache, ids: Sequence[str], *, share: float, seed: int)
         raise SplitError(
             f"{share:g} of {len(ids)} labels are {len(kept)}, which leaves "
             f"{', '.join(cache.classes[value] for value in lacking)} without an image; ask for a share of at least "
-            f"{needed / len(ids):.3g}, or take another seed"
+            f"{needed / len(ids):.6g}, or take another seed"
         )
     return tuple(sorted(kept))
 
