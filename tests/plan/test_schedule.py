@@ -190,3 +190,10 @@ def test_a_short_one_replaces_what_takes_long():
 
 def test_batch_norm_needs_a_batch():
     assert recipe(FitSettings(epochs=1, steps_per_epoch=9, batch_size=2)).norm == "instance"
+
+
+def test_the_norm_does_not_follow_the_shape_of_a_patch():
+    square = FitSettings(epochs=1, steps_per_epoch=9, patch_size=(256, 256))
+    long = replace(square, patch_size=(512, 128))
+    assert recipe(long).norm == recipe(square).norm == "batch"
+    assert {d.rule for d in recipe(long).decisions} == {d.rule for d in recipe(square).decisions} | {"rotation"}

@@ -151,15 +151,16 @@ def recipe(fit: FitSettings, norm: Norm | None = None) -> Recipe:
         norm: as told, or None for the rule.
     """
     told = () if norm is None else (Decision("norm", f"{norm} norm, as told."),)
+    turned: tuple[Decision, ...] = ()
     if max(fit.patch_size) > ELONGATED * min(fit.patch_size):
         turn = Decision(
             "rotation",
             f"turns by up to {SMALL_TURN:g} degrees, as nnU-Net: patches of {fit.patch_size} px are elongated.",
         )
-        fit, told = replace(fit, augment=replace(fit.augment, rotation_degrees=SMALL_TURN)), (turn, *told)
+        fit, turned = replace(fit, augment=replace(fit.augment, rotation_degrees=SMALL_TURN)), (turn,)
     if fit.steps >= SHORT_SCHEDULE:
         as_nnunet = Decision("recipe", "SGD with Nesterov momentum 0.99, poly schedule, all augmentations, as nnU-Net.")
-        return Recipe(fit=fit, norm=norm or "instance", decisions=(as_nnunet, *told))
+        return Recipe(fit=fit, norm=norm or "instance", decisions=(as_nnunet, *turned, *told))
     short = replace(
         fit,
         optimiser="adamw",
@@ -172,6 +173,7 @@ def recipe(fit: FitSettings, norm: Norm | None = None) -> Recipe:
     decisions = (
         Decision("optimiser", f"AdamW with one cycle to {SHORT_RATE:g}, not SGD with momentum 0.99, since {few}."),
         Decision("augmentation", f"flips, turns and scaling only, no change of intensity, since {few}."),
+        *turned,
     )
     if told or fit.batch_size < SMALLEST_BATCH:
         return Recipe(fit=short, norm=norm or "instance", decisions=(*decisions, *told))
