@@ -203,11 +203,13 @@ class Crossval:
                 "the weights that ship are those of the first seed, which learnt from none of these images; their int8 "
                 "graph is calibrated on all of them"
             )
+        cache = self.cache
+        judged = " + ".join(cache.classes[value] for value in cache.foreground) or "mean of the classes"
         quality = [
             Quality(
                 metric="jaccard",
                 value=found.jaccard,
-                protocol=f"{found.protocol}; source {found.source}, {found.images} images; cloud = thick or thin; "
+                protocol=f"{found.protocol}; source {found.source}, {found.images} images; {judged}; "
                 f"whole images, arg-max, no test-time augmentation; {learnt}",
                 graph=row.precision,
                 seeds=found.seeds,
@@ -216,7 +218,7 @@ class Crossval:
             for found in row.scores
             if found.jaccard is not None
         ]
-        description = "Cloud (thick or thin) in Sentinel-2 and Landsat-8 reflectance; shadow counts as clear."
+        description = self.recipe.description or f"{', '.join(cache.classes)} from {', '.join(cache.bands)}"
         training = {"recipe": self.recipe, "scenes": "all" if settings.fit is not None else "none that is scored"}
         return self.package(
             settings, settings.seeds[0], None, folder, description=description, quality=quality, training=training

@@ -71,6 +71,8 @@ class Recipe:
     """What is cross-validated."""
 
     data: str
+    description: str = ""
+    """What a shipped package does, in a sentence; empty: its classes and bands."""
     bands: tuple[str, ...] = ("blue", "green", "red", "nir")
     folds: int = 3
     seed: int = 0
