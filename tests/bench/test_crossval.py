@@ -109,6 +109,7 @@ def test_shipping_gives_a_package_with_its_cross_validated_scores(work, tmp_path
     assert {q.graph for q in manifest.quality} == {"fp32", "int8"}
     assert "by scene, pooled" in manifest.quality[0].protocol
     assert manifest.buffer_m == 25.0
+    assert "images; thick cloud + thin cloud; whole images" in manifest.quality[0].protocol
     assert manifest.description == ", ".join(manifest.classes) + " from blue, green, red, nir"
     model = open_package(tmp_path / "small")
     mask = model.predict(np.full((4, 20, 30), 0.2, np.float32), bands=["blue", "green", "red", "nir"])

@@ -301,6 +301,12 @@ def test_pixels_that_were_lost_before_the_end_are_read_again(dataset, tmp_path, 
     assert cache.entries == whole.entries
 
 
+def test_a_journal_of_something_else_is_begun_anew(dataset, tmp_path):
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / cache_writer.JOURNAL).write_text('{"key": "another"}\n{"entry": {"id": "of older fields"}}\n3\n')
+    assert len(pack(dataset, tmp_path / "c")) == 4
+
+
 def test_no_cache_there(tmp_path):
     with pytest.raises(RunError, match="does not exist"):
         PackedCache(tmp_path)

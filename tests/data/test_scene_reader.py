@@ -60,6 +60,33 @@ def test_a_panchromatic_band_that_begins_half_a_pixel_beside_the_others(tmp_path
     np.testing.assert_allclose(red, blue, atol=1e-5)
 
 
+@pytest.mark.parametrize("aside", [7.5, 10.0, 15.0])
+def test_what_lies_beyond_a_coarser_file_was_not_measured(write_tiff, tmp_path, aside):
+    fine = write_tiff(tmp_path / "red.tif", np.full((100, 100), 0.2, np.float32), crs=UTM, gsd=10)
+    inside = (300000.0 + aside, 5000000.0 - aside)
+    coarse = np.full((50, 50), 0.3, np.float32)
+    raster = read([fine, write_tiff(tmp_path / "swir16.tif", coarse, crs=UTM, gsd=20, origin=inside)])
+    np.testing.assert_allclose(raster.values[1][raster.valid], 0.3, atol=1e-6)
+    assert not raster.valid[0].any()
+    assert not raster.valid[:, 0].any()
+    assert raster.valid[2:, 2:].all()
+
+
+def test_files_that_lie_right_are_read_alike_whatever_lies_beside_them(write_tiff, tmp_path):
+    random = np.random.default_rng(0)
+    fine = write_tiff(tmp_path / "red.tif", random.random((40, 40)).astype(np.float32), crs=UTM, gsd=10)
+    right = write_tiff(tmp_path / "swir16.tif", random.random((20, 20)).astype(np.float32), crs=UTM, gsd=20)
+    aside = write_tiff(
+        tmp_path / "swir22.tif",
+        random.random((20, 20)).astype(np.float32),
+        crs=UTM,
+        gsd=20,
+        origin=(300005.0, 4999995.0),
+    )
+    alone, beside = read([fine, right]), read([fine, right, aside])
+    np.testing.assert_array_equal(alone.values[1], beside.values[1])
+
+
 def test_stated_bands_name_the_channels(write_tiff, reflectance, tmp_path):
     image = reflectance()
     path = write_tiff(tmp_path / "a.tif", image)

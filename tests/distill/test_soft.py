@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-
 import numpy as np
 import pytest
 
@@ -205,6 +203,7 @@ def test_teachers_kept_apart_answer_as_each_alone(cache, tmp_path):
 @pytest.fixture
 def few_files():
     """No more than 256 files may be open, as is the rule on some systems."""
+    resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
     yield

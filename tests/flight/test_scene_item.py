@@ -51,6 +51,26 @@ def test_degrees_beyond_180_are_cut_there(item, west):
     assert max(x for x, _ in east[0]) == pytest.approx(-179.99)
 
 
+@pytest.mark.parametrize(("west", "height"), [(0.0, 90.0), (-180.125, 90.0), (0.0, 60.0)])
+def test_a_grid_around_the_earth_is_the_earth(item, west, height):
+    place = Georeference(crs="EPSG:4326", transform=(3.6, 0, west, 0, -height / 50, height))
+    found = item({"clear": 1.0}, foreground=(0,), georeference=place)
+    assert found["geometry"]["type"] == "Polygon"
+    assert found["bbox"] == pytest.approx([-180, -height, 180, height])
+
+
+def test_degrees_up_to_the_pole_are_cut_likewise(item):
+    place = Georeference(crs="EPSG:4326", transform=(0.1, 0, 179.0, 0, -0.1, 90.0))
+    assert item({"clear": 1.0}, foreground=(0,), georeference=place)["bbox"] == pytest.approx([179, 80, -171, 90])
+
+
+def test_degrees_that_begin_at_180_lie_beyond_it(item):
+    place = Georeference(crs="EPSG:4326", transform=(0.1, 0, 180.0, 0, -0.1, 50.0))
+    found = item({"clear": 1.0}, foreground=(0,), georeference=place)
+    assert found["geometry"]["type"] == "Polygon"
+    assert found["bbox"] == pytest.approx([-180, 40, -170, 50])
+
+
 def test_degrees_within_180_stay(item):
     place = Georeference(crs="EPSG:4326", transform=(2e-4, 0, 10.0, 0, -2e-4, 45.0))
     found = item({"clear": 1.0}, foreground=(0,), georeference=place)
@@ -65,6 +85,9 @@ def test_degrees_within_180_stay(item):
         ({"no cloud": 0.9, "Cloud": 0.1}, (1,), 10.0),
         ({"clear": 0.5, "thick cloud": 0.2, "thin cloud": 0.2, "shadow": 0.1}, (1, 2), 40.0),
         ({"water": 0.9, "cloud": 0.1}, (), 10.0),
+        ({"land": 0.3, "cloud": 0.1, "cloud shadow": 0.2, "no cloud": 0.4}, (), 10.0),
+        ({"land": 0.7, "cloud": 0.1, "cloud_shadow": 0.2}, (1, 2), 10.0),
+        ({"land": 0.5, "cloud": 0.1, "water": 0.4}, (2,), 10.0),
         ({"land": 0.9, "water": 0.1}, (1,), None),
     ],
 )

@@ -262,11 +262,12 @@ def test_images_that_are_no_squares(write_tiles, tmp_path):
         fit_classifier(make_model(), packed, everything, SETTINGS, tmp_path)
 
 
-def test_a_network_that_has_diverged_is_told_as_such(tiles, split):
+@pytest.mark.parametrize("lost", [torch.nan, torch.inf])
+def test_a_network_that_has_diverged_is_told_as_such(tiles, split, lost):
     model = make_model()
     with torch.no_grad():
-        next(model.parameters()).fill_(torch.nan)
-    with pytest.raises(TrainError, match=r"answers 12 of 12 images with NaN: .* Lower the learning rate"):
+        list(model.parameters())[-1].fill_(lost)
+    with pytest.raises(TrainError, match=r"answers 12 of 12 images with NaN or infinity: .* Lower the learning rate"):
         score_classes(model, tiles, split.test)
 
 

@@ -103,7 +103,7 @@ def _gsd_m(reading: Reading, model: FlightModel) -> float:
 
 
 def _missing(source: SceneSource, reading: Reading, model: FlightModel) -> tuple[float, ...]:
-    """Numbers of missing pixels: the product's, and the user's, which alone counts where bands state several."""
+    """Numbers of missing pixels: the product's and the user's; where bands state several, the user's alone counts."""
     told = () if reading.nodata is None else (reading.nodata,)
     try:
         stated = source.nodata(model.bands)

@@ -140,10 +140,8 @@ def _written(
                 if on_progress:
                     on_progress(len(writer.finished), len(dataset.items))
     except OSError as error:
-        told = write_error(folder, error)
-        if told is None:
-            raise
-        raise told from error
+        unknown = RunError(f"cannot write {folder}: {error.strerror}; choose another output folder")
+        raise write_error(folder, error) or unknown from error
     return writer
 
 

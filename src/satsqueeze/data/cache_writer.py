@@ -89,9 +89,10 @@ class CacheWriter:
     def _resume(self, key: str, held: int) -> bool:
         """Take up what the journal tells; False where there is none, of something else, or of more pixels than held."""
         lines = _journal_lines(self._journal_path)
-        entries = [CacheEntry.from_dict(line["entry"]) for line in lines if "entry" in line]
+        known = bool(lines) and lines[0] == {"key": key}
+        entries = [CacheEntry.from_dict(line["entry"]) for line in lines if known and "entry" in line]
         pixels = sum(entry.pixels for entry in entries)
-        if not lines or lines[0] != {"key": key} or pixels > held:
+        if not known or pixels > held:
             self._journal_path.unlink(missing_ok=True)
             return False
         self.entries, self._pixels = entries, pixels

@@ -54,9 +54,9 @@ class DigitalReader:
         self._stack = ExitStack()
         try:
             self._open(files, want, file_bands)
-            target = self._beside() if grid is None else grid.target(self._finest)
+            target = self._own_grid() if grid is None else grid.target(self._finest)
             if target is not None:
-                self._lay(target)
+                self._lay(self._beside() if grid is None else self._used, target)
         except BaseException:
             self.close()
             raise
@@ -113,16 +113,19 @@ class DigitalReader:
     def _finest(self) -> Any:
         return max((self._sets[file] for file in self._used), key=lambda dataset: int(dataset.width * dataset.height))
 
-    def _beside(self) -> Grid | None:
-        """The finest file's grid where coarser ones begin or end beside it, as beside Landsat's panchromatic band."""
-        place, finest = self.georeference, self._finest
-        coarser = [self._sets[file] for file in self._used if self._sets[file].shape != finest.shape]
-        if place is None or all(same_extent(dataset, finest) for dataset in coarser):
-            return None
-        return Grid(georeference=place, height=self.height, width=self.width)
+    def _beside(self) -> list[int]:
+        """Coarser files that begin or end beside the finest, as others do beside Landsat's panchromatic band."""
+        finest = self._finest
+        coarser = [file for file in self._used if self._sets[file].shape != finest.shape]
+        return [file for file in coarser if not same_extent(self._sets[file], finest)]
 
-    def _lay(self, target: Grid) -> None:
-        for file in self._used:
+    def _own_grid(self) -> Grid | None:
+        """That of the finest file; None where it does not say where it lies."""
+        place = self.georeference
+        return None if place is None else Grid(georeference=place, height=self.height, width=self.width)
+
+    def _lay(self, files: Sequence[int], target: Grid) -> None:
+        for file in files:
             missing = next(_fill(channel) for channel in self.channels if channel.file == file)
             own = self._sets[file]
             self._sets[file] = self._stack.enter_context(laid(own, target, nodata=missing))

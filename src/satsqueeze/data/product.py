@@ -59,7 +59,7 @@ class _Search:
     gsd_m: float
     passed: set[Path]
     claimed: set[Path] = field(default_factory=set)
-    """Files of items that were met, which are no scenes of their own wherever they lie."""
+    """Files of items that were met: in the folder of their item or below it they are no scenes of their own."""
 
     def folder(self, folder: Path) -> list[SceneSource]:
         """Every scene in a folder and those below."""

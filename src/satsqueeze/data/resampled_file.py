@@ -47,20 +47,23 @@ class ResampledFile:
         self._masked = is_masked(dataset)
 
     def strike(self, valid: NDArray[np.bool_], window: Window, channels: Sequence[Channel]) -> None:
-        """Make pixels invalid that are computed from any that is saturated, nodata or masked.
+        """Make pixels invalid that lie beyond the file, or are computed from any that is saturated, nodata or masked.
 
         Args:
             valid: (h, w) of a window of the grid, changed in place.
             window: of the grid.
             channels: of this file.
         """
+        width, height = self.dataset.width, self.dataset.height
+        valid[_beyond(window.row, window.height, self.place.e, self.place.f, height)] = False
+        valid[:, _beyond(window.col, window.width, self.place.a, self.place.c, width)] = False
         odd = any(channel.radiometry.saturated is not None or self._nodata(channel) for channel in channels)
         if not odd and not self._masked:
             return
-        cols = self._spans(window.col, window.width, self.place.a, self.place.c, self.dataset.width)
+        cols = self._spans(window.col, window.width, self.place.a, self.place.c, width)
         left, right = int(cols.first.min()), int(cols.stop.max())
         for row, count in self._portions(window, right - left):
-            rows = self._spans(window.row + row, count, self.place.e, self.place.f, self.dataset.height)
+            rows = self._spans(window.row + row, count, self.place.e, self.place.f, height)
             top, bottom = int(rows.first.min()), int(rows.stop.max())
             if bottom <= top or right <= left:
                 continue
@@ -94,13 +97,26 @@ class ResampledFile:
             yield row, min(step, window.height - row)
 
     def _spans(self, start: int, count: int, scale: float, shift: float, size: int) -> Span:
-        middle = scale * (np.arange(start, start + count) + 0.5) + shift
+        middle = _middle(start, count, scale, shift)
         if abs(scale) > 1 + _ROUNDING:  # an average of what a pixel covers
             first, stop = np.floor(middle - abs(scale) / 2 + _ROUNDING), np.ceil(middle + abs(scale) / 2 - _ROUNDING)
         else:  # of pixels whose centres are near
             reach = self.support - 0.5
             first, stop = np.ceil(middle - reach - 1 + _ROUNDING), np.ceil(middle + reach - _ROUNDING)
         return Span(first=np.clip(first, 0, size).astype(np.intp), stop=np.clip(stop, 0, size).astype(np.intp))
+
+
+def _middle(start: int, count: int, scale: float, shift: float) -> NDArray[np.floating[Any]]:
+    """Where the centres of so many pixels of the grid lie in the file, in its pixels."""
+    middle: NDArray[np.floating[Any]] = scale * (np.arange(start, start + count) + 0.5) + shift
+    return middle
+
+
+def _beyond(start: int, count: int, scale: float, shift: float, size: int) -> NDArray[np.bool_]:
+    """Which of them lie outside of it: what resampling puts there was never measured."""
+    middle = _middle(start, count, scale, shift)
+    beyond: NDArray[np.bool_] = (middle < -_ROUNDING) | (middle > size + _ROUNDING)
+    return beyond
 
 
 def _any_within(bad: NDArray[np.bool_], rows: Span, cols: Span, *, top: int, left: int) -> NDArray[np.bool_]:

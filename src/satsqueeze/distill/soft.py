@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -51,8 +50,7 @@ class SoftCache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.record = read_json(folder / RECORD)
-        # Every file that is mapped stays open, and a process may open some hundreds only.
-        self._array = lru_cache(maxsize=_MAPPED)(self._map)
+        self._arrays: dict[str, NDArray[np.uint8]] = {}
 
     @property
     def teachers(self) -> str:
@@ -76,12 +74,16 @@ class SoftCache:
         out[..., row : row + part.shape[-2], col : col + part.shape[-1]] = part
         return out
 
-    def _map(self, item: str) -> NDArray[np.uint8]:
-        name = self.record["files"].get(item)
-        if name is None:
-            raise RunError(f"no teacher output for '{item}' in {self.folder}; remove the folder and distil again")
-        array: NDArray[np.uint8] = np.load(self.folder / name, mmap_mode="r")
-        return array
+    def _array(self, item: str) -> NDArray[np.uint8]:
+        if item not in self._arrays:
+            name = self.record["files"].get(item)
+            if name is None:
+                raise RunError(f"no teacher output for '{item}' in {self.folder}; remove the folder and distil again")
+            # Every file that is mapped stays open, and a process may open some hundreds only: the oldest goes.
+            if len(self._arrays) == _MAPPED:
+                del self._arrays[next(iter(self._arrays))]
+            self._arrays[item] = np.load(self.folder / name, mmap_mode="r")
+        return self._arrays[item]
 
 
 def teach(

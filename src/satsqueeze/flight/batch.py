@@ -22,6 +22,9 @@ from satsqueeze.flight.scene_run import SceneOrigin, SceneOutputs, ScenePilot, S
 OUTDATED = ".outdated"
 """Ending of files that show a scene as an earlier run saw it, and that the last run did not make anew."""
 
+READING = 2
+"""Raised when scenes are read otherwise than before, so that masks of an older version are made anew."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SceneJob:
@@ -221,6 +224,7 @@ def _aside(job: SceneJob, key: str, error: BaseException, reason: str) -> SceneR
 def key_of(pilot: ScenePilot, job: SceneJob, folder: BatchFolder) -> str:
     """Hash of everything that the outputs of a scene depend on."""
     record = {
+        "reading": READING,
         "files": [[str(path), *_stamp(path)] for path in (*job.files, *job.evidence)],
         "package": pilot.model.manifest.model_dump(mode="json")["files"],
         "graph": pilot.model.graph.file,

@@ -239,6 +239,6 @@ def _blended(plan: Plan) -> BlendPlan:
 
 def _undecided(chances: NDArray[np.float32], missing: NDArray[np.bool_]) -> int:
     """How many pixels of (K, h, w) that are not missing (h, w) are decided narrowly."""
-    # A few rows at a time: sorting takes a copy.
+    # A few rows at a time: to find the two best takes a copy.
     parts = (slice(row, row + COUNTED_ROWS) for row in range(0, missing.shape[0], COUNTED_ROWS))
     return sum(int((~missing[rows] & (margin(chances[:, rows], axis=0) < UNDECIDED_MARGIN)).sum()) for rows in parts)

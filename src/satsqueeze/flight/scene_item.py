@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,8 +28,11 @@ from satsqueeze.flight.sinks import PROBABILITY_STEPS
 
 _PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 _SHARES = "satsqueeze:shares"
+_CLOUD = {"cloud", "clouds", "cloudy"}
+_NONE = {"no", "not", "non", "without", "free", "shadow", "shadows"}
 _EDGE_POINTS = 8
-_RADIUS_M = 6378137
+_AROUND = 360 - 1e-3
+"""Degrees of longitude of a grid around the whole Earth, but for rounding."""
 _COG = pystac.MediaType.COG
 
 
@@ -82,7 +85,7 @@ def mask_item(record: MaskRecord) -> pystac.Item:
         },
         stac_extensions=[_PROCESSING],
     )
-    clouds = _clouds(record.manifest)
+    clouds = [name for name in record.manifest.classes if _is_cloud(name)]
     if clouds:
         cover = 100 * sum(record.shares.get(name, 0.0) for name in clouds)
         EOExtension.ext(item, add_if_missing=True).cloud_cover = round(min(cover, 100.0), 4)
@@ -96,10 +99,10 @@ def mask_item(record: MaskRecord) -> pystac.Item:
     return item
 
 
-def _clouds(manifest: FlightManifest) -> list[str]:
-    """Classes that are cloud: "no cloud" and "cloud shadow" bear the word too, but are no foreground."""
-    counted = manifest.foreground or range(len(manifest.classes))
-    return [name for value, name in enumerate(manifest.classes) if value in counted and "cloud" in name.lower()]
+def _is_cloud(name: str) -> bool:
+    """Whether a class is cloud, by its name: "cloud shadow", "no cloud" and "cloud-free" bear the word, too."""
+    words = set(re.findall("[a-z]+", name.lower()))
+    return bool(words & _CLOUD) and not words & _NONE
 
 
 def source_of(item: Path) -> str | None:
@@ -170,8 +173,10 @@ def _outline(record: MaskRecord) -> dict[str, Any] | None:
     a, b, c, d, e, f = place.transform
     corners = [[a * col + b * row + c, d * col + e * row + f] for col, row in [*ring, ring[0]]]
     try:
-        crs, corners = _around_antimeridian(place.crs, corners)
-        found = transform_geom(crs, "EPSG:4326", {"type": "Polygon", "coordinates": [corners]}, precision=7)
+        parts = _cut(corners) if CRS.from_string(place.crs).is_geographic else [corners]
+        one = {"type": "Polygon", "coordinates": parts}
+        outline = one if len(parts) == 1 else {"type": "MultiPolygon", "coordinates": [[part] for part in parts]}
+        found = transform_geom(place.crs, "EPSG:4326", outline, precision=7)
     except CRSError:  # a local system that nobody can place on Earth
         return None
     coordinates = _listed(found["coordinates"])
@@ -182,15 +187,28 @@ def _outline(record: MaskRecord) -> dict[str, Any] | None:
     return {"type": found["type"], "coordinates": coordinates}
 
 
-def _around_antimeridian(crs: str, ring: list[list[float]]) -> tuple[str, list[list[float]]]:
-    """A ring in degrees that goes beyond 180 in metres from there: GDAL cuts what is projected only."""
-    longitudes = [x for x, _ in ring]
-    if not CRS.from_string(crs).is_geographic or (min(longitudes) >= -180 and max(longitudes) <= 180):
-        return crs, ring
-    turn = 360 if min(longitudes) < -180 else 0
-    metres = math.pi / 180 * _RADIUS_M
-    moved = [[(x + turn - 180) * metres, y * metres] for x, y in ring]
-    return f"+proj=eqc +lon_0=180 +R={_RADIUS_M} +units=m", moved
+def _cut(ring: list[list[float]]) -> list[list[list[float]]]:
+    """A ring in degrees, cut where it goes beyond 180, as GDAL does with what it projects; whole around the Earth."""
+    west, east = (end(x for x, _ in ring) for end in (min, max))
+    if west >= -180 and east <= 180:
+        return [ring]
+    if east - west > _AROUND:
+        return [[[(x - west) * 360 / (east - west) - 180, y] for x, y in ring]]
+    turn = 360 if west < -180 else 0
+    moved = [[x + turn, y] for x, y in ring]
+    beyond = _clipped([[360 - x, y] for x, y in moved])
+    return [part for part in (_clipped(moved), [[-x, y] for x, y in beyond]) if _area(part)]
+
+
+def _clipped(ring: list[list[float]]) -> list[list[float]]:
+    """The part of a ring that lies west of 180 degrees, by Sutherland and Hodgman; empty where there is none."""
+    kept: list[list[float]] = []
+    for (x, y), (u, v) in pairwise(ring):
+        if x <= 180:
+            kept.append([x, y])
+        if (x < 180 < u) or (u < 180 < x):
+            kept.append([180.0, y + (v - y) * (180 - x) / (u - x)])
+    return [*kept, kept[0]] if kept else []
 
 
 def _area(ring: Sequence[Sequence[float]]) -> float:

@@ -74,7 +74,7 @@ def score_classes(
 
     Raises:
         LabelError: the model has other classes than the cache.
-        TrainError: the model's answers are NaN.
+        TrainError: the model's answers are not finite.
         DataError, GridError, BandError: see :func:`class_logits`.
     """
     classes = classes_of(model)
@@ -86,10 +86,11 @@ def score_classes(
     multi_label = cache.task == "multi-label"
     truth = cache.targets[[cache.position(item_id) for item_id in ids]]
     logits = class_logits(model, cache, ids, precision=precision)
-    if np.isnan(logits).any():  # packed images are finite
+    lost = ~np.isfinite(logits).all(axis=1)
+    if lost.any():  # packed images are finite
         raise TrainError(
-            f"the network answers {np.isnan(logits).any(axis=1).sum()} of {len(ids)} images with NaN: its training has "
-            "diverged. Lower the learning rate, or set the precision to fp32"
+            f"the network answers {lost.sum()} of {len(ids)} images with NaN or infinity: its training has diverged. "
+            "Lower the learning rate, or set the precision to fp32"
         )
     probabilities = class_probabilities(logits, multi_label=multi_label)
     metrics = ClassMetrics(cache.classes, multi_label=multi_label)
