@@ -154,18 +154,19 @@ def test_a_number_of_missing_pixels_comes_beside_that_of_the_product(run, tmp_pa
     for path in (tmp_path / "in").rglob("*.tif"):
         with rasterio.open(path, "r+") as target:
             values = target.read()
-            values[:, :36] = 0
+            edge = values.shape[1] // 4
+            values[:, :edge] = 0
             if values.dtype == np.uint16:
-                values[:, -36:] = 3333
+                values[:, -edge:] = 3333
             target.write(values)
     run(scene, "--out", tmp_path / "a.tif", *gsd)
     run(scene, "--out", tmp_path / "b.tif", "--nodata", 3333, *gsd)
     without, beside = mask_of(tmp_path / "a.tif"), mask_of(tmp_path / "b.tif")
-    assert (beside[:17] == 255).all()
-    assert (beside[-17:] == 255).all()
-    assert (without[-17:] != 255).any()
-    middle = slice(len(beside) // 3, len(beside) // 2)
-    np.testing.assert_array_equal(beside[middle], without[middle])
+    edge = len(beside) // 4 - 1
+    assert (beside[:edge] == 255).all()
+    assert (beside[-edge:] == 255).all()
+    assert (without[-edge:] != 255).any()
+    assert (beside[len(beside) // 2] != 255).any()
 
 
 def test_files_of_an_item_are_no_scene_of_their_own_where_they_lie_below_it(tmp_path):
