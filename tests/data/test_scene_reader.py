@@ -304,7 +304,7 @@ def coarse_beside_fine(write_tiff, folder, column):
     [
         (65535, {"radiometry": "sentinel2-old"}),
         (0, {"radiometry": "sentinel2-old"}),
-        (-9999, {"radiometry": "scale:1e-4", "nodata": -9999}),
+        (-9999, {"radiometry": "scale:1e-4", "nodata": (-9999,)}),
     ],
 )
 def test_resampling_mixes_no_measurement_with_what_is_none(write_tiff, tmp_path, column, rule, grid):

@@ -64,6 +64,11 @@ def test_degrees_up_to_the_pole_are_cut_likewise(item):
     assert item({"clear": 1.0}, foreground=(0,), georeference=place)["bbox"] == pytest.approx([179, 80, -171, 90])
 
 
+def test_degrees_over_more_than_half_of_the_earth(item):
+    place = Georeference(crs="EPSG:4326", transform=(2.7, 0, -10.0, 0, -0.1, 50.0))
+    assert item({"clear": 1.0}, foreground=(0,), georeference=place)["bbox"] == pytest.approx([-10, 40, -100, 50])
+
+
 def test_degrees_that_begin_at_180_lie_beyond_it(item):
     place = Georeference(crs="EPSG:4326", transform=(0.1, 0, 180.0, 0, -0.1, 50.0))
     found = item({"clear": 1.0}, foreground=(0,), georeference=place)

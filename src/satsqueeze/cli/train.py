@@ -99,16 +99,13 @@ def train(
         request = SeriesRequest(model=model, dates=series, label_fraction=label_fraction, seed=seed)
         key = _start_key(init, 1.0, seed)
         found = series_stage(run_folder, prepared, request, fit, start=_starter(init), start_key=key)
-        print(
-            f"{out / NETWORK}: {found['labels']} labelled places, mIoU {found['test']['mean_jaccard']:.4f} on "
-            f"{found['test']['places']} test places; {GRAPH_FILE} differs by at most "
-            f"{found['parity']['probability_difference']:.1e}"
-        )
-        return 0
-    found = network_stage(run_folder, prepared, model, fit, init=init, label_fraction=label_fraction, seed=seed)
+        shown, beside = "places", f"; {GRAPH_FILE} differs by at most {found['parity']['probability_difference']:.1e}"
+    else:
+        found = network_stage(run_folder, prepared, model, fit, init=init, label_fraction=label_fraction, seed=seed)
+        shown, beside = "images", ""
     print(
-        f"{out / NETWORK}: {found['labels']} labelled images, mIoU {found['test']['mean_jaccard']:.4f} on "
-        f"{found['test']['images']} test images"
+        f"{out / NETWORK}: {found['labels']} labelled {shown}, mIoU {found['test']['mean_jaccard']:.4f} on "
+        f"{found['test'][shown]} test {shown}{beside}"
     )
     return 0
 

@@ -143,7 +143,7 @@ def open_scene(
     want: Sequence[str] | None = None,
     file_bands: Sequence[str] = (),
     grid: GridRule | None = None,
-    nodata: float | Sequence[float] = (),
+    nodata: Sequence[float] = (),
 ) -> SceneReader:
     """Open one multi-band file or several single-band files as one scene.
 
@@ -154,15 +154,14 @@ def open_scene(
         want: bands to read, in this order; by default all.
         file_bands: the band of each file, where each has one band and it is known.
         grid: the pixel size wanted; see :class:`satsqueeze.data.digital_reader.DigitalReader`.
-        nodata: number of missing pixels, or several, beside those that files tag and products have.
+        nodata: numbers of missing pixels, beside those that files tag and products have.
 
     Raises:
         RasterError, BandError, GridError, RadiometryError: see there.
     """
     files = [paths] if isinstance(paths, str | Path) else list(paths)
     stated = tuple(common_name(name) or name.strip().lower() for name in bands or ())
-    missing = tuple(nodata) if isinstance(nodata, Sequence) else (nodata,)
-    rule = ReadRule(orders=(stated,) if stated else (), radiometry=radiometry, nodata=missing)
+    rule = ReadRule(orders=(stated,) if stated else (), radiometry=radiometry, nodata=tuple(nodata))
     local = [_local(path) for path in files]
     return SceneReader(DigitalReader(local, rule, want=want, file_bands=file_bands, grid=grid))
 

@@ -38,9 +38,6 @@ class Asking:
     """``auto``: bf16 where it is fast; its error is below the quantum of the cached answers."""
 
 
-_ASKED = Asking()
-
-
 class ModelTeacher:
     """Models of ours whose logits are averaged, asked in overlapping windows.
 
@@ -51,7 +48,14 @@ class ModelTeacher:
         asking: how they are asked.
     """
 
-    def __init__(self, name: str, models: Sequence[SegmentationModel], *, window: int, asking: Asking = _ASKED) -> None:
+    def __init__(
+        self,
+        name: str,
+        models: Sequence[SegmentationModel],
+        *,
+        window: int,
+        asking: Asking = Asking(),
+    ) -> None:
         self.name = name
         self.bands = models[0].card.bands
         self.classes = models[0].card.classes

@@ -28,8 +28,8 @@ from satsqueeze.flight.sinks import PROBABILITY_STEPS
 
 _PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 _SHARES = "satsqueeze:shares"
-_CLOUD = {"cloud", "clouds", "cloudy"}
-_NONE = {"no", "not", "non", "without", "free", "shadow", "shadows"}
+_CLOUD = frozenset({"cloud", "clouds", "cloudy"})
+_NONE = frozenset({"no", "not", "non", "without", "free", "shadow", "shadows"})
 _EDGE_POINTS = 8
 _AROUND = 360 - 1e-3
 """Degrees of longitude of a grid around the whole Earth, but for rounding."""
@@ -228,8 +228,10 @@ def _bbox(geometry: Mapping[str, Any]) -> list[float]:
     """
     cut = geometry["type"] == "MultiPolygon"
     polygons = geometry["coordinates"] if cut else [geometry["coordinates"]]
-    points = [point for polygon in polygons for ring in polygon for point in ring]
-    longitudes, latitudes = [point[0] for point in points], [point[1] for point in points]
-    west = min(longitude for longitude in longitudes if longitude > 0 or not cut)
-    east = max(longitude for longitude in longitudes if longitude < 0 or not cut)
+    outlines = [[point for ring in polygon for point in ring] for polygon in polygons]
+    spans = [(min(x for x, _ in outline), max(x for x, _ in outline)) for outline in outlines]
+    # Of polygons on both sides of the antimeridian, those that lie more in the east begin the outline.
+    west = min((low for low, high in spans if low + high > 0 or not cut), default=-180.0)
+    east = max((high for low, high in spans if low + high < 0 or not cut), default=180.0)
+    latitudes = [y for outline in outlines for _, y in outline]
     return [west, min(latitudes), east, max(latitudes)]
