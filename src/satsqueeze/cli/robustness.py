@@ -58,13 +58,12 @@ def robustness(  # noqa: PLR0917 - all but package and data are flags
         severities=tuple(severities or SEVERITIES),
         seed=seed,
     )
-    ids = None if split is None else frozenset(read_split(split).test)
     with progress("scoring") as advance:
         found = measure(
             package,
             open_dataset(data, card=card),
             settings=settings,
-            ids=ids,
+            ids=None if split is None else frozenset(read_split(split).test),
             limit=limit,
             precision=precision,
             on_progress=advance,
