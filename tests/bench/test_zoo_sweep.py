@@ -7,16 +7,22 @@ from dataclasses import replace
 
 import pytest
 
+from satsqueeze.bench import zoo_sweep
 from satsqueeze.bench.energy import NoMeter
+from satsqueeze.bench.history import read_history
 from satsqueeze.bench.throughput import Throughput, measure_throughput
 from satsqueeze.bench.zoo_row import ZooRow, read_zoo_rows, record_zoo_row, zoo_table
+from satsqueeze.bench.zoo_speed import SPEED, SpeedTrial, precisions, training_rate
 from satsqueeze.bench.zoo_sweep import ROWS, SweepSettings, ZooSweep, failures
 from satsqueeze.cli import zoo_bench
 from satsqueeze.cli.main import main
 from satsqueeze.core.errors import ExportError, RunError, SettingsError
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.class_stage import ClassPrepareSettings, prepare_classes
+from satsqueeze.learn import segmenter
 from satsqueeze.learn.class_settings import ClassFitSettings
+from satsqueeze.learn.class_stage import classifier_card
+from satsqueeze.learn.progress import HISTORY_FILE
 
 SIDE = 8
 FIT = ClassFitSettings(epochs=2, batch_size=8, learning_rate=0.02, precision="fp32")
@@ -120,7 +126,7 @@ def test_figures_of_another_training_are_not_lost(prepared, tmp_path, monkeypatc
     # One that fails loses nothing either.
     failing = sweep(prepared, tmp_path, models=("resnet8",), batch=3)
     with monkeypatch.context() as patch:
-        patch.setattr(ZooSweep, "_inference", no_luck)
+        patch.setattr(SpeedTrial, "speed", no_luck)
         assert failing.run()[0].failure == "ExportError: no such luck"
     assert read_zoo_rows(tmp_path / ROWS)[0] == again
     failed = again.model_copy(update={"failure": "no such luck"})
@@ -135,7 +141,7 @@ def test_the_command_says_what_failed(prepared, tmp_path, capsys, monkeypatch):
         ZooRow(model="c", seed=2, fingerprint="x"),
     )
     monkeypatch.setattr(zoo_bench, "prepare_classes", lambda *_: prepared)
-    monkeypatch.setattr(ZooSweep, "run", lambda _, on_row: [on_row(row) for row in rows] and rows)
+    monkeypatch.setattr(ZooSweep, "run", lambda _, on_row, on_timed: [on_row(row) for row in rows] and rows)
     assert main(["zoo", "bench", "tiles", "--out", str(tmp_path), "--models", "resnet8"]) == 1
     said = capsys.readouterr().err.splitlines()
     assert said[:3] == ["a (seed 0): failed: no such luck", "b (seed 1): 0.5000", "c (seed 2): done"]
@@ -207,6 +213,61 @@ def test_rows_are_read_back_or_refused(tmp_path):
     path.write_text(path.read_text() + "{}\n")
     with pytest.raises(RunError, match="line 2 is no row of a sweep"):
         read_zoo_rows(path)
+
+
+def test_all_are_timed_before_any_is_trained(prepared, tmp_path):
+    told = []
+    asked = {"models": ("resnet8", "resnet50", "resnet16"), "minutes": 1e-4}
+    rows = sweep(prepared, tmp_path, **asked).run(
+        lambda row: told.append(row.model), lambda name: told.append(f"{name}?")
+    )
+    assert told == ["resnet8?", "resnet16?", "resnet8", "resnet50", "resnet16"]
+    for row in (rows[0], rows[2]):
+        place = tmp_path / row.model / "seed_0"
+        assert json.loads((place / SPEED).read_text())["inference"] == row.to_dict()["inference"]
+        assert json.loads((place / "budget.json").read_text())["images_per_second"] == row.train_images_per_second
+
+
+def test_a_speed_is_measured_once_and_anew_where_it_is_damaged(prepared, tmp_path):
+    card = classifier_card("resnet8", prepared)
+    trial = SpeedTrial(batch=4, threads=1, repeats=1, meter=NoMeter("none here"))
+    first = trial.speed(card, tmp_path)
+    assert trial.speed(card, tmp_path) == first
+    assert replace(trial, batch=2).speed(card, tmp_path).inference.batch == 2
+    (tmp_path / SPEED).write_text("{")
+    assert trial.speed(card, tmp_path).inference.batch == 4
+
+
+@pytest.mark.parametrize(
+    ("fast", "asked", "tried"),
+    [
+        (True, "auto", ("bf16", "fp32")),
+        (False, "auto", ("fp32",)),
+        (True, "fp32", ("fp32",)),
+        (False, "bf16", ("bf16",)),
+    ],
+)
+def test_both_precisions_are_tried_where_either_may_be_faster(monkeypatch, fast, asked, tried):
+    monkeypatch.setattr(segmenter, "has_fast_bf16", lambda device: fast)
+    assert precisions(asked) == tried
+
+
+def test_the_faster_precision_is_trained_in(prepared, tmp_path, monkeypatch):
+    rates = {"bf16": 2000.0, "fp32": 3000.0}
+    monkeypatch.setattr(segmenter, "has_fast_bf16", lambda device: True)
+    monkeypatch.setattr(zoo_sweep, "training_rate", lambda card, prepared, fit, place: rates[fit.precision])
+    fit = replace(FIT, precision="auto")
+    row = sweep(prepared, tmp_path, models=("resnet8",), minutes=1e-4, fit=fit).run()[0]
+    assert (row.train_precision, row.train_images_per_second) == ("fp32", 3000)
+    assert row.steps == int(1e-4 * 60 * 3000 / FIT.batch_size)
+
+
+def test_the_rate_of_training_is_that_of_the_second_half(prepared, tmp_path):
+    (tmp_path / "older").write_text("of another trial")
+    rate = training_rate(classifier_card("resnet8", prepared), prepared, FIT, tmp_path)
+    rows = read_history(tmp_path / HISTORY_FILE)
+    assert [rate] == [row["images_per_second"] for row in rows[1:]]
+    assert not (tmp_path / "older").exists()
 
 
 def test_throughput_is_the_median():

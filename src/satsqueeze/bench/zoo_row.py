@@ -41,9 +41,12 @@ class ZooRow(Row):
     train_batch: int | None = None
     """Images of a training step."""
     train_threads: int | None = None
+    train_precision: str | None = None
+    """``bf16`` or ``fp32``: what the processor computed in."""
     train_minutes: float | None = None
     """Training and validation."""
     train_images_per_second: float | None = None
+    """In training; of the trial that shared out the minutes, where a budget of minutes is."""
     inference: Throughput | None = None
     """Of the fp32 graph."""
     energy: Energy | NotMeasured = NotMeasured("nobody asked for it")

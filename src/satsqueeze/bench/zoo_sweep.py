@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from satsqueeze.bench.energy import Meter, find_meter, measure_energy
+from satsqueeze.bench.energy import Meter
 from satsqueeze.bench.machine import this_machine
-from satsqueeze.bench.throughput import Throughput, measure_throughput
+from satsqueeze.bench.throughput import Throughput
 from satsqueeze.bench.zoo_row import ZooRow, read_zoo_rows, record_zoo_row
+from satsqueeze.bench.zoo_speed import SpeedTrial, ZooSpeed, precisions, trained_in, training_rate
 from satsqueeze.core.errors import RunError, SatsqueezeError, SettingsError
 from satsqueeze.core.files import read_json, write_json
 from satsqueeze.core.names import require_seeds
@@ -24,7 +24,6 @@ from satsqueeze.data.class_stage import ClassPrepared
 from satsqueeze.export.class_graph import class_graph
 from satsqueeze.export.draft import FP32
 from satsqueeze.export.onnx import export_fp32
-from satsqueeze.flight.engines import open_engine
 from satsqueeze.learn.checkpoint import LAST_FILE
 from satsqueeze.learn.class_settings import DECK, ClassFitSettings
 from satsqueeze.learn.class_stage import classifier_card, score_on_test, train_classifier
@@ -35,7 +34,8 @@ from satsqueeze.nets.model import load_model
 from satsqueeze.nets.zoo import ZOO, zoo_card
 
 ROWS, BUDGET = "zoo.jsonl", "budget.json"
-_PROBE_STEPS = 4
+# Networks of others raise what they like; the sweep is about the rest, too.
+_FAILURES = (SatsqueezeError, RuntimeError, MemoryError, ValueError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,8 @@ class SweepSettings:
     seeds: tuple[int, ...] = (0,)
     """Of weights and training; each is a row."""
     minutes: float = 0.0
-    """Training time of each network, from which its number of epochs follows by a short trial; 0: ``fit.epochs``."""
+    """Training time of each network, from which its number of epochs follows by a short trial, and its precision where
+    that is ``auto``; 0: ``fit.epochs``."""
     fit: ClassFitSettings = field(default_factory=ClassFitSettings)
     """Training of every network alike; the steps follow from the minutes."""
     batch: int = 64
@@ -84,22 +85,31 @@ class ZooSweep:
     folder: Path
     meter: Meter | None = None
 
-    def run(self, on_row: Callable[[ZooRow], None] = lambda _: None) -> tuple[ZooRow, ...]:
-        """Train and measure what has no row yet; a network that fails gets a row that says why, and is tried again the
-        next time.
+    def run(
+        self, on_row: Callable[[ZooRow], None] = lambda _: None, on_timed: Callable[[str], None] = lambda _: None
+    ) -> tuple[ZooRow, ...]:
+        """Time all networks, one after another, then train what has no row yet.
+
+        Hours of training see other work come and go; what compares networks by their speed, and shares the minutes
+        among them, is over before. A network that fails gets a row that says why, and is tried again the next time.
 
         Args:
             on_row: called with each row, whether new or from before.
+            on_timed: called with the name of each network that was timed.
 
         Raises:
             RunError: figures in the folder come from other settings or data, or the length of a training there was
                 chosen for others; nothing is trained then.
-        """  # noqa: D205
+        """
         asked = [(name, seed) for name in self.settings.models or tuple(ZOO) for seed in self.settings.seeds]
-        for name, seed in asked:
-            if self._measured_before(name, seed) is None:
-                self._require_same_training(name, seed)
-                self._require_same_budget(self._place(name, seed), seed)
+        missing = [(name, seed) for name, seed in asked if self._measured_before(name, seed) is None]
+        for name, seed in missing:
+            self._require_same_training(name, seed)
+            self._require_same_budget(self._place(name, seed), seed)
+        for name, seed in missing:
+            with suppress(*_FAILURES):  # they come again, and are told, when its turn to train comes
+                self._timed(name, seed)
+                on_timed(name)
         rows = []
         for name, seed in asked:
             rows.append(self._row(name, seed))
@@ -156,8 +166,7 @@ class ZooSweep:
         key = self._key(name, seed)
         try:
             row = self._measured(name, seed, key)
-        except (SatsqueezeError, RuntimeError, MemoryError, ValueError) as error:
-            # Networks of others raise what they like; the sweep is about the rest, too.
+        except _FAILURES as error:
             row = ZooRow(model=name, seed=seed, fingerprint=key, failure=f"{type(error).__name__}: {error}")
             if self._known(name, seed) is not None:
                 return row  # figures of an earlier measurement are worth more than why this one failed
@@ -170,10 +179,17 @@ class ZooSweep:
         alike: dict[str, Any] = plain(replace(self.settings, models=(), seeds=(seed,)))
         return alike | {"fit": {**fit.to_dict(), "progress": fit.progress}}
 
+    def _timed(self, name: str, seed: int) -> tuple[ClassFitSettings, ZooSpeed]:
+        """Settings of the training that fits the budget, and how fast the network is; measured once."""
+        place, card = self._place(name, seed), classifier_card(name, self.prepared)
+        asked = self.settings
+        trial = SpeedTrial(batch=asked.batch, threads=asked.threads, repeats=asked.repeats, meter=self.meter)
+        return self._budgeted(card, replace(asked.fit, seed=seed), place), trial.speed(card, place)
+
     def _measured(self, name: str, seed: int, key: str) -> ZooRow:
         place = self._place(name, seed)
         card = classifier_card(name, self.prepared)
-        fit = self._budgeted(card, replace(self.settings.fit, seed=seed), place)
+        fit, speed = self._timed(name, seed)
         result = train_classifier(card, self.prepared, fit, place)
         model, size = load_model(place), card.config.to_dict()["size"]
         found = cost(model, height=size, width=size)
@@ -192,34 +208,19 @@ class ZooSweep:
             steps=steps,
             train_batch=fit.batch_size,
             train_threads=torch.get_num_threads(),
+            train_precision=trained_in(fit.precision),
             train_minutes=result.seconds / 60,
-            train_images_per_second=result.images_per_second,
+            train_images_per_second=_budget_in(place).get("images_per_second", result.images_per_second),
+            inference=speed.inference,
+            energy=speed.energy,
             machine=this_machine(),
             **self._scores(result, place),
-            **self._inference(place / FP32, card, size),
         )
 
     def _scores(self, result: FitResult, place: Path) -> dict[str, Any]:
         metric = "accuracy" if self.prepared.cache.task == "classification" else "mean_average_precision"
         tested = score_on_test(place, self.prepared)[metric] if self.prepared.split.test else None
         return {"metric": metric, "validation": result.best_score, "test": tested}
-
-    def _inference(self, path: Path, card: ModelCard, size: int) -> dict[str, Any]:
-        engine, channels = open_engine("onnx", path, threads=self.settings.threads), len(card.bands)
-        found = measure_throughput(
-            engine,
-            channels=channels,
-            height=size,
-            width=size,
-            batch=self.settings.batch,
-            threads=self.settings.threads,
-            repeats=self.settings.repeats,
-        )
-        image = np.full((1, channels, size, size), 0.2, np.float32)
-        repeats = max(1, round(found.images_per_second))
-        meter = self.meter or find_meter()
-        energy = measure_energy(lambda: engine.run(image, probabilities=False), meter, repeats=repeats)
-        return {"inference": found, "energy": energy}
 
     def _budgeted(self, card: ModelCard, fit: ClassFitSettings, place: Path) -> ClassFitSettings:
         """Settings of the training that fits the budget; decided once, so that a killed sweep resumes the same one."""
@@ -228,18 +229,24 @@ class ZooSweep:
             return fit
         chosen, key = _budget_in(place), self._budget_key(fit)
         if chosen.get("fingerprint") != key:
-            chosen = {"fingerprint": key, **self._probed(card, fit, place)}
+            chosen = {"fingerprint": key, **self._chosen(card, fit, place)}
             write_json(place / BUDGET, chosen)
-        return replace(fit, epochs=chosen["epochs"], steps_per_epoch=chosen["steps_per_epoch"])
+        found = {name: chosen[name] for name in ("epochs", "steps_per_epoch", "precision")}
+        return replace(fit, **found)
 
-    def _probed(self, card: ModelCard, fit: ClassFitSettings, place: Path) -> dict[str, Any]:
-        """What the minutes are enough for, by a short trial."""
-        shutil.rmtree(place / "trial", ignore_errors=True)  # it may be one with other settings
-        short = replace(fit, epochs=1, steps_per_epoch=_PROBE_STEPS, keep="last")
-        trial = replace(self.prepared, split=replace(self.prepared.split, validation=()))
-        speed = train_classifier(card, trial, short, place / "trial").images_per_second
-        minutes = self.settings.minutes
-        return {"minutes": minutes, "images_per_second": speed, **_within(minutes, speed, fit, trial)}
+    def _chosen(self, card: ModelCard, fit: ClassFitSettings, place: Path) -> dict[str, Any]:
+        """What the minutes are enough for, by short trials; each network has the precision that it is faster in."""
+        rates = {
+            precision: training_rate(card, self.prepared, replace(fit, precision=precision), place / "trial")
+            for precision in precisions(fit.precision)
+        }
+        precision, minutes = max(rates, key=lambda tried: rates[tried]), self.settings.minutes
+        return {
+            "minutes": minutes,
+            "precision": precision,
+            "images_per_second": rates[precision],
+            **_within(minutes, rates[precision], fit, self.prepared),
+        }
 
 
 def _budget_in(place: Path) -> dict[str, Any]:

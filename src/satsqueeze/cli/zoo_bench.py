@@ -49,7 +49,7 @@ def bench(  # noqa: PLR0917 - all but the data set are flags
     )
     with progress("packing") as advance:
         prepared = prepare_classes(prepare, run, advance)
-    rows = ZooSweep(prepared, settings, run.path).run(_report)
+    rows = ZooSweep(prepared, settings, run.path).run(_report, lambda name: console.print(f"{name}: timed"))
     print(dumps([row.to_dict() for row in rows], indent=2) if json else zoo_table(rows))
     failed = failures(rows)
     for row in failed:
