@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from satsqueeze.core.errors import SatsqueezeError
     from satsqueeze.flight.classifier import FlightClassifier
+    from satsqueeze.flight.native import open_native
     from satsqueeze.flight.opening import open_classifier, open_package
     from satsqueeze.flight.runtime import FlightModel
     from satsqueeze.plan import plan_unet
@@ -21,6 +22,7 @@ __all__ = [
     "SatsqueezeError",
     "__version__",
     "open_classifier",
+    "open_native",
     "open_package",
     "plan_unet",
 ]
@@ -32,6 +34,7 @@ _HOME = {
     "FlightModel": "satsqueeze.flight.runtime",
     "SatsqueezeError": "satsqueeze.core.errors",
     "open_classifier": "satsqueeze.flight.opening",
+    "open_native": "satsqueeze.flight.native",
     "open_package": "satsqueeze.flight.opening",
     "plan_unet": "satsqueeze.plan",
 }

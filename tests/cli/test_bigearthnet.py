@@ -10,6 +10,9 @@ import pytest
 import rasterio
 from affine import Affine
 
+import satsqueeze
+from satsqueeze.cli import export
+from satsqueeze.core.bands import SENTINEL2_FILE_NAMES
 from satsqueeze.data.cache import pack
 from satsqueeze.data.catalogue import load_card
 from satsqueeze.data.dataset import open_dataset
@@ -118,6 +121,38 @@ def test_its_flight_package_names_several_classes(v1, run_main, tmp_path):
     assert status == 0, log
     manifest = open_package(said.strip()).manifest
     assert (manifest.task, len(manifest.classes), manifest.input_size) == ("multi-label", 19, (120, 120))
+
+
+def test_its_package_takes_bands_in_their_own_sizes(v1, run_main, tmp_path):
+    out = tmp_path / "run"
+    words = ("--card", "bigearthnet", "--bands", ",".join(TEN), "--split", v1 / "splits", "--out", out, *FIT)
+    assert run_main("zoo", "train", v1, *words)[0] == 0
+    quick = ("--export.int8", "false", "--export.default", "fp32", "--native_grids", "true")
+    status, said, log = run_main("export", out, *quick)
+    assert status == 0, log
+    package, cache = Path(said.strip()), PackedCache(out / "data" / "cache")
+    flier, files = satsqueeze.open_native(package), {name: file for file, name in SENTINEL2_FILE_NAMES.items()}
+    assert sorted(set(flier.sizes.values())) == [(60, 60), (120, 120)]
+    folder = v1 / "BigEarthNet-v1.0" / f"{PRODUCT}_3_7"
+    images = {}
+    for band in TEN:
+        with rasterio.open(folder / f"{folder.name}_{files[band]}.tif") as source:
+            images[band] = source.read(1).astype(np.float32) / 10_000
+    found = flier.classify(images)
+    # As the reader resamples them: to whole digital numbers.
+    position = next(place for place, item in enumerate(cache.ids) if folder.name in item)
+    image = cache.stack[position].astype(np.float32) / 10_000
+    wanted = satsqueeze.open_classifier(package).classify(image, TEN)
+    np.testing.assert_allclose(found.probabilities, wanted.probabilities, atol=1e-3)
+    assert found.probabilities.std() > 0.2
+
+
+def test_native_grids_are_about_classifiers(run_main, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "open_run", lambda run: run)
+    monkeypatch.setattr(export, "is_class_run", lambda run: False)
+    status, _, log = run_main("export", tmp_path, "--native_grids", "true")
+    assert status == 2
+    assert "native_grids is about classifiers" in log
 
 
 def test_lists_that_do_not_fit(v1, run_main, tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +96,14 @@ def train_run(
     return run_stage(run, "classifier", key, work, outputs=model_files(CLASSIFIER))
 
 
-def export_run(run: RunFolder, settings: ExportSettings, *, accuracy_loss: float) -> Path:
+def export_run(run: RunFolder, settings: ExportSettings, *, accuracy_loss: float, native_grids: bool) -> Path:
     """Export the trained classifier; returns the folder of its package.
+
+    Args:
+        run: with a trained classifier.
+        settings: what was asked for.
+        accuracy_loss: see :class:`ClassExportSettings`.
+        native_grids: see :class:`ClassExportSettings`.
 
     Raises:
         ExportError: it cannot be exported.
@@ -107,7 +113,13 @@ def export_run(run: RunFolder, settings: ExportSettings, *, accuracy_loss: float
     scores = require(run, "classifier")
     prepared, folder = load_classes(run), run / CLASSIFIER
     model = load_model(folder)
-    name, chosen = model.card.name, _class_settings(settings, accuracy_loss, thresholds_of(folder))
+    name = model.card.name
+    chosen = replace(
+        _class_settings(settings),
+        accuracy_loss=accuracy_loss,
+        thresholds=thresholds_of(folder),
+        native_grids=native_grids,
+    )
 
     def work() -> dict[str, Any]:
         manifest = export_package(
@@ -133,9 +145,7 @@ def export_run(run: RunFolder, settings: ExportSettings, *, accuracy_loss: float
     return run / str(run_stage(run, "export", key, work, outputs=outputs)["package"])
 
 
-def _class_settings(
-    settings: ExportSettings, accuracy_loss: float, thresholds: tuple[float, ...]
-) -> ClassExportSettings:
+def _class_settings(settings: ExportSettings) -> ClassExportSettings:
     """What was asked for, and for the rest what suits classifiers."""
     plain = ExportSettings()
     asked = {
@@ -145,7 +155,7 @@ def _class_settings(
     }
     if "logit_bias" in asked or "jaccard_loss" in asked:
         raise SettingsError("logit_bias and jaccard_loss are about masks; for a classifier use --accuracy_loss")
-    return ClassExportSettings(**asked, accuracy_loss=accuracy_loss, thresholds=thresholds)
+    return ClassExportSettings(**asked)
 
 
 def _quality(test: dict[str, Any] | None, prepared: ClassPrepared) -> list[Quality]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from satsqueeze.cli.class_run import export_run, is_class_run
 from satsqueeze.cli.scores import TEST, protocol, score_images
 from satsqueeze.cli.stage import PACKAGES, console, open_run, require, run_stage
-from satsqueeze.core.errors import ExportError, RunError
+from satsqueeze.core.errors import ExportError, RunError, SettingsError
 from satsqueeze.core.files import read_json
 from satsqueeze.core.manifest import Quality
 from satsqueeze.core.package import MANIFEST
@@ -35,6 +35,7 @@ def command(
     run: Path,
     export: ExportSettings = ExportSettings(),  # noqa: B008 - frozen, and shown as the default
     accuracy_loss: float = 0.003,
+    native_grids: bool = False,
 ) -> int:
     """Export, quantise and prove the students of a run, or its classifier, as flight packages.
 
@@ -44,10 +45,16 @@ def command(
         run: run folder with a ladder of students, or with a classifier.
         export: settings of the export.
         accuracy_loss: what int8 may lose of a classifier's accuracy on validation images.
+        native_grids: write a classifier's graph once more for bands in pixels of their own size, as sensors deliver
+            them; the coarser are resampled inside.
     """
     opened = open_run(run)
-    classifies = is_class_run(opened)
-    print(export_run(opened, export, accuracy_loss=accuracy_loss) if classifies else export_stage(opened, export))
+    if is_class_run(opened):
+        print(export_run(opened, export, accuracy_loss=accuracy_loss, native_grids=native_grids))
+        return 0
+    if native_grids:
+        raise SettingsError(f"native_grids is about classifiers, and {run} makes masks; leave it out")
+    print(export_stage(opened, export))
     return 0
 
 

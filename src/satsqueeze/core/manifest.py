@@ -8,6 +8,7 @@ import pydantic
 
 from satsqueeze.core.errors import PackageError, SettingsError
 from satsqueeze.core.labels import IGNORE
+from satsqueeze.core.native import NativeImages
 from satsqueeze.core.rows import RowStream
 from satsqueeze.core.scaling import Scaling
 
@@ -128,6 +129,8 @@ class FlightManifest(_Model):
     """File of the graph to use unless the user says otherwise; one of ``graphs``."""
     stream: RowStream | None = None
     """The int8 graph for images that pass in rows; None where it has none."""
+    native: NativeImages | None = None
+    """The default graph for bands in pixels of their own size; None where it has none."""
     vectors: str = ""
     """File of test vectors; empty where there are none."""
     quality: tuple[Quality, ...] = ()
@@ -162,6 +165,8 @@ class FlightManifest(_Model):
             )
         if self.stream is not None:
             self.stream.require_part_of(self.files, self.size_multiple)
+        if self.native is not None:
+            self.native.require_part_of(self.files, names, self.input_size)
         if self.input_size is not None and not all(1 <= side <= LARGEST_INPUT for side in self.input_size):
             raise ValueError(f"input size {self.input_size} is impossible; expected 1..{LARGEST_INPUT} pixels a side")
         if not self.bands or not 1 <= len(self.classes) <= IGNORE:

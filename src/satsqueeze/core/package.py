@@ -128,7 +128,8 @@ def verify(folder: Path) -> FlightManifest:
         if name in present and not _is_as_recorded(found[name], record)
     ]
     # A file that no hash covers, such as one outside the package, is not vouched for.
-    needed = {*(graph.file for graph in manifest.graphs), manifest.vectors} - {"", *manifest.files}
+    others = {manifest.vectors} | ({manifest.native.file} if manifest.native else set())
+    needed = {*(graph.file for graph in manifest.graphs), *others} - {"", *manifest.files}
     problems += [f"{name!r}: used, but without a hash" for name in sorted(needed)]
     if problems:
         raise PackageError(

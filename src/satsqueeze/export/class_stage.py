@@ -18,6 +18,7 @@ from satsqueeze.export.class_graph import ClassGraph, class_graph
 from satsqueeze.export.class_validation import ClassValidator
 from satsqueeze.export.draft import FP32, draft_manifest
 from satsqueeze.export.integer import INT8, IntegerBench, IntegerGraphs, integer_graphs
+from satsqueeze.export.native import proven_native
 from satsqueeze.export.onnx import export_fp32
 from satsqueeze.export.parity import ParityReport, check_batches, check_float
 from satsqueeze.export.quantise import Drift
@@ -78,7 +79,9 @@ class ClassExport:
         )
         default = INT8 if settings.default == "int8" else FP32
         every = (*draft.graphs, *(entry.graph for entry in integer.found.values()))
-        return draft.model_copy(update={"graphs": every, "default_graph": default}), report
+        made = draft.model_copy(update={"graphs": every, "default_graph": default})
+        native = proven_native(folder, made, seed=settings.seed) if settings.native_grids else None
+        return made.model_copy(update={"native": native}), report
 
     def _int8(self, folder: Path, draft: FlightManifest, ranking: list[NDArray[np.float32]]) -> IntegerGraphs:
         settings = self.settings

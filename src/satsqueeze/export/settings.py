@@ -82,6 +82,9 @@ class ClassExportSettings(ExportSettings):
     accuracy_loss: float = 0.003
     """Accuracy that int8 may lose against the float graph on validation images; micro F1 where images have any number
     of classes."""
+    native_grids: bool = False
+    """Whether to write the default graph once more for bands in pixels of their own size, as sensors deliver them; the
+    coarser are resampled inside. Their pixels must be whole numbers of the finest."""
     thresholds: tuple[float, ...] = ()
     """Probability from which a multi-label image has each class, as training tuned it; empty: 0.5 each."""
 

@@ -12,6 +12,7 @@ from torch.nn import functional
 from satsqueeze.core.manifest import FlightManifest
 from satsqueeze.flight.classifier import FlightClassifier
 from satsqueeze.flight.engines import open_engine
+from satsqueeze.flight.native import NativeClassifier, native_engine
 from satsqueeze.flight.opening import flight_model
 from satsqueeze.flight.runtime import FlightModel
 from satsqueeze.flight.vectors import Result, TestVectors
@@ -65,6 +66,9 @@ def make_vectors(folder: Path, manifest: FlightManifest, *, seed: int = 0) -> Te
     for graph in manifest.graphs:
         model = flight_model(manifest, graph=graph, engine=open_engine(graph.engine, folder / graph.file))
         expected[graph.file] = tuple(_result(model, image) for image in images)
+    if manifest.native is not None:
+        native = NativeClassifier(manifest, native_engine(folder, manifest))
+        expected[manifest.native.file] = tuple(native.results(images))
     return TestVectors(images=tuple(images), expected=expected)
 
 

@@ -96,7 +96,7 @@ class FlightClassifier(FlightModel):
         channels = self._channels_of(images, bands)
         if valid is not None and valid.shape != (len(images), *images.shape[2:]):
             raise GridError(f"validity must be boolean (N, H, W) like the images, got {valid.dtype} {valid.shape}")
-        _check_all(images, channels, self.bands, valid)
+        check_images(images, channels, self.bands, valid)
         classes = np.empty((len(images), len(self.classes))[: 2 if self.is_multi_label else 1], np.uint8)
         chances = np.empty((len(images), len(self.classes)), np.float32)
         for start in range(0, len(images), batch):
@@ -145,10 +145,20 @@ def _taken(images: NDArray[np.floating[Any]], channels: list[int]) -> NDArray[np
     return images[:, channels].astype(np.float32)
 
 
-def _check_all(
+def check_images(
     images: NDArray[np.floating[Any]], channels: list[int], bands: Sequence[str], valid: NDArray[np.bool_] | None
 ) -> None:
-    """Refuse images that cannot be reflectance, each by a few of its pixels, and fill by all of them."""
+    """Refuse images that cannot be reflectance, each by a few of its pixels, and fill by all of them.
+
+    Args:
+        images: (N, C, H, W).
+        channels: positions of the channels to look at.
+        bands: their names, for the message.
+        valid: (N, H, W), True = valid; None: every finite pixel is.
+
+    Raises:
+        RadiometryError: digital numbers, or fill.
+    """
     if not len(images):
         return
     check_reflectance(images[0], channels, bands, None if valid is None else valid[0])

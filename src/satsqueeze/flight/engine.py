@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -66,12 +67,17 @@ def has_openvino() -> bool:
     return importlib.util.find_spec("openvino") is not None
 
 
-def decision_of(path: Path, inputs: list[str], outputs: list[str]) -> str:
-    """The output that decides."""
+def decision_of(path: Path, inputs: list[str], outputs: list[str], *, expected: Sequence[str] = (INPUT,)) -> str:
+    """The output that decides.
+
+    Raises:
+        PackageError: other inputs than the expected ones, or no outputs that decide.
+    """
     found = [name for name in DECISIONS if name in outputs]
-    if inputs != [INPUT] or len(found) != 1 or PROBABILITIES not in outputs:
+    if inputs != [*expected] or len(found) != 1 or PROBABILITIES not in outputs:
         raise PackageError(
-            f"{path} is not a flight graph: it takes {inputs} and gives {outputs}, expected input {INPUT!r} and "
-            f"outputs {PROBABILITIES!r} and one of {', '.join(map(repr, DECISIONS))}"
+            f"{path} is not a flight graph: it takes {inputs} and gives {outputs}, expected input "
+            f"{', '.join(map(repr, expected))} and outputs {PROBABILITIES!r} and one of "
+            f"{', '.join(map(repr, DECISIONS))}"
         )
     return found[0]

@@ -58,6 +58,29 @@ class OnnxEngine:
         return OnnxRows({place: partial(self._load, folder / stream.places[place]) for place in PLACES})
 
 
+class OnnxGrids:
+    """A graph that takes the bands of each pixel size as an input of its own, on the CPU.
+
+    Args:
+        path: an ``.onnx`` file; see :class:`satsqueeze.core.native.NativeImages`.
+        inputs: names of the inputs that it must have.
+        threads: of a call; None leaves it to the engine.
+
+    Raises:
+        PackageError: the file is not such a graph.
+    """
+
+    def __init__(self, path: Path, *, inputs: Sequence[str], threads: int | None = None) -> None:
+        self._session = _session(path, threads=threads)
+        outputs = [output.name for output in self._session.get_outputs()]
+        self._decision = decision_of(path, [i.name for i in self._session.get_inputs()], outputs, expected=inputs)
+
+    def run(self, images: Mapping[str, NDArray[np.float32]]) -> GraphOutput:
+        """Run float32 reflectance (N, C, H, W) of each input, NaN where missing."""
+        decision, probabilities = self._session.run([self._decision, PROBABILITIES], dict(images))
+        return GraphOutput(mask=decision, probabilities=probabilities)
+
+
 class OnnxRows:
     """See :class:`satsqueeze.flight.row_stream.RowGraph`.
 

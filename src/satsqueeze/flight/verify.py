@@ -11,6 +11,7 @@ from satsqueeze.core.manifest import FlightManifest
 from satsqueeze.core.package import verify
 from satsqueeze.flight.engine import has_openvino
 from satsqueeze.flight.engines import open_engine
+from satsqueeze.flight.native import NativeClassifier, native_engine
 from satsqueeze.flight.opening import flight_model
 from satsqueeze.flight.vectors import SelfTest, TestVectors
 
@@ -65,6 +66,9 @@ def verify_package(path: Path | str, *, threads: int | None = None) -> VerifyRep
             continue
         engine = open_engine(graph.engine, folder / graph.file, threads=threads)
         tests.append(flight_model(manifest, graph=graph, engine=engine).self_test(vectors))
+    if manifest.native is not None and vectors is not None:
+        native = NativeClassifier(manifest, native_engine(folder, manifest, threads=threads))
+        tests.append(native.self_test(vectors))
     failed = [f"{test.graph}: {test.reason}" for test in tests if not test.passed]
     if failed:
         raise PackageError(

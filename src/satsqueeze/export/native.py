@@ -1,0 +1,160 @@
+"""The graph of a package for bands in pixels of their own size: the coarser are resampled inside."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+from torch.nn import functional
+
+from satsqueeze.core.errors import ExportError, ParityError
+from satsqueeze.core.files import replacing
+from satsqueeze.core.manifest import FlightManifest
+from satsqueeze.core.native import NativeGrid, NativeImages
+from satsqueeze.flight.engine import INPUT
+from satsqueeze.flight.engines import open_engine
+from satsqueeze.flight.onnx_engine import OnnxGrids
+
+NATIVE = "native.onnx"
+_TOLERANCE = 1e-3  # of a mean probability: interpolated values differ in the last digit, which int8 may round apart
+_IMAGES = 8
+_BRIGHTEST = 0.6
+
+
+def native_grids(manifest: FlightManifest) -> tuple[NativeGrid, ...]:
+    """The bands of a package by the size of their pixels, the finest first.
+
+    Raises:
+        ExportError: all are of one size, or one is no whole number of the finest that divides the image.
+    """
+    size, finest = manifest.input_size, min(band.gsd_m for band in manifest.bands)
+    if size is None:
+        raise ExportError(
+            f"{manifest.name} gives masks; a graph for bands in their own sizes is for decisions on whole images"
+        )
+    grids = []
+    for gsd, bands in groupby(sorted(manifest.bands, key=lambda band: band.gsd_m), key=lambda band: band.gsd_m):
+        names, factor = tuple(band.name for band in bands), gsd / finest
+        if factor != round(factor) or any(side % round(factor) for side in size):
+            raise ExportError(
+                f"bands {', '.join(names)} of {gsd:g} m do not lie on images of {size[0]} x {size[1]} px of "
+                f"{finest:g} m: {factor:g} is no whole number that divides their sides. Leave these bands out, or "
+                "export without native grids"
+            )
+        sides = tuple(side // round(factor) for side in size)
+        grids.append(NativeGrid(input=f"{INPUT}_{gsd:g}m", bands=names, size=(sides[0], sides[1])))
+    if len(grids) == 1:
+        raise ExportError(
+            f"all bands of {manifest.name} have pixels of {finest:g} m, so that nothing is resampled; export without "
+            "native grids"
+        )
+    return tuple(grids)
+
+
+def proven_native(folder: Path, manifest: FlightManifest, *, seed: int = 0) -> NativeImages:
+    """Write the default graph with the resampling of coarser bands before it, and check it against PyTorch's.
+
+    Args:
+        folder: of the graphs.
+        manifest: draft that lists them.
+        seed: of the images that it is checked on.
+
+    Raises:
+        ExportError: see :func:`native_grids`.
+        ParityError: decisions differ.
+    """
+    native = NativeImages(file=NATIVE, grids=native_grids(manifest))
+    _write(folder / manifest.default_graph, folder / NATIVE, native.grids, manifest)
+    generator = np.random.default_rng(seed)
+    # Noise, in which places that are half a pixel off tell most.
+    images = [_BRIGHTEST * generator.random(_shape(grid), dtype=np.float32) for grid in native.grids]
+    wanted = open_engine("onnx", folder / manifest.default_graph).run(
+        _together(images, native.grids, manifest), probabilities=True
+    )
+    inputs = {grid.input: image for grid, image in zip(native.grids, images, strict=True)}
+    found = OnnxGrids(folder / NATIVE, inputs=tuple(inputs)).run(inputs)
+    gap = float(np.abs(np.asarray(found.probabilities) - np.asarray(wanted.probabilities)).mean())
+    if not gap <= _TOLERANCE:
+        (folder / NATIVE).unlink()
+        raise ParityError(
+            f"with bands resampled inside, probabilities differ by {gap:.2g} on average, allowed is {_TOLERANCE:g}; "
+            "export without native grids, and report it"
+        )
+    return native
+
+
+def _shape(grid: NativeGrid) -> tuple[int, int, int, int]:
+    return _IMAGES, len(grid.bands), *grid.size
+
+
+def _together(
+    images: list[NDArray[np.float32]], grids: tuple[NativeGrid, ...], manifest: FlightManifest
+) -> NDArray[np.float32]:
+    """All bands in the order and size of the default graph."""
+    resampled = [
+        functional.interpolate(torch.from_numpy(image), manifest.input_size, mode="bilinear", align_corners=False)
+        for image in images
+    ]
+    return np.ascontiguousarray(torch.cat(resampled, dim=1).numpy()[:, _order(grids, manifest)])
+
+
+def _order(grids: tuple[NativeGrid, ...], manifest: FlightManifest) -> list[int]:
+    """Where each band of the package is among those of all grids."""
+    held = [band for grid in grids for band in grid.bands]
+    return [held.index(band) for band in manifest.band_names]
+
+
+def _write(graph: Path, path: Path, grids: tuple[NativeGrid, ...], manifest: FlightManifest) -> None:
+    """A graph with what makes its input of the grids before it."""
+    proto = onnx.load(graph)
+    batch = proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    nodes, parts, constants = [], [], [_integers("grid/order", _order(grids, manifest)), _integers("grid/axis", [1])]
+    for grid in grids:
+        parts.append(grid.input if grid.size == manifest.input_size else f"{grid.input}/finest")
+        if parts[-1] != grid.input:
+            sizes = _scales(grid, manifest)
+            constants.append(helper.make_tensor(f"{grid.input}/scales", TensorProto.FLOAT, [4], sizes))
+            nodes.append(
+                helper.make_node(
+                    "Resize",
+                    [grid.input, "", f"{grid.input}/scales"],
+                    [parts[-1]],
+                    name=f"grid/Resize_{grid.input}",
+                    mode="linear",
+                    coordinate_transformation_mode="half_pixel",
+                )
+            )
+    constants.append(helper.make_tensor("grid/missing", TensorProto.FLOAT, [], [0.0]))
+    nodes += [
+        helper.make_node("Concat", parts, ["grid/together"], name="grid/Concat", axis=1),
+        helper.make_node("Gather", ["grid/together", "grid/order"], ["grid/bands"], name="grid/Gather", axis=1),
+        # A sum over bands is NaN where any of them is: such a pixel is missing in all.
+        helper.make_node("ReduceSum", ["grid/bands", "grid/axis"], ["grid/sum"], name="grid/ReduceSum", keepdims=1),
+        helper.make_node("IsNaN", ["grid/sum"], ["grid/is_missing"], name="grid/IsNaN"),
+        helper.make_node("Where", ["grid/is_missing", "grid/missing", "grid/bands"], [INPUT], name="grid/Where"),
+    ]
+    inputs = [
+        helper.make_tensor_value_info(grid.input, TensorProto.FLOAT, [batch, len(grid.bands), *grid.size])
+        for grid in grids
+    ]
+    for part, fresh in ((proto.graph.input, inputs), (proto.graph.node, [*nodes, *proto.graph.node])):
+        del part[:]
+        part.extend(fresh)
+    proto.graph.initializer.extend(constants)
+    onnx.checker.check_model(proto, full_check=True)
+    with replacing(path) as temporary:
+        onnx.save(proto, temporary)
+
+
+def _integers(name: str, values: list[int]) -> TensorProto:
+    return helper.make_tensor(name, TensorProto.INT64, [len(values)], values)
+
+
+def _scales(grid: NativeGrid, manifest: FlightManifest) -> list[float]:
+    size = manifest.input_size or grid.size
+    return [1.0, 1.0, *(large / small for large, small in zip(size, grid.size, strict=True))]
