@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -77,11 +78,16 @@ def test_shown_python_runs(page, package, monkeypatch):
 
 def test_shown_python_classifies(monkeypatch):
     monkeypatch.chdir(ROOT)
+    asked = []
+    monkeypatch.setattr(satsqueeze, "open_native", lambda _: SimpleNamespace(classify=asked.append))
+    one_size, own_sizes = blocks(CLASSIFIES, "python")
     names = {"images": np.random.default_rng(0).uniform(0, 0.25, (5, 3, 64, 64)).astype(np.float32)}
-    for block in blocks(CLASSIFIES, "python"):
-        exec(compile(block, str(CLASSIFIES), "exec"), names)
+    exec(compile(one_size, str(CLASSIFIES), "exec"), names)
     assert len(names["names"]) == 5
     assert names["found"].probabilities.shape == (5, 10)
+    bands = {"blue": 1, "nir": 2, "swir16": 3}
+    exec(compile(own_sizes, str(CLASSIFIES), "exec"), names | bands)
+    assert asked == [bands]
 
 
 def test_the_tiles_and_the_recipe_of_classification_are_read_as_they_say(tmp_path):
