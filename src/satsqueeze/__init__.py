@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from satsqueeze.flight.native import open_native
     from satsqueeze.flight.opening import open_classifier, open_package
     from satsqueeze.flight.runtime import FlightModel
+    from satsqueeze.flight.series import open_series
     from satsqueeze.plan import plan_unet
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "open_classifier",
     "open_native",
     "open_package",
+    "open_series",
     "plan_unet",
 ]
 
@@ -36,6 +38,7 @@ _HOME = {
     "open_classifier": "satsqueeze.flight.opening",
     "open_native": "satsqueeze.flight.native",
     "open_package": "satsqueeze.flight.opening",
+    "open_series": "satsqueeze.flight.series",
     "plan_unet": "satsqueeze.plan",
 }
 

@@ -8,10 +8,12 @@ import numpy as np
 import onnxruntime
 import pytest
 
+import satsqueeze
 from satsqueeze.cli.main import main
 from satsqueeze.nets.model import build_model, load_model, save_model
 from satsqueeze.nets.series_unet import SeriesUNetConfig
 
+EXPORT = ("--export.calibrations", "[minmax]", "--export.openvino", "off", "--export.jaccard_loss", "1")
 FIT = ("--fit.epochs=1", "--fit.steps_per_epoch=2", "--fit.batch_size=2", "--fit.patch_size=[32,32]")
 
 
@@ -40,6 +42,25 @@ def test_train_series_trains_scores_and_exports(country, tmp_path, capsys):
     assert mask.shape == (1, 32, 32)
     assert main(words) == 0
     assert "done before" in capsys.readouterr().err
+    assert main(["export", str(out), *EXPORT]) == 0
+    package = capsys.readouterr().out.strip()
+    assert package == str(out / "packages" / "unet-2-series")
+    flier = satsqueeze.open_series(package)
+    assert flier.manifest.quality[0].metric == "mean_jaccard"
+    assert flier.predict(images[0], [10, 50, 90, 130, 170, 210, 250], flier.bands).mask.shape == (32, 32)
+    assert main(["export", str(out), *EXPORT]) == 0
+    assert "done before" in capsys.readouterr().err
+
+
+def test_a_network_of_one_date_flies(country, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(["train", str(country), "--out", str(out), "--model", "unet-2", *FIT]) == 0
+    capsys.readouterr()
+    assert main(["export", str(out), *EXPORT]) == 0
+    package = capsys.readouterr().out.strip()
+    manifest = satsqueeze.open_package(package).manifest
+    assert (manifest.name, manifest.task) == ("unet-2", "segmentation")
+    assert "test images" in manifest.quality[0].protocol
 
 
 def test_a_forecast_alone_is_asked_for_by_its_dates(country, tmp_path):

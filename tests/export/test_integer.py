@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from satsqueeze.export.integer import INT8, OPENVINO, IntegerBench, integer_graphs
-from satsqueeze.export.quantise import Drift
+from satsqueeze.export.quantise import Drift, feeds
 from satsqueeze.export.validation import Verdict
 from satsqueeze.flight.engine import has_openvino
 
@@ -30,8 +30,8 @@ def graphs_with(exported, windows, tmp_path):
 
     def run(loss, *, openvino=True):
         bench = IntegerBench(
-            folder=tmp_path, fp32="fp32.onnx", calibration=windows[:1], validator=Strict(loss), allowed_loss=0.005,
-            allowed_share=0.5, drift=Drift(tmp_path / "fp32.onnx", windows[:1], threads=1),
+            folder=tmp_path, fp32="fp32.onnx", calibration=feeds(windows[:1]), validator=Strict(loss),
+            allowed_loss=0.005, allowed_share=0.5, drift=Drift(tmp_path / "fp32.onnx", feeds(windows[:1]), threads=1),
         )  # fmt: skip
         return integer_graphs(bench, methods=("minmax",), openvino=openvino), {path.name for path in tmp_path.iterdir()}
 

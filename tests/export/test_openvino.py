@@ -7,7 +7,7 @@ import pytest
 
 from satsqueeze.core.errors import ExportError, MissingDependencyError
 from satsqueeze.export.openvino import write_openvino
-from satsqueeze.export.quantise import Quantiser
+from satsqueeze.export.quantise import Quantiser, feeds
 from satsqueeze.flight.engine import has_openvino
 from satsqueeze.flight.engines import open_engine
 
@@ -17,7 +17,7 @@ installed = pytest.mark.skipif(not has_openvino(), reason="openvino is not insta
 @installed
 def test_rounds_where_onnxruntime_does(exported, windows, tmp_path, capsys):
     quantiser, graph, path = Quantiser(exported[1]), tmp_path / "int8.onnx", tmp_path / "int8.xml"
-    quantiser.write(graph, quantiser.calibrate(windows, "minmax"))
+    quantiser.write(graph, quantiser.calibrate(feeds(windows), "minmax"))
     write_openvino(graph, path)
     assert capsys.readouterr().out == ""
     assert path.with_suffix(".bin").is_file()

@@ -13,7 +13,7 @@ from onnx import numpy_helper
 from satsqueeze.core.manifest import Graph
 from satsqueeze.export.fallback import Search, quantise_within
 from satsqueeze.export.onnx import export_fp32, flight_graph
-from satsqueeze.export.quantise import Drift, Quantiser
+from satsqueeze.export.quantise import Drift, Quantiser, feeds
 from satsqueeze.export.validation import Verdict
 
 ZOO = Path(__file__).parents[2] / "zoo"
@@ -23,7 +23,7 @@ ZOO = Path(__file__).parents[2] / "zoo"
 def quantised(exported, windows, tmp_path_factory):
     quantiser = Quantiser(exported[1])
     path = tmp_path_factory.mktemp("quantised") / "int8.onnx"
-    ranges = quantiser.calibrate(windows, "minmax")
+    ranges = quantiser.calibrate(feeds(windows), "minmax")
     quantiser.write(path, ranges)
     return quantiser, ranges, path
 
@@ -91,13 +91,13 @@ def test_metadata_goes_with_the_graph(quantised):
 @pytest.mark.parametrize("method", ["minmax", "percentile", "entropy"])
 def test_every_calibration_stays_near_the_float_graph(quantised, exported, windows, tmp_path, method, capsys):
     quantiser = quantised[0]
-    quantiser.write(tmp_path / "g.onnx", quantiser.calibrate(windows[:2], method))
-    assert Drift(exported[1], windows, threads=1).of(tmp_path / "g.onnx") < 0.1
+    quantiser.write(tmp_path / "g.onnx", quantiser.calibrate(feeds(windows[:2]), method))
+    assert Drift(exported[1], feeds(windows), threads=1).of(tmp_path / "g.onnx") < 0.1
     assert capsys.readouterr().out == ""
 
 
 def test_drift_of_the_float_graph_is_zero(exported, windows):
-    assert Drift(exported[1], windows[:1], threads=1).of(exported[1]) == 0
+    assert Drift(exported[1], feeds(windows[:1]), threads=1).of(exported[1]) == 0
 
 
 @pytest.fixture
@@ -117,8 +117,8 @@ def test_the_search_finds_what_cannot_be_rounded(sensitive, model, windows, tmp_
     with torch.no_grad():
         torch.testing.assert_close(sensitive(image), model(image), atol=1e-3, rtol=1e-3)
     export_fp32(flight_graph(sensitive), tmp_path / "fp32.onnx")
-    quantiser, drift = Quantiser(tmp_path / "fp32.onnx"), Drift(tmp_path / "fp32.onnx", windows[:2], threads=1)
-    ranges = quantiser.calibrate(windows, "minmax")
+    quantiser, drift = Quantiser(tmp_path / "fp32.onnx"), Drift(tmp_path / "fp32.onnx", feeds(windows[:2]), threads=1)
+    ranges = quantiser.calibrate(feeds(windows), "minmax")
 
     def build(float_layers):
         quantiser.write(tmp_path / "int8.onnx", ranges, float_layers)

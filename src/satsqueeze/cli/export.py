@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from satsqueeze.cli.class_run import export_run, is_class_run
+from satsqueeze.cli.network_run import export_network, network_stage_of
 from satsqueeze.cli.scores import TEST, protocol, score_images
 from satsqueeze.cli.stage import PACKAGES, console, open_run, require, run_stage
 from satsqueeze.core.errors import ExportError, RunError, SettingsError
@@ -37,12 +38,12 @@ def command(
     accuracy_loss: float = 0.003,
     native_grids: bool = False,
 ) -> int:
-    """Export, quantise and prove the students of a run, or its classifier, as flight packages.
+    """Export, quantise and prove the students of a run, its classifier or its one network, as flight packages.
 
     The chosen student must pass the parity gate; another one that does not is left out, with the reason.
 
     Args:
-        run: run folder with a ladder of students, or with a classifier.
+        run: run folder with a ladder of students, with a classifier, or with what 'train --out' has made.
         export: settings of the export.
         accuracy_loss: what int8 may lose of a classifier's accuracy on validation images.
         native_grids: write a classifier's graph once more for bands in pixels of their own size, as sensors deliver
@@ -54,7 +55,8 @@ def command(
         return 0
     if native_grids:
         raise SettingsError(f"native_grids is about classifiers, and {run} makes masks; leave it out")
-    print(export_stage(opened, export))
+    stage = network_stage_of(opened)
+    print(export_stage(opened, export) if stage is None else export_network(opened, stage, export))
     return 0
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from satsqueeze.cli.network_run import SERIES_STAGE
 from satsqueeze.cli.stage import run_stage
 from satsqueeze.core.metrics import class_jaccards, mean_jaccard
 from satsqueeze.core.run import RunFolder
@@ -84,7 +85,7 @@ def series_stage(
         }
 
     key = {**prepared.key, "card": card.to_dict(), "fit": fit.to_dict(), "request": request, **(start_key or {})}
-    return run_stage(run, "series", key, work, outputs=(*model_files(NETWORK), f"{NETWORK}/{GRAPH_FILE}"))
+    return run_stage(run, SERIES_STAGE, key, work, outputs=(*model_files(NETWORK), f"{NETWORK}/{GRAPH_FILE}"))
 
 
 def series_card(model: str, cache: PackedCache, split: Split) -> ModelCard:

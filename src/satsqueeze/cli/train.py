@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from satsqueeze.cli.fingerprint import prepare_stage
+from satsqueeze.cli.network_run import NETWORK_STAGE
 from satsqueeze.cli.series import SeriesRequest, series_stage
 from satsqueeze.cli.stage import PLAN, TEACHER, console, open_run, require, run_stage
 from satsqueeze.core.errors import SettingsError
@@ -190,7 +191,7 @@ def network_stage(
         }
 
     key = {**prepared.key, "card": card.to_dict(), "fit": fit.to_dict(), **_start_key(init, label_fraction, seed)}
-    return run_stage(run, "network", key, work, outputs=model_files(NETWORK))
+    return run_stage(run, NETWORK_STAGE, key, work, outputs=model_files(NETWORK))
 
 
 def _fewer(cache: PackedCache, split: Split, label_fraction: float, seed: int) -> Split:

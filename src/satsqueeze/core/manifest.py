@@ -22,7 +22,8 @@ LARGEST_INPUT = 4096
 LARGEST_BUFFER_M = 10_000.0
 """Metres that masks may be widened by."""
 
-PackageTask = Literal["segmentation", "classification", "multi-label"]
+PackageTask = Literal["segmentation", "series", "classification", "multi-label"]
+"""``series``: segmentation of places at several dates."""
 
 
 class _Model(pydantic.BaseModel):
@@ -91,9 +92,12 @@ class FileRecord(_Model):
 class FlightManifest(_Model):
     """Content of ``flight.json``. Graph input ``reflectance``: float32 (N, C, H, W), bands in the order of ``bands``.
 
-    Graph outputs in segmentation: ``mask`` uint8 (N, H, W) and ``probabilities`` float32 (N, K, H, W). Where decisions
-    are on whole images: ``probabilities`` float32 (N, K), and ``class`` uint8 (N,), the most probable one, or in a
-    multi-label package ``classes`` uint8 (N, K), 1 where the probability reaches the class's threshold.
+    A package for series takes (N, T, C, H, W), 0 in all bands where a date does not count, and a second input ``days``,
+    float32 (N, T), the day of the year of each date.
+
+    Graph outputs in segmentation, of series too: ``mask`` uint8 (N, H, W) and ``probabilities`` float32 (N, K, H, W).
+    Where decisions are on whole images: ``probabilities`` float32 (N, K), and ``class`` uint8 (N,), the most probable
+    one, or in a multi-label package ``classes`` uint8 (N, K), 1 where the probability reaches the class's threshold.
     """
 
     format_version: int = FORMAT_VERSION
@@ -148,7 +152,7 @@ class FlightManifest(_Model):
             raise ValueError(f"default graph {self.default_graph!r} is not among the graphs")
         if not all(0 <= value < len(self.classes) for value in self.foreground):
             raise ValueError(f"foreground {self.foreground} does not fit {len(self.classes)} classes")
-        if (self.task == "segmentation") != (self.input_size is None):
+        if (self.task in ("segmentation", "series")) != (self.input_size is None):
             raise ValueError(f"task {self.task} with input size {self.input_size}: whole images have one, others none")
         if len(self.thresholds) != (len(self.classes) if self.task == "multi-label" else 0):
             raise ValueError(f"{len(self.thresholds)} thresholds do not fit task {self.task}")

@@ -21,7 +21,7 @@ from satsqueeze.export.integer import INT8, IntegerBench, IntegerGraphs, integer
 from satsqueeze.export.native import proven_native
 from satsqueeze.export.onnx import export_fp32
 from satsqueeze.export.parity import ParityReport, check_batches, check_float
-from satsqueeze.export.quantise import Drift
+from satsqueeze.export.quantise import Drift, feeds
 from satsqueeze.export.settings import ClassExportSettings
 from satsqueeze.export.vectors import smooth_image
 from satsqueeze.nets.model import SegmentationModel
@@ -89,8 +89,8 @@ class ClassExport:
         bench = IntegerBench(
             folder=folder,
             fp32=FP32,
-            calibration=[*self._images(self._spread(self.calibration, settings.calibration_windows))],
-            drift=Drift(folder / FP32, ranking, threads=settings.threads),
+            calibration=feeds(self._images(self._spread(self.calibration, settings.calibration_windows))),
+            drift=Drift(folder / FP32, feeds(ranking), threads=settings.threads),
             validator=ClassValidator(self._images(self.validation), truth, draft, folder, threads=settings.threads),
             allowed_loss=settings.allowed_loss,
             allowed_share=settings.float_share,

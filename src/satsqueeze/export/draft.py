@@ -54,7 +54,7 @@ def draft_manifest(
         "default_graph": FP32,
         "versions": _versions(),
     }
-    return FlightManifest(**record, **fields)
+    return FlightManifest(**(record | dict(fields)))
 
 
 def _versions() -> dict[str, str]:

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from onnxruntime.quantization.calibrate import TensorsData
 
 from satsqueeze.core.errors import ExportError, ParityError
 from satsqueeze.core.manifest import Graph
 from satsqueeze.export.fallback import Builder, Found, Search, quantise_within
 from satsqueeze.export.openvino import write_openvino
-from satsqueeze.export.quantise import Calibration, Drift, Quantiser
+from satsqueeze.export.quantise import Calibration, Drift, Feed, Quantiser
 from satsqueeze.export.validation import Judge
 from satsqueeze.flight.engine import has_openvino
 
@@ -30,8 +28,8 @@ class IntegerBench:
     """Where graphs lie."""
     fp32: str
     """File of the float graph."""
-    calibration: Sequence[NDArray[np.float32]]
-    """Windows, float32 reflectance (C, h, w) each."""
+    calibration: Sequence[Feed]
+    """Windows that set the ranges of activations."""
     drift: Drift
     validator: Judge
     allowed_loss: float

@@ -18,7 +18,7 @@ from satsqueeze.core.manifest import FlightManifest
 from satsqueeze.core.native import NativeGrid, NativeImages
 from satsqueeze.flight.engine import INPUT
 from satsqueeze.flight.engines import open_engine
-from satsqueeze.flight.onnx_engine import OnnxGrids
+from satsqueeze.flight.onnx_engine import OnnxInputs
 
 NATIVE = "native.onnx"
 _TOLERANCE = 1e-3  # of a mean probability: interpolated values differ in the last digit, which int8 may round apart
@@ -77,7 +77,7 @@ def proven_native(folder: Path, manifest: FlightManifest, *, seed: int = 0) -> N
         _together(images, native.grids, manifest), probabilities=True
     )
     inputs = {grid.input: image for grid, image in zip(native.grids, images, strict=True)}
-    found = OnnxGrids(folder / NATIVE, inputs=tuple(inputs)).run(inputs)
+    found = OnnxInputs(folder / NATIVE, inputs=tuple(inputs)).run(inputs)
     gap = float(np.abs(np.asarray(found.probabilities) - np.asarray(wanted.probabilities)).mean())
     if not gap <= _TOLERANCE:
         (folder / NATIVE).unlink()

@@ -68,11 +68,30 @@ class BatchParity:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SeriesParity:
+    """The float graph over dates against the trained model."""
+
+    dates: tuple[int, ...]
+    """Numbers of dates of the series compared."""
+    pixels: int
+    probability_difference: float
+    """Largest absolute difference of a probability."""
+    mask_differences: int
+    """Pixels of another class."""
+    ties: int
+    """Those among them whose two best classes are closer than the tolerance: either is right."""
+    nodata_pixels: int
+    """Pixels that no date showed; all were 255."""
+    tolerance: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class ParityReport:
     """Everything that the gate measured; the content of ``parity.json``."""
 
-    fp32: FloatParity
-    sizes: SizeParity | BatchParity
+    fp32: FloatParity | SeriesParity
+    sizes: SizeParity | BatchParity | None
+    """None where the comparison of the float graph was over many sizes."""
     int8: dict[str, Judgement]
     """Per int8 graph, its loss against the float graph on validation images."""
     allowed_loss: float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,9 +19,11 @@ from satsqueeze.core.files import replacing
 from satsqueeze.export.onnx import is_layer_of_network
 from satsqueeze.export.silence import quiet
 from satsqueeze.flight.engine import INPUT
-from satsqueeze.flight.engines import open_engine
+from satsqueeze.flight.onnx_engine import OnnxInputs
 
 Calibration = Literal["minmax", "percentile", "entropy"]
+Feed = Mapping[str, NDArray[np.float32]]
+"""What a graph is given, by the names of its inputs; one image or series of a batch."""
 LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Concat", "LeakyRelu")
 """Operations that round what they take and give: the layers of the search for what stays in float."""
 _CARRIERS = ("Relu", "MaxPool", "AveragePool", "Resize", "DepthToSpace")
@@ -31,6 +33,11 @@ _METHODS: dict[str, tuple[CalibrationMethod, dict[str, Any]]] = {
     "percentile": (CalibrationMethod.Percentile, {"percentile": 99.99, "num_bins": 2048}),
     "entropy": (CalibrationMethod.Entropy, {"num_bins": 128, "num_quantized_bins": 128}),
 }
+
+
+def feeds(images: Iterable[NDArray[np.float32]]) -> list[Feed]:
+    """What a graph is given of images (C, h, w), one after another."""
+    return [{INPUT: image[None]} for image in images]
 
 
 class Quantiser:
@@ -57,11 +64,11 @@ class Quantiser:
     def _always_float(self) -> list[str]:
         return [node.name for node in self._model.graph.node if not is_layer_of_network(node.name)]
 
-    def calibrate(self, windows: Sequence[NDArray[np.float32]], method: Calibration) -> TensorsData:
+    def calibrate(self, windows: Sequence[Feed], method: Calibration) -> TensorsData:
         """Ranges of all activations over calibration windows.
 
         Args:
-            windows: float32 reflectance (C, h, w) each; one is held in memory at a time.
+            windows: what the graph is given, one after another.
             method: ``minmax`` keeps every value, ``percentile`` cuts 0.01 %, ``entropy`` cuts where the loss of
                 information is least (Migacz, 8-bit inference with TensorRT, 2017).
         """
@@ -75,7 +82,7 @@ class Quantiser:
                 extra_options=options,
             )
             for window in windows:
-                calibrator.collect_data(_OneWindow(window))
+                calibrator.collect_data(_OneFeed(window))
             return calibrator.compute_data()
 
     def write(self, path: Path, ranges: TensorsData, float_layers: Sequence[str] = ()) -> None:
@@ -108,11 +115,11 @@ class Drift:
 
     Args:
         path: float graph.
-        windows: float32 reflectance (C, h, w) each.
+        windows: what graphs are given.
         threads: of one run; None leaves it to the engine.
     """
 
-    def __init__(self, path: Path, windows: Sequence[NDArray[np.float32]], *, threads: int | None = None) -> None:
+    def __init__(self, path: Path, windows: Sequence[Feed], *, threads: int | None = None) -> None:
         self._windows = windows
         self._threads = threads
         self._reference = list(self._probabilities(path))
@@ -124,19 +131,19 @@ class Drift:
         return float(np.sqrt(np.mean(squares)))
 
     def _probabilities(self, path: Path) -> Iterator[NDArray[np.float32]]:
-        engine = open_engine("openvino" if path.suffix == ".xml" else "onnx", path, threads=self._threads)
+        engine = OnnxInputs(path, inputs=list(self._windows[0]), threads=self._threads)
         for window in self._windows:
-            found = engine.run(window[None], probabilities=True).probabilities
+            found = engine.run(window).probabilities
             if found is not None:
                 yield found
 
 
-class _OneWindow(CalibrationDataReader):  # type: ignore[misc]
+class _OneFeed(CalibrationDataReader):  # type: ignore[misc]
     """Feeds one window, so that the calibrator's memory does not grow with their number."""
 
-    def __init__(self, window: NDArray[np.float32]) -> None:
-        self._left = [{INPUT: window[None]}]
+    def __init__(self, feed: Feed) -> None:
+        self._left = [feed]
 
-    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+    def get_next(self) -> Feed | None:
         """The window, then None."""
         return self._left.pop() if self._left else None

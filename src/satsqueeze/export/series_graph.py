@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +20,12 @@ from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.margin import margin
 from satsqueeze.export.folding import fold_batchnorm
 from satsqueeze.export.onnx import FlightGraph, GraphShape, export_fp32
+from satsqueeze.export.parity import SeriesParity
 from satsqueeze.export.shuffle import shuffle_transposed
-from satsqueeze.flight.engine import INPUT, MASK, PROBABILITIES
+from satsqueeze.flight.engine import DAYS, INPUT, MASK, PROBABILITIES
 from satsqueeze.nets.card import SERIES_FAMILY
 from satsqueeze.nets.model import SegmentationModel
 
-DAYS = "days"
 GRAPH_FILE, PARITY_FILE = "series.onnx", "series-parity.json"
 _PROOF_DATES = (1, 2, 5, 13)
 """Numbers of dates on which a graph is compared with its model."""
@@ -84,24 +84,6 @@ class SeriesGraph(FlightGraph):
         shown = (reflectance != 0).any(dim=2).any(dim=1)
         nodata = torch.full_like(mask, IGNORE)
         return probabilities * shown[:, None].to(probabilities.dtype), torch.where(shown, mask, nodata)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SeriesParity:
-    """The graph against the trained model."""
-
-    dates: tuple[int, ...]
-    """Numbers of dates of the series compared."""
-    pixels: int
-    probability_difference: float
-    """Largest absolute difference of a probability."""
-    mask_differences: int
-    """Pixels of another class."""
-    ties: int
-    """Those among them whose two best classes are closer than the tolerance: either is right."""
-    nodata_pixels: int
-    """Pixels that no date showed; all were 255."""
-    tolerance: float
 
 
 def series_graph(model: SegmentationModel) -> SeriesGraph:

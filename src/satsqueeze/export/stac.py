@@ -22,10 +22,11 @@ from pystac.extensions.raster import DataType
 
 from satsqueeze.core.files import write_json
 from satsqueeze.core.manifest import FlightManifest
-from satsqueeze.flight.engine import CLASS, CLASSES, INPUT, MASK, PROBABILITIES
+from satsqueeze.flight.engine import CLASS, CLASSES, DAYS, INPUT, MASK, PROBABILITIES
 
 _TASKS = {
     "segmentation": TaskType.SEMANTIC_SEGMENTATION,
+    "series": TaskType.SEMANTIC_SEGMENTATION,
     "classification": TaskType.SCENE_CLASSIFICATION,
     "multi-label": TaskType.SCENE_CLASSIFICATION,
 }
@@ -64,7 +65,7 @@ def model_item(manifest: FlightManifest, *, architecture: str) -> pystac.Item:
         name=manifest.name,
         architecture=architecture,
         tasks=[_TASKS[manifest.task]],
-        input=[_input(manifest)],
+        input=_inputs(manifest),
         output=_outputs(manifest),
         framework="ONNX",
         total_parameters=manifest.parameters,
@@ -90,13 +91,24 @@ def write_item(path: Path, item: pystac.Item) -> None:
     write_json(path, item.to_dict(include_self_link=False, transform_hrefs=False))
 
 
-def _input(manifest: FlightManifest) -> ModelInput:
+def _inputs(manifest: FlightManifest) -> list[ModelInput]:
+    over_dates = manifest.task == "series"
+    days = ModelInput.create(
+        name=DAYS,
+        bands=[],
+        input=InputStructure.create(shape=[-1, -1], dim_order=["batch", "time"], data_type=DataType.FLOAT32),
+        description="Day of the year of each date, counted from 1.",
+    )
+    return [_images(manifest, ["time"] * over_dates), *[days] * over_dates]
+
+
+def _images(manifest: FlightManifest, time: list[str]) -> ModelInput:
     return ModelInput.create(
         name=INPUT,
         bands=[ModelBand.create(name=name) for name in manifest.band_names],
         input=InputStructure.create(
-            shape=[-1, len(manifest.bands), *(manifest.input_size or (-1, -1))],
-            dim_order=["batch", "bands", "height", "width"],
+            shape=[-1, *[-1 for _ in time], len(manifest.bands), *(manifest.input_size or (-1, -1))],
+            dim_order=["batch", *time, "bands", "height", "width"],
             data_type=DataType.FLOAT32,
         ),
         description=(
@@ -124,7 +136,7 @@ def _outputs(manifest: FlightManifest) -> list[ModelOutput]:
 def _results(manifest: FlightManifest) -> tuple[str, ResultStructure, ResultStructure, str]:
     """Name of the output that decides, its form and that of the probabilities, and what it says."""
     count = len(manifest.classes)
-    if manifest.task == "segmentation":
+    if manifest.task in ("segmentation", "series"):
         name, shape, axes, planes = MASK, [-1, -1, -1], ["batch", "height", "width"], [-1, -1]
         description = "Class of every pixel"
     elif manifest.task == "classification":

@@ -23,15 +23,17 @@ from satsqueeze.export.draft import FP32, draft_manifest
 from satsqueeze.export.integer import INT8, IntegerBench, IntegerGraphs, integer_graphs
 from satsqueeze.export.onnx import export_fp32, flight_graph
 from satsqueeze.export.parity import ParityReport, check_float, check_sizes
-from satsqueeze.export.quantise import Drift
+from satsqueeze.export.quantise import Drift, feeds
 from satsqueeze.export.rows import proven_rows
 from satsqueeze.export.samples import ImageCache, Samples
+from satsqueeze.export.series_stage import series_export
 from satsqueeze.export.settings import ExportSettings
 from satsqueeze.export.stac import model_item, write_item
 from satsqueeze.export.stream import UnstreamableError
 from satsqueeze.export.validation import Validator
 from satsqueeze.export.vectors import make_vectors, smooth_image
 from satsqueeze.flight.verify import verify_package
+from satsqueeze.nets.card import SERIES_FAMILY
 from satsqueeze.nets.classifier import ClassifierConfig
 from satsqueeze.nets.flight_model import PACKAGE_CARD
 from satsqueeze.nets.model import SegmentationModel
@@ -59,7 +61,8 @@ def export_package(  # noqa: PLR0917 - what goes in and where to, in the order o
 ) -> FlightManifest:
     """Export, quantise, prove, describe and seal a model; nothing is left unless all of it succeeds.
 
-    A classifier is exported with :class:`ClassExportSettings`, from a packed cache whose labels are of whole images.
+    A classifier is exported with :class:`ClassExportSettings`, from a packed cache whose labels are of whole images; a
+    network over dates from a packed cache whose images are dates of places.
 
     Args:
         model: trained model; left as it is.
@@ -110,6 +113,8 @@ def _export_of(
 ) -> _Exporter:
     if model.card.task != "segmentation":
         return class_export(model, cache, ids_calibration, ids_validation, settings)
+    if model.card.family == SERIES_FAMILY:
+        return series_export(model, cache, ids_calibration, ids_validation, settings)
     bands = model.card.bands
     return _Export(
         model=model,
@@ -204,9 +209,9 @@ class _Export:
         bench = IntegerBench(
             folder=folder,
             fp32=FP32,
-            calibration=self._windows(self.calibration, settings.calibration_windows),
+            calibration=feeds(self._windows(self.calibration, settings.calibration_windows)),
             drift=Drift(
-                folder / FP32, self._windows(self.validation, settings.ranking_windows), threads=settings.threads
+                folder / FP32, feeds(self._windows(self.validation, settings.ranking_windows)), threads=settings.threads
             ),
             validator=Validator(self.validation, draft, folder, threads=settings.threads),
             allowed_loss=settings.allowed_loss,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.manifest import FlightManifest, Graph
 from satsqueeze.core.metrics import SegmentationMetrics, mean_jaccard
-from satsqueeze.export.samples import Samples
+from satsqueeze.export.samples import Sample
 from satsqueeze.flight.engines import open_engine
 from satsqueeze.flight.runtime import DEFAULT_WINDOW, FlightModel
 
@@ -69,27 +72,67 @@ class Verdict:
         )
 
 
-class Validator:
-    """Judges graphs by what they give on validation images.
+class Labelled(Protocol):
+    """What was to be found in an image, or in the dates of a place."""
+
+    @property
+    def id(self) -> str:
+        """Name."""
+        ...
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """(H, W), True where there are data."""
+        ...
+
+    @property
+    def label(self) -> NDArray[np.uint8]:
+        """uint8 (H, W), 255 = ignore."""
+        ...
+
+
+Sample_co = TypeVar("Sample_co", bound=Labelled, covariant=True)
+
+
+class LabelledSamples(Protocol, Generic[Sample_co]):
+    """Validation samples, read one at a time."""
+
+    @property
+    def labelled(self) -> bool:
+        """Whether any pixel is labelled."""
+        ...
+
+    def __iter__(self) -> Iterator[Sample_co]: ...
+
+
+class MaskValidator(ABC, Generic[Sample_co]):
+    """Judges graphs by the masks that they give on validation samples; subclasses say how they are asked.
 
     Args:
-        samples: validation images.
+        samples: to validate on.
         manifest: draft manifest; its first graph is the float graph.
         folder: where graphs lie.
         threads: of one prediction; None leaves it to the engine.
     """
 
-    def __init__(self, samples: Samples, manifest: FlightManifest, folder: Path, *, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        samples: LabelledSamples[Sample_co],
+        manifest: FlightManifest,
+        folder: Path,
+        *,
+        threads: int | None = None,
+    ) -> None:
         self._samples = samples
         self._manifest = manifest
         self._threads = threads
         self._labelled = samples.labelled
-        self._reference = self._masks(manifest.graphs[0], folder)
+        self._reference = self.masks(manifest.graphs[0], folder)
         self._reference_scores = self._jaccards(self._reference)
 
     def judge(self, graph: Graph, folder: Path) -> Verdict:
         """Run ``graph`` on every validation image."""
-        masks = self._masks(graph, folder)
+        masks = self.masks(graph, folder)
         found, reference = self._jaccards(masks), self._reference_scores
         same = sum(int((a == b).sum()) for a, b in zip(masks, self._reference, strict=True))
         agreement = same / sum(mask.size for mask in masks)
@@ -107,10 +150,9 @@ class Validator:
             truth="labels" if self._labelled else "float graph",
         )
 
-    def _masks(self, graph: Graph, folder: Path) -> list[NDArray[np.uint8]]:
-        engine = open_engine(graph.engine, folder / graph.file, threads=self._threads)
-        model = FlightModel(self._manifest, graph=graph, engine=engine, window=DEFAULT_WINDOW)
-        return [model.predict(s.image, self._manifest.band_names, valid=s.valid) for s in self._samples]
+    @abstractmethod
+    def masks(self, graph: Graph, folder: Path) -> list[NDArray[np.uint8]]:
+        """What a graph in a folder says of every sample, uint8 (H, W)."""
 
     def _jaccards(self, masks: list[NDArray[np.uint8]]) -> tuple[float, float]:
         """Of the foreground, and the mean over classes."""
@@ -119,3 +161,14 @@ class Validator:
             truth = np.where(sample.valid, sample.label if self._labelled else reference, IGNORE).astype(np.uint8)
             metrics.update(truth, mask, image=sample.id)
         return metrics.overall().jaccard, mean_jaccard(metrics)
+
+
+class Validator(MaskValidator[Sample]):
+    """Judges graphs by what they give on validation images."""
+
+    @override
+    def masks(self, graph: Graph, folder: Path) -> list[NDArray[np.uint8]]:
+        """See :class:`MaskValidator`."""
+        engine = open_engine(graph.engine, folder / graph.file, threads=self._threads)
+        model = FlightModel(self._manifest, graph=graph, engine=engine, window=DEFAULT_WINDOW)
+        return [model.predict(s.image, self._manifest.band_names, valid=s.valid) for s in self._samples]

@@ -15,10 +15,12 @@ from satsqueeze.flight.engines import open_engine
 from satsqueeze.flight.native import NativeClassifier, native_engine
 from satsqueeze.flight.opening import flight_model
 from satsqueeze.flight.runtime import FlightModel
+from satsqueeze.flight.series import FlightSeries, series_engine
 from satsqueeze.flight.vectors import Result, TestVectors
 
 SIZES = ((64, 64), (37, 53), (1, 1))
 """Heights and widths in pixels; the first image has a hole of missing pixels."""
+_DATES = (3, 5, 1)  # of a package for series
 _WHOLE_IMAGES = 3  # test images of a package that decides on whole ones, all of its size
 
 
@@ -51,6 +53,8 @@ def make_vectors(folder: Path, manifest: FlightManifest, *, seed: int = 0) -> Te
         manifest: draft manifest that lists them.
         seed: of the images.
     """
+    if manifest.task == "series":
+        return _series_vectors(folder, manifest, np.random.default_rng(seed))
     generator = np.random.default_rng(seed)
     sizes = SIZES if manifest.input_size is None else (manifest.input_size,) * _WHOLE_IMAGES
     images = [
@@ -69,6 +73,22 @@ def make_vectors(folder: Path, manifest: FlightManifest, *, seed: int = 0) -> Te
     if manifest.native is not None:
         native = NativeClassifier(manifest, native_engine(folder, manifest))
         expected[manifest.native.file] = tuple(native.results(images))
+    return TestVectors(images=tuple(images), expected=expected)
+
+
+def _series_vectors(folder: Path, manifest: FlightManifest, generator: np.random.Generator) -> TestVectors:
+    """Dates one after another, the first with a hole and the last of all without a pixel."""
+    bands = len(manifest.bands)
+    images = [
+        smooth_image(channels=dates * bands, height=height, width=width, generator=generator)
+        for dates, (height, width) in zip(_DATES, SIZES, strict=True)
+    ]
+    images[0][:bands, 5:9, 40:50] = np.nan
+    images[1][-bands:] = 0
+    expected = {}
+    for graph in manifest.graphs:
+        model = FlightSeries(manifest, graph=graph, engine=series_engine(folder, graph))
+        expected[graph.file] = tuple(model.results(images))
     return TestVectors(images=tuple(images), expected=expected)
 
 

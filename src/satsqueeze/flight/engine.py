@@ -17,6 +17,8 @@ from satsqueeze.flight.row_stream import RowGraph
 
 EngineName = Literal["onnx", "openvino"]
 INPUT = "reflectance"
+DAYS = "days"
+"""Second input of a graph over dates."""
 MASK = "mask"
 CLASS = "class"
 CLASSES = "classes"

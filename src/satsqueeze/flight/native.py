@@ -16,7 +16,7 @@ from satsqueeze.core.manifest import FlightManifest
 from satsqueeze.core.native import NativeGrid, NativeImages
 from satsqueeze.core.package import verify
 from satsqueeze.flight.classifier import BATCH, ClassPrediction, check_images
-from satsqueeze.flight.onnx_engine import OnnxGrids
+from satsqueeze.flight.onnx_engine import OnnxInputs
 from satsqueeze.flight.source import arrays_of
 from satsqueeze.flight.vectors import Result, SelfTest, TestVectors, compare, fitting
 
@@ -29,7 +29,7 @@ class NativeClassifier:
         engine: with its graph for such bands loaded.
     """
 
-    def __init__(self, manifest: FlightManifest, engine: OnnxGrids) -> None:
+    def __init__(self, manifest: FlightManifest, engine: OnnxInputs) -> None:
         self.manifest, self.engine = manifest, engine
         self.grids = _native_of(manifest).grids
 
@@ -113,14 +113,14 @@ def _stack(grid: NativeGrid, images: Mapping[str, NDArray[np.floating[Any]]]) ->
     return np.where(np.isfinite(values), values, np.float32(np.nan))
 
 
-def native_engine(folder: Path, manifest: FlightManifest, *, threads: int | None = None) -> OnnxGrids:
+def native_engine(folder: Path, manifest: FlightManifest, *, threads: int | None = None) -> OnnxInputs:
     """The graph of a package for bands in their own sizes, loaded.
 
     Raises:
         PackageError: it has none, or the file is not such a graph.
     """
     native = _native_of(manifest)
-    return OnnxGrids(folder / native.file, inputs=[grid.input for grid in native.grids], threads=threads)
+    return OnnxInputs(folder / native.file, inputs=[grid.input for grid in native.grids], threads=threads)
 
 
 def open_native(path: Path | str, *, threads: int | None = None) -> NativeClassifier:

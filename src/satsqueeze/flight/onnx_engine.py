@@ -58,12 +58,12 @@ class OnnxEngine:
         return OnnxRows({place: partial(self._load, folder / stream.places[place]) for place in PLACES})
 
 
-class OnnxGrids:
-    """A graph that takes the bands of each pixel size as an input of its own, on the CPU.
+class OnnxInputs:
+    """A graph that takes more than one input, on the CPU.
 
     Args:
-        path: an ``.onnx`` file; see :class:`satsqueeze.core.native.NativeImages`.
-        inputs: names of the inputs that it must have.
+        path: an ``.onnx`` file with the outputs of the flight contract.
+        inputs: names of the inputs that it must have, in order.
         threads: of a call; None leaves it to the engine.
 
     Raises:
@@ -75,9 +75,9 @@ class OnnxGrids:
         outputs = [output.name for output in self._session.get_outputs()]
         self._decision = decision_of(path, [i.name for i in self._session.get_inputs()], outputs, expected=inputs)
 
-    def run(self, images: Mapping[str, NDArray[np.float32]]) -> GraphOutput:
-        """Run float32 reflectance (N, C, H, W) of each input, NaN where missing."""
-        decision, probabilities = self._session.run([self._decision, PROBABILITIES], dict(images))
+    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> GraphOutput:
+        """Run a batch of each input, all of N."""
+        decision, probabilities = self._session.run([self._decision, PROBABILITIES], dict(inputs))
         return GraphOutput(mask=decision, probabilities=probabilities)
 
 

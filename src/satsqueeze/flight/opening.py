@@ -57,6 +57,8 @@ def open_package(
     manifest = verify(folder)
     if buffer_m is not None:
         require_buffer(manifest, buffer_m)
+    if manifest.task == "series":
+        raise PackageError(f"{folder} is a package for series of dates; use open_series and predict")
     vectors = TestVectors.read(folder / manifest.vectors) if manifest.vectors else None
     notes = []
     if manifest.task == "segmentation" and not manifest.window_invariant:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from satsqueeze.core.errors import PackageError
-from satsqueeze.core.manifest import FlightManifest
+from satsqueeze.core.manifest import FlightManifest, Graph
 from satsqueeze.core.package import verify
 from satsqueeze.flight.engine import has_openvino
 from satsqueeze.flight.engines import open_engine
 from satsqueeze.flight.native import NativeClassifier, native_engine
 from satsqueeze.flight.opening import flight_model
+from satsqueeze.flight.series import FlightSeries, series_engine
 from satsqueeze.flight.vectors import SelfTest, TestVectors
 
 
@@ -64,8 +65,7 @@ def verify_package(path: Path | str, *, threads: int | None = None) -> VerifyRep
         if vectors is None or (graph.engine == "openvino" and not has_openvino()):
             skipped.append(f"{graph.file}: {'no test vectors' if vectors is None else 'openvino is not installed'}")
             continue
-        engine = open_engine(graph.engine, folder / graph.file, threads=threads)
-        tests.append(flight_model(manifest, graph=graph, engine=engine).self_test(vectors))
+        tests.append(_tested(folder, manifest, graph, vectors, threads))
     if manifest.native is not None and vectors is not None:
         native = NativeClassifier(manifest, native_engine(folder, manifest, threads=threads))
         tests.append(native.self_test(vectors))
@@ -76,3 +76,13 @@ def verify_package(path: Path | str, *, threads: int | None = None) -> VerifyRep
             "Update the engine, or choose another graph."
         )
     return VerifyReport(manifest=manifest, files=len(manifest.files) + 1, tests=tuple(tests), skipped=tuple(skipped))
+
+
+def _tested(
+    folder: Path, manifest: FlightManifest, graph: Graph, vectors: TestVectors, threads: int | None
+) -> SelfTest:
+    if manifest.task == "series":
+        series = FlightSeries(manifest, graph=graph, engine=series_engine(folder, graph, threads=threads))
+        return series.self_test(vectors)
+    engine = open_engine(graph.engine, folder / graph.file, threads=threads)
+    return flight_model(manifest, graph=graph, engine=engine).self_test(vectors)
