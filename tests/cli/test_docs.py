@@ -60,8 +60,8 @@ def test_commands_are_shown_at_all():
     }
 
 
-CLASSIFIES = ROOT / "docs/classification.md"
-MASKS = [path for path in PAGES if blocks(path, "python") and path != CLASSIFIES]
+CLASSIFIES, SERIES = ROOT / "docs/classification.md", ROOT / "docs/series.md"
+MASKS = [path for path in PAGES if blocks(path, "python") and path not in (CLASSIFIES, SERIES)]
 
 
 @pytest.mark.parametrize("page", MASKS, ids=lambda path: path.name)
@@ -88,6 +88,21 @@ def test_shown_python_classifies(monkeypatch):
     bands = {"blue": 1, "nir": 2, "swir16": 3}
     exec(compile(own_sizes, str(CLASSIFIES), "exec"), names | bands)
     assert asked == [bands]
+
+
+def test_shown_python_takes_series(monkeypatch):
+    asked = []
+
+    def predict(images, days, bands):
+        asked.append((images, days, bands))
+        return SimpleNamespace(mask="mask")
+
+    monkeypatch.setattr(satsqueeze, "open_series", lambda _: SimpleNamespace(predict=predict))
+    (block,) = blocks(SERIES, "python")
+    names = {"images": 1, "days": 2}
+    exec(compile(block, str(SERIES), "exec"), names)
+    assert asked == [(1, 2, ["blue", "green", "red", "nir"])]
+    assert names["mask"] == "mask"
 
 
 def test_the_tiles_and_the_recipe_of_classification_are_read_as_they_say(tmp_path):

@@ -11,7 +11,17 @@ import pytest
 import torch
 
 import satsqueeze
-from satsqueeze.core.errors import BandError, ExportError, GridError, PackageError, RadiometryError, SettingsError
+from satsqueeze.bench.evaluate import evaluate
+from satsqueeze.core.errors import (
+    BandError,
+    DataError,
+    ExportError,
+    GridError,
+    PackageError,
+    RadiometryError,
+    SettingsError,
+)
+from satsqueeze.core.metrics import SegmentationMetrics
 from satsqueeze.core.package import read_manifest, seal
 from satsqueeze.core.scaling import Scaling
 from satsqueeze.data.cache import pack
@@ -31,11 +41,16 @@ QUICK = {"calibration_windows": 3, "ranking_windows": 1, "calibration_side": 32,
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("country")
+def country(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("country") / "corda"
     settings = LandCoverSettings(country="corda", places=(2, 1, 1), dates=3, size=SIDE, bands=("red", "nir"), seed=0)
-    write_land_cover(settings, folder / "corda")
-    return pack(open_dataset(folder / "corda"), folder / "cache")
+    write_land_cover(settings, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cache(country, tmp_path_factory):
+    return pack(open_dataset(country), tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="module")
@@ -202,3 +217,55 @@ def test_windows_are_parts_of_places(cache):
     assert whole.shape == (1, 3, 2, 64, 64)
     assert (whole[..., SIDE:, :] == 0).all()
     np.testing.assert_array_equal(whole[0, ..., :SIDE, :SIDE], images)
+
+
+def test_it_is_scored_by_place(package, country, cache):
+    asked, dataset = [], open_dataset(country)
+    record = evaluate(package, dataset, precision="fp32", threads=1, on_progress=lambda *n: asked.append(n))
+    metrics = SegmentationMetrics(len(cache.classes), ())
+    flier = satsqueeze.open_series(package, precision="fp32", threads=1)
+    for number in range(4):
+        images, days, label = place(cache, number)
+        # The cache rounds reflectance to 0.0001, as the files hold it.
+        metrics.update(label, flier.predict(images, days, BANDS).mask, image=str(number))
+    assert record["jaccard"] == pytest.approx(metrics.overall().jaccard, abs=2e-3)
+    assert asked == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert "over 4 places of" in record["protocol"]
+    assert (record["package"], record["graph"], record["engine"], record["quarantined"]) == (
+        "dates",
+        "fp32.onnx",
+        "onnx",
+        [],
+    )
+    assert evaluate(package, dataset, limit=1, threads=1)["protocol"].startswith("mean of the classes")
+
+
+def test_dates_that_cannot_be_read_are_left_out(package, country, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(country, copy)
+    files = sorted((copy / "images").glob("*.tif"))
+    places = sorted({path.name.rsplit("_", 1)[0] for path in files})
+    files[0].write_bytes(b"broken")
+    for path in files:
+        if path.name.startswith(places[1]):
+            path.write_bytes(b"broken")
+    record = evaluate(package, open_dataset(copy), threads=1)
+    assert len(record["quarantined"]) == 4
+    assert "over 3 places" in record["protocol"]
+    assert "4 dates or places left out" in record["protocol"]
+    for path in files:
+        path.write_bytes(b"broken")
+    with pytest.raises(DataError, match="none of 12 images could be scored"):
+        evaluate(package, open_dataset(copy), threads=1)
+
+
+def test_data_that_make_no_series_are_refused(package, country, tmp_path):
+    with pytest.raises(SettingsError, match="a package for series has no buffer"):
+        evaluate(package, open_dataset(country), buffer_m=20)
+    copy = tmp_path / "copy"
+    shutil.copytree(country, copy)
+    card = copy / "dataset.yaml"
+    lines = [line for line in card.read_text().splitlines() if not line.startswith(("series:", "date:"))]
+    card.write_text("\n".join(lines))
+    with pytest.raises(DataError, match="none of the 12 images is a date of a labelled place; state 'series'"):
+        evaluate(package, open_dataset(copy), threads=1)

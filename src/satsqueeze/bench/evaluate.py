@@ -3,67 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from satsqueeze.bench.class_evaluate import evaluate_classes
 from satsqueeze.bench.evaluation import left_out, none_scored, require_task, scored_with
+from satsqueeze.bench.mask_tally import MaskTally, compare_classes
+from satsqueeze.bench.series_evaluate import evaluate_series
 from satsqueeze.core.errors import DataError, LabelError, SettingsError
 from satsqueeze.core.labels import IGNORE
-from satsqueeze.core.metrics import CalibrationError, SegmentationMetrics
+from satsqueeze.core.package import read_manifest
 from satsqueeze.data.dataset import Dataset, Item
 from satsqueeze.data.reader import read_sample
 from satsqueeze.flight.classifier import FlightClassifier
 from satsqueeze.flight.opening import open_package
-from satsqueeze.flight.runtime import FlightModel, Prediction
-
-BINARY = ("background", "foreground")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassScheme:
-    """How the classes of a package and of a data set are compared.
-
-    Equal class lists are compared class by class; different ones are both reduced to foreground against the rest.
-    """
-
-    classes: tuple[str, ...]
-    """Compared classes."""
-    foreground: tuple[int, ...]
-    """Positive in the headline score; none where it is a mean over the classes."""
-    truth: NDArray[np.uint8]
-    """(256,) lookup from label values to compared classes; 255 stays 255."""
-    predicted: NDArray[np.uint8]
-    """(256,) lookup from the package's class values."""
-
-    @property
-    def is_binary(self) -> bool:
-        """Whether both sides were reduced to foreground against the rest."""
-        return self.classes == BINARY
-
-
-def compare_classes(model: FlightModel, dataset: Dataset) -> ClassScheme:
-    """The scheme in which a package can be scored on a data set.
-
-    Raises:
-        LabelError: one of them has no foreground to reduce to.
-    """
-    same = np.arange(256, dtype=np.uint8)
-    if model.classes == dataset.classes and model.foreground == dataset.foreground:
-        return ClassScheme(classes=model.classes, foreground=model.foreground, truth=same, predicted=same)
-    if not model.foreground or not dataset.foreground:
-        raise LabelError(
-            f"the package has the classes {', '.join(model.classes)} and the data set {', '.join(dataset.classes)}: "
-            "they can only be compared as foreground against the rest, but one of them states no foreground. State "
-            "'foreground' in the card"
-        )
-    return ClassScheme(
-        classes=BINARY, foreground=(1,), truth=_reduce(dataset.foreground), predicted=_reduce(model.foreground)
-    )
+from satsqueeze.flight.runtime import FlightModel
+from satsqueeze.flight.series import open_series
 
 
 def evaluate(
@@ -80,7 +35,8 @@ def evaluate(
 
     Images are read, predicted and counted one after another, so memory does not grow with their number. One that
     cannot be read or does not fit is left out and listed, and the job goes on. Sources of role ``train`` are left out.
-    A package that decides on whole images is scored by :func:`satsqueeze.bench.class_evaluate.evaluate_classes`.
+    A package that decides on whole images is scored by :func:`satsqueeze.bench.class_evaluate.evaluate_classes`, one
+    over dates by :func:`satsqueeze.bench.series_evaluate.evaluate_series`.
 
     Args:
         package: folder of a flight package.
@@ -107,13 +63,18 @@ def evaluate(
     """
     if limit is not None and limit < 1:
         raise SettingsError(f"limit must be at least 1, got {limit}")
+    if read_manifest(Path(package)).task == "series":
+        if buffer_m:
+            raise SettingsError(f"a package for series has no buffer, got {buffer_m} m; leave it out")
+        series = open_series(package, precision=precision, threads=threads)
+        return evaluate_series(series, dataset, limit=limit, on_progress=on_progress)
     model = open_package(package, precision=precision, threads=threads, buffer_m=buffer_m)
     if isinstance(model, FlightClassifier):
         return evaluate_classes(model, dataset, limit=limit, on_progress=on_progress)
     items = _scored_items(model, dataset)[:limit]
-    tally = _Tally(compare_classes(model, dataset))
+    tally = MaskTally(compare_classes(model, dataset))
     for done, item in enumerate(items, start=1):
-        tally.add(item, model)
+        _add(tally, item, model)
         if on_progress is not None:
             on_progress(done, len(items))
     if not tally.sources:
@@ -121,67 +82,20 @@ def evaluate(
     return {**tally.to_dict(), **scored_with(model, items), "protocol": _protocol(model, tally, items)}
 
 
-@dataclass
-class _Tally:
-    scheme: ClassScheme
-    sources: dict[str, SegmentationMetrics] = field(default_factory=dict)
-    quarantined: list[dict[str, str]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.metrics = self._empty()
-        self.calibration = CalibrationError()
-
-    def add(self, item: Item, model: FlightModel) -> None:
-        """Read, predict and count one image; what goes wrong with it is listed."""
-        try:
-            sample = read_sample(item, model.bands)
-            raster = sample.raster
-            if (sample.label == IGNORE).all():
-                raise LabelError(
-                    "no pixel has both data and a label (all are nodata, NaN, saturated or ignored); expected at least "
-                    "one. Leave the image out, or correct 'nodata' in its card"
-                )
-            found = model.predict(
-                raster.values, raster.bands, probabilities=True, valid=raster.valid, gsd_m=sample.gsd_m
+def _add(tally: MaskTally, item: Item, model: FlightModel) -> None:
+    """Read, predict and count one image; what goes wrong with it is listed."""
+    try:
+        sample = read_sample(item, model.bands)
+        raster = sample.raster
+        if (sample.label == IGNORE).all():
+            raise LabelError(
+                "no pixel has both data and a label (all are nodata, NaN, saturated or ignored); expected at least "
+                "one. Leave the image out, or correct 'nodata' in its card"
             )
-            self._count(item, sample.label, found, model.foreground)
-        except (DataError, SettingsError, OSError, MemoryError) as error:
-            self.quarantined.append(left_out(item, error))
-
-    def to_dict(self) -> dict[str, Any]:
-        record = self.metrics.to_dict()
-        error = self.calibration.value()
-        sources = {name: metrics.to_dict() for name, metrics in sorted(self.sources.items())}
-        return {
-            **record,
-            "classes": list(self.scheme.classes),
-            "calibration_error": None if np.isnan(error) else error,
-            "sources": {name: {k: v for k, v in found.items() if k != "groups"} for name, found in sources.items()},
-            "quarantined": self.quarantined,
-        }
-
-    def _count(self, item: Item, label: NDArray[np.uint8], found: Prediction, foreground: Sequence[int]) -> None:
-        truth, predicted = self.scheme.truth[label], self.scheme.predicted[found.mask]
-        group = " + ".join(item.groups) or item.source
-        # The source first: it refuses what does not fit before anything is counted.
-        self.sources.setdefault(item.source, self._empty()).update(truth, predicted, image=item.id, group=group)
-        self.metrics.update(truth, predicted, image=item.id, group=group)
-        if not self.scheme.foreground:
-            self.calibration.update(np.where(found.mask == IGNORE, IGNORE, truth).astype(np.uint8), found.probabilities)
-            return
-        positive = found.probabilities[list(foreground)].sum(axis=0)
-        binary = np.where(truth == IGNORE, IGNORE, np.isin(truth, self.scheme.foreground)).astype(np.uint8)
-        binary[found.mask == IGNORE] = IGNORE
-        self.calibration.update(binary, np.stack([1 - positive, positive]))
-
-    def _empty(self) -> SegmentationMetrics:
-        return SegmentationMetrics(len(self.scheme.classes), self.scheme.foreground)
-
-
-def _reduce(foreground: Sequence[int]) -> NDArray[np.uint8]:
-    table = np.isin(np.arange(256), list(foreground)).astype(np.uint8)
-    table[IGNORE] = IGNORE
-    return table
+        found = model.predict(raster.values, raster.bands, probabilities=True, valid=raster.valid, gsd_m=sample.gsd_m)
+        tally.count(item, sample.label, found, model.foreground)
+    except (DataError, SettingsError, OSError, MemoryError) as error:
+        tally.quarantined.append(left_out(item, error))
 
 
 def _scored_items(model: FlightModel, dataset: Dataset) -> list[Item]:
@@ -195,7 +109,7 @@ def _scored_items(model: FlightModel, dataset: Dataset) -> list[Item]:
     return items
 
 
-def _protocol(model: FlightModel, tally: _Tally, items: Sequence[Item]) -> str:
+def _protocol(model: FlightModel, tally: MaskTally, items: Sequence[Item]) -> str:
     scheme = tally.scheme
     merged = " + ".join(model.classes[value] for value in model.foreground)
     judged = f"global Jaccard of {merged} against the rest" if merged else "mean of the classes' global Jaccards"

@@ -9,6 +9,7 @@ from satsqueeze.core.errors import DataError, LabelError
 from satsqueeze.data.dataset import Dataset
 from satsqueeze.data.item import Item
 from satsqueeze.flight.runtime import FlightModel
+from satsqueeze.flight.series import FlightSeries
 
 
 def require_task(model: FlightModel, dataset: Dataset) -> None:
@@ -25,7 +26,7 @@ def require_task(model: FlightModel, dataset: Dataset) -> None:
         )
 
 
-def scored_with(model: FlightModel, items: Sequence[Item]) -> dict[str, Any]:
+def scored_with(model: FlightModel | FlightSeries, items: Sequence[Item]) -> dict[str, Any]:
     """What gave the answers, and to which images; JSON-ready.
 
     Returns:

@@ -123,8 +123,11 @@ def require_lasting_labels(cache: PackedCache, series: Sequence[Series]) -> None
 def _agreed(
     cache: PackedCache, series: Series, window: Window | None
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Common label (h, w), where several dates have one, and where those differ."""
-    labels = [cache.label(position, window) for position in series.positions]
+    return agreed([cache.label(position, window) for position in series.positions])
+
+
+def agreed(labels: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Common label uint8 (h, w) of dates, where several of them have one, and where those differ; it is 255 there."""
     common = np.full(labels[0].shape, IGNORE, np.uint8)
     several, differs = np.zeros(common.shape, np.bool_), np.zeros(common.shape, np.bool_)
     for label in labels:

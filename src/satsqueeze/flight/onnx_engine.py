@@ -70,6 +70,8 @@ class OnnxInputs:
         PackageError: the file is not such a graph.
     """
 
+    name: EngineName = "onnx"
+
     def __init__(self, path: Path, *, inputs: Sequence[str], threads: int | None = None) -> None:
         self._session = _session(path, threads=threads)
         outputs = [output.name for output in self._session.get_outputs()]

@@ -52,6 +52,11 @@ class FlightSeries:
         """Name of each class value."""
         return self.manifest.classes
 
+    @property
+    def foreground(self) -> tuple[int, ...]:
+        """Class values that count as positive; none where scores are means over the classes."""
+        return self.manifest.foreground
+
     def predict(
         self,
         images: NDArray[np.floating[Any]],
