@@ -328,6 +328,13 @@ def test_the_long_run_may_learn_from_validation_images(recipe, run_folder, work)
     assert not set(grid.learnt_from(cell.side)) & set(grid.prepared.split.test)
 
 
+def test_scores_on_images_that_the_weights_learnt_from_are_not_told(recipe, tmp_path):
+    grid = ClassGrid(replace(recipe, long_on="train+validation"), RunFolder(tmp_path / "run"), say=lambda _: None)
+    manifest = ship(grid, "small", "alone", tmp_path / "tiny")
+    assert "6 validation images, which the weights also learnt from" in manifest.quality[0].protocol
+    assert {tuple(row.validation) for row in grid.rows() if row.kind == "shipped"} == {()}
+
+
 SELF_TAUGHT = (
     Way(name="alone"),
     Way(name="smooth", label_smoothing=0.2),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from satsqueeze.bench.contender import network_config
+from satsqueeze.core.errors import SettingsError
 from satsqueeze.nets.students import count_parameters
 from satsqueeze.plan import plan_unet
 from satsqueeze.plan.cost_model import parameter_count
@@ -16,6 +17,12 @@ def test_a_ratio_is_met_by_the_student_of_each_family(kind):
     planned = plan_unet(shape=(128, 128), channels=4, labels=2, n=300).architecture
     ratio = parameter_count(planned, channels=4, labels=2) / found
     assert 0.97 * 280 <= ratio < 400
+
+
+@pytest.mark.parametrize("name", ["lite:x", "compressed:"])
+def test_a_ratio_is_a_number(name):
+    with pytest.raises(SettingsError, match=f"network '{name}': expected a ratio after the colon, such as lite:280"):
+        network_config(name, bands=4, classes=2, shape=(128, 128))
 
 
 def test_a_rung_is_itself():

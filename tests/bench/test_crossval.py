@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,17 +11,21 @@ import pytest
 import torch
 
 from satsqueeze.bench.crossval import Crossval
+from satsqueeze.bench.fold_counts import Candidate, FoldCounts
 from satsqueeze.bench.fold_trainings import FoldTrainings
 from satsqueeze.bench.recipe import NetworkSettings, Recipe
-from satsqueeze.core.errors import RunError, SettingsError
+from satsqueeze.core.errors import LabelError, RunError, SettingsError
 from satsqueeze.core.run import RunFolder
+from satsqueeze.data.splits import Split
 from satsqueeze.data.synth import DatasetSettings, write_dataset
 from satsqueeze.distill.corrected import Corrected
 from satsqueeze.distill.soft import SoftCache
 from satsqueeze.export.settings import ExportSettings
 from satsqueeze.flight.opening import open_package
 from satsqueeze.learn.augment import AugmentSettings
+from satsqueeze.learn.evaluate import ScoreSettings, score
 from satsqueeze.learn.settings import FitSettings
+from satsqueeze.learn.threshold import ThresholdModel
 from satsqueeze.nets.onnx_weights import OnnxStart
 
 FIT = FitSettings(
@@ -72,6 +77,8 @@ def test_every_image_is_scored_once_by_a_model_that_never_saw_it(work):
         bare, widened = row.scores[: len(row.scores) // 2], row.scores[len(row.scores) // 2 :]
         assert [score.source for score in bare] == [score.source for score in widened]
         assert {score.protocol for score in widened} == {f"{bare[0].protocol}, masks widened by 25 m"}
+        mirrored = ", mean of four mirror images" if row.name == "big" else ""
+        assert bare[0].protocol == f"2-fold by scene, pooled{mirrored}"
         assert widened[0].further["recall"] >= bare[0].further["recall"]
     for split in crossval.trainings.folds:
         assert not set(split.train) & set(split.validation)
@@ -89,11 +96,47 @@ def test_more_seeds_go_on_but_another_making_is_refused(work, recipe):
     crossval, _, _ = work
     big, small = recipe.networks
     seeded = replace(recipe, networks=(big, replace(small, seeds=(0, 1, 2))))
-    Crossval(seeded, crossval.run, say=lambda _: None)._claim(seeded.networks[1])
+    Crossval(seeded, crossval.run, say=lambda _: None).trainings.claim(seeded.networks[1])
     for changed in (replace(small, teacher_share=0.4), replace(small, fit=replace(FIT, learning_rate=1e-3))):
         other = Crossval(replace(recipe, networks=(big, changed)), crossval.run, say=lambda _: None)
         with pytest.raises(RunError, match="holds 'small' as another recipe or other data made it; choose a new --out"):
             other.execute(["small"])
+
+
+def test_a_teacher_that_was_trained_otherwise_is_refused_as_well(work, recipe):
+    """Though it is the student alone that is asked for, and the teacher's weights are there."""
+    crossval, _, _ = work
+    big, small = recipe.networks
+    other = replace(recipe, networks=(replace(big, fit=replace(FIT, learning_rate=1e-3)), replace(small, name="new")))
+    with pytest.raises(RunError, match="holds 'big' as another recipe or other data made it"):
+        Crossval(other, crossval.run, say=lambda _: None).execute(["new"])
+    stale = FoldTrainings(other, crossval.run, say=lambda _: None)
+    with pytest.raises(RunError, match="holds 'big'"):
+        stale.trained(other.networks[0], 0, 0)
+
+
+def test_a_threshold_counts_in_the_classes_of_the_data(recipe, tmp_path):
+    cache = Crossval(recipe, RunFolder(tmp_path / "run"), say=lambda _: None).cache
+    counts = FoldCounts(tmp_path / "scores", cache, (Split(train=(), validation=tuple(cache.ids)),))
+    candidate = Candidate(name="threshold")
+    ours = ThresholdModel(cache.bands, cache.classes, cache.foreground)
+    found = counts.score(candidate, 0, ours, mirror=False, window=64)
+    assert found == pytest.approx(score(ours, cache, cache.ids, settings=ScoreSettings(window=64)).jaccard)
+    assert counts.scores([candidate])[0].jaccard == pytest.approx(found)
+    with pytest.raises(LabelError, match="knows the classes clear, cloud, the data has clear, thick cloud"):
+        counts.score(candidate, 0, ThresholdModel(cache.bands), mirror=False, window=64)
+
+
+def test_classes_without_foreground_are_cross_validated_too(recipe, tmp_path, capsys):
+    data = tmp_path / "scenes"
+    shutil.copytree(recipe.data, data)
+    card = data / "dataset.yaml"
+    lines = [line for line in card.read_text().splitlines() if not line.startswith("foreground")]
+    card.write_text("\n".join([*lines, "foreground: []"]))
+    alone = replace(recipe.networks[0], name="alone")
+    plain = replace(recipe, data=str(data), networks=(alone,), export=ExportSettings())
+    (row,) = Crossval(plain, RunFolder(tmp_path / "run"), say=lambda _: None).execute()
+    assert (row.name, 0 <= row.scores[0].jaccard <= 1) == ("alone", True)
 
 
 def test_int8_of_other_export_settings_is_refused(work, recipe):

@@ -111,6 +111,13 @@ def test_a_meter_that_was_not_started_says_so(tmp_path):
     zone(tmp_path, "intel-rapl:0", "package-0")
     zones = find_powercap(tmp_path)._zones
     assert PowercapMeter(zones).stop() == NotMeasured("the meter was never started")
+    lost = PowercapMeter(zones)
+    lost.start()
+    for counter in zones:
+        (counter.folder / "energy_uj").unlink()
+    assert lost.stop() == NotMeasured("a RAPL counter could be read at first, and then no more")
+    lost.start()
+    assert lost.stop() == NotMeasured("a RAPL counter could be read at first, and then no more")
     assert PollingMeter(lambda: 1.0, domain="x", method="y").stop() == NotMeasured("the meter was never started")
 
 

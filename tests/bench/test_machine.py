@@ -4,6 +4,7 @@ import json
 import os
 
 from satsqueeze.bench.machine import installed_versions, this_machine
+from satsqueeze.bench.row import BenchRow, read_rows, write_rows
 
 
 def test_reads_what_the_kernel_says(tmp_path):
@@ -23,10 +24,15 @@ def test_a_strange_system_still_has_a_record(tmp_path):
     assert found.cpu
 
 
-def test_the_record_is_json_even_without_a_load_average(monkeypatch):
+def test_the_record_is_json_even_without_a_load_average(monkeypatch, tmp_path):
     monkeypatch.delattr(os, "getloadavg")
     record = json.loads(json.dumps(this_machine().to_dict(), allow_nan=False))
     assert record["load_average"] is None
+    assert "load average unknown" in str(this_machine())
+    row = BenchRow(name="x", kind="student", machine=this_machine())
+    path = tmp_path / "rows.jsonl"
+    write_rows(path, [row])
+    assert read_rows(path) == (row,)
 
 
 def test_only_installed_distributions_have_versions():

@@ -27,6 +27,12 @@ def test_an_image_of_two_folds_is_refused(tmp_path):
         pool([tmp_path / "0.json", tmp_path / "1.json"])
 
 
+def test_without_foreground_scores_are_means_over_the_classes():
+    counts = {"a/1": np.array([[4, 0, 0], [0, 2, 2], [0, 0, 0]])}
+    (found, _) = seed_scores([counts], (), "p")
+    assert found.jaccard == pytest.approx((1 + 0.5 + 0) / 3)
+
+
 def test_scores_are_global_and_by_source_with_spread_over_seeds():
     seeds = [{"l8/a": A, "s2/b": B}, {"l8/a": B, "s2/b": B}]
     everything, landsat, sentinel = seed_scores(seeds, (1,), "protocol")

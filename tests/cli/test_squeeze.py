@@ -6,9 +6,11 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from satsqueeze.bench.row import read_rows
@@ -23,6 +25,7 @@ from satsqueeze.data.stage import load_prepared
 from satsqueeze.distill.stage import read_ladder
 from satsqueeze.flight.runtime import FlightModel, Prediction
 from satsqueeze.learn import stage as learn_stage
+from satsqueeze.nets.model import load_model, save_model
 from satsqueeze.plan.stage import TrainPlan
 
 MINIMAL = yaml.safe_load((Path(__file__).parent / "minimal.yaml").read_text())
@@ -233,6 +236,24 @@ def test_a_fold_that_was_trained_is_kept(squeezed, tmp_path, run_main, monkeypat
     assert "validation Jaccard by fold" in out
 
 
+def test_students_of_a_teacher_that_was_replaced_are_taught_anew(squeezed, tmp_path, run_main, monkeypatch):
+    run, other = copied(squeezed, tmp_path, without=()), tmp_path / "other"
+    shutil.copytree(squeezed / "teacher/fold_0", other)
+    asked = []
+    monkeypatch.setattr(distill, "_ask", lambda *words: asked.append(len(words[3])) or SimpleNamespace(teachers=""))
+    monkeypatch.setattr(distill, "_rung", lambda run, student, *_: read_ladder(run / "ladder.json")[0][0])
+    settings = {**MINIMAL["distill"], "teachers": [str(other)]}
+    words = ("distill", run, "--compression", "2", "--distill", part(tmp_path, "distill", settings))
+    assert [run_main(*words)[0] for _ in range(2)] == [0, 0]
+    assert asked == [2]
+    model = load_model(other)
+    with torch.no_grad():
+        next(model.parameters()).add_(1)
+    save_model(model, other)
+    assert run_main(*words)[0] == 0
+    assert asked == [2, 2]
+
+
 def copied(run, tmp_path, *, without):
     shutil.copytree(run, tmp_path / "run")
     for stage in without:
@@ -240,10 +261,10 @@ def copied(run, tmp_path, *, without):
     return tmp_path / "run"
 
 
-def part(tmp_path, name):
+def part(tmp_path, name, settings=None):
     """The settings of one stage as a file."""
     path = tmp_path / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(MINIMAL[name]))
+    path.write_text(yaml.safe_dump(settings or MINIMAL[name]))
     return path
 
 

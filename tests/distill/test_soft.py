@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from satsqueeze.core.errors import BandError, RunError, SettingsError
+from satsqueeze.core.errors import BandError, RunError, SettingsError, TrainError
 from satsqueeze.core.run import fingerprint_of
 from satsqueeze.core.window import Window
 from satsqueeze.data.sampler import PatchSampler
@@ -49,6 +49,13 @@ def test_several_teachers_are_averaged(cache, tmp_path):
     valid = cache.valid(0)
     np.testing.assert_allclose(soft.window(cache.ids[0], whole(cache, cache.ids[0]))[1][valid], round(0.4 * 255))
     assert soft.teachers == "low low, high high"
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf])
+def test_answers_that_are_no_numbers_are_refused(cache, tmp_path, odd):
+    with pytest.raises(TrainError, match=f"teacher 'known' answers {cache.ids[0]} with NaN or inf"):
+        teach([Known(of=lambda x: np.where(x > -1, odd, x))], cache, cache.ids[:1], tmp_path)
+    assert not list(tmp_path.rglob("*.npy"))
 
 
 def counted(probabilities):
@@ -214,6 +221,9 @@ def few_files():
 def test_answers_of_many_items_do_not_stay_open(cache, tmp_path):
     soft = teach([Known()], cache, cache.ids[:1], tmp_path)
     file = soft.record["files"][cache.ids[0]]
+    window = whole(cache, cache.ids[0])
+    wanted = soft.window(cache.ids[0], window)
     soft.record["files"] = {f"item-{number}": file for number in range(400)}
-    for item in soft.record["files"]:
-        soft.window(item, Window(row=0, col=0, height=4, width=4))
+    found = [soft.window(item, window) for item in soft.record["files"]]
+    assert all((one == wanted).all() for one in found)
+    assert wanted.any()

@@ -176,6 +176,10 @@ def test_labels_without_a_labelled_pixel_or_that_change_are_refused(tmp_path, se
     one = build_model(card_of(plain_student(4, 3, in_channels=2, classes=2)), seed=0)
     with pytest.raises(SettingsError, match="tiny reads one date; series train a network of the family"):
         fit_series(one, seasons, halves, SETTINGS, tmp_path / "other", dates=2)
+    other = card_of()
+    other = replace(other, classes=tuple(f"other {name}" for name in other.classes))
+    with pytest.raises(SettingsError, match="the network knows the classes other"):
+        score_series(build_model(other, seed=0), seasons, halves.validation)
     unlabelled = write_unlabelled(tmp_path / "none")
     with pytest.raises(SplitError, match="none of the 2 places to score has a labelled pixel"):
         score_series(build_model(card_of(), seed=0), unlabelled, unlabelled.ids)

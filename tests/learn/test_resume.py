@@ -49,6 +49,10 @@ def weights(folder: Path) -> bytes:
     return (folder / "weights.safetensors").read_bytes()
 
 
+def epochs_of(folder: Path) -> list[str]:
+    return [line.split(",")[0] for line in (folder / "history.csv").read_text().splitlines()]
+
+
 @pytest.fixture
 def job(model_card, cache):
     return model_card(), cache, Split(train=cache.ids[:6], validation=cache.ids[6:]), SETTINGS
@@ -71,6 +75,7 @@ def test_killed_run_ends_in_the_same_bits(job, tmp_path):
     fit(build_model(card, seed=0), cache, split, settings, killed)
     assert weights(killed) == weights(tmp_path / "whole")
     assert sorted(path.name for path in killed.iterdir()) == sorted(p.name for p in (tmp_path / "whole").iterdir())
+    assert epochs_of(killed) == epochs_of(tmp_path / "whole")
 
 
 @pytest.mark.parametrize(
@@ -119,6 +124,25 @@ def test_killed_between_the_last_epoch_and_the_metrics(job, tmp_path, monkeypatc
             fit(build_model(card, seed=0), cache, split, settings, tmp_path / "cut")
     fit(build_model(card, seed=0), cache, split, settings, tmp_path / "cut")
     assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+
+
+def test_killed_between_a_checkpoint_and_the_history_of_its_epoch(job, tmp_path, monkeypatch):
+    card, cache, split, settings = job
+    write, written = Course.write, []
+
+    def fail_at_last(course, path):
+        written.append(course.epochs)
+        if course.epochs == settings.epochs:
+            raise Stop
+        write(course, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Course, "write", fail_at_last)
+        with pytest.raises(Stop):
+            fit(build_model(card, seed=0), cache, split, settings, tmp_path / "cut")
+    assert written[-1] == settings.epochs
+    fit(build_model(card, seed=0), cache, split, settings, tmp_path / "cut")
+    assert epochs_of(tmp_path / "cut") == ["epoch", *map(str, range(1, settings.epochs + 1))]
 
 
 def test_checkpoint_round_trip_and_refusals(tmp_path):

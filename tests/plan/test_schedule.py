@@ -10,7 +10,7 @@ import pytest
 from satsqueeze.core.errors import BudgetError, SettingsError
 from satsqueeze.learn.augment import AugmentSettings
 from satsqueeze.learn.settings import FitSettings
-from satsqueeze.plan.budget import Budget
+from satsqueeze.plan.budget import Budget, plan_cost
 from satsqueeze.plan.cost_model import macs_per_pixel
 from satsqueeze.plan.feature_maps import feature_map_elements
 from satsqueeze.plan.schedule import (
@@ -22,6 +22,7 @@ from satsqueeze.plan.schedule import (
     plan_schedule,
     recipe,
 )
+from satsqueeze.plan.shrink import shrink_to_budget
 from satsqueeze.plan.unet_plan import plan_unet
 
 SIZES = {"channels": 4, "labels": 4}
@@ -35,7 +36,7 @@ def request(minutes=None, speed=1e12, **told):
         planner="ExperimentPlanner",
         budget=Budget(train_minutes=minutes),
         told=ScheduleSettings(**told),
-        speed=None if speed is None else lambda _: speed,
+        speed=None if speed is None else lambda _, norm: speed,
     )
 
 
@@ -116,7 +117,7 @@ def test_then_a_smaller_network_that_uses_the_time():
 def test_a_slower_small_network_is_measured_again():
     measured = []
 
-    def speed(unet):
+    def speed(unet, norm):
         measured.append(unet.features_per_stage[0])
         return 1e12 * unet.features_per_stage[0] / 32
 
@@ -124,7 +125,38 @@ def test_a_slower_small_network_is_measured_again():
     schedule = plan_schedule(TINY, replace(request(minutes), speed=speed))
     assert measured[:2] == [32, 16]
     steps = schedule.epochs * schedule.steps_per_epoch
-    assert seconds(schedule.unet, steps, speed(schedule.unet)) <= 60 * minutes
+    assert seconds(schedule.unet, steps, speed(schedule.unet, "batch")) <= 60 * minutes
+
+
+def test_a_patch_that_is_told_stays_and_the_network_meets_the_budget_with_it():
+    limit = plan_cost(LARGE, **SIZES).activation_bytes // 8
+    within = shrink_to_budget(LARGE, Budget(activation_bytes=limit), **SIZES)[0]
+    asked = replace(request(patch_size=(512, 512)), budget=Budget(activation_bytes=limit))
+    schedule = plan_schedule(within, asked)
+    assert schedule.unet.patch_size == (512, 512)
+    assert plan_cost(schedule.unet, **SIZES).activation_bytes <= limit
+    with pytest.raises(BudgetError, match="activation_bytes"):
+        plan_schedule(within, replace(asked, budget=Budget(activation_bytes=1000)))
+
+
+def test_minutes_do_not_halve_a_patch_that_is_told():
+    patch = (128, 64)
+    schedule = plan_schedule(TINY, request(0.3, speed=1e9, patch_size=patch))
+    assert schedule.unet.patch_size == patch
+    assert plan_schedule(TINY, request(0.3, speed=1e9)).unet.patch_size != TINY.patch_size
+
+
+def test_the_norm_that_is_trained_is_timed():
+    asked = []
+
+    def speed(unet, norm):
+        asked.append(norm)
+        return 1e12
+
+    plan_schedule(TINY, replace(request(5.0), speed=speed))
+    plan_schedule(TINY, replace(request(5.0, batch_size=2), speed=speed))
+    plan_schedule(TINY, replace(request(5.0), speed=speed, norm="instance"))
+    assert asked == ["batch", "instance", "instance"]
 
 
 def test_steps_that_are_told_shrink_the_network_to_the_minutes():

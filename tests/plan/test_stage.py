@@ -74,13 +74,14 @@ def test_the_budget_of_a_network_comes_before_that_of_time():
     """A network that is small enough already is not shrunk for minutes that it does not need."""
     speeds = []
 
-    def speed(unet):
-        speeds.append(unet.features_per_stage[0])
+    def speed(unet, norm):
+        speeds.append((unet.features_per_stage[0], norm))
         return 3e10
 
     budget = Budget(parameters=2_200_000, train_minutes=20)
     planned = plan_training(fingerprint(), PlanSettings(budget=budget), speed=speed)
-    assert speeds == [8]
+    assert speeds == [(8, "batch")]
+    assert planned.card.config.norm == "batch", "what was measured is what is trained"
     assert planned.unet.features_per_stage == (8, 16, 32, 64, 128, 128, 128)
     assert planned.fit.steps > 400
 

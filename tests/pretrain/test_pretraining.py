@@ -22,6 +22,8 @@ from satsqueeze.pretrain.features import Backbone
 from satsqueeze.pretrain.pretraining import RECORD_FILE, pretrain
 from satsqueeze.pretrain.settings import PretrainSettings
 from satsqueeze.pretrain.start import start_network
+from satsqueeze.pretrain.task import PretrainTask
+from satsqueeze.pretrain.view_sampler import ViewSampler
 from satsqueeze.pretrain.view_settings import ViewSettings
 
 from .conftest import make_card
@@ -52,6 +54,23 @@ MOMENTUM = replace(SETTINGS, contrast=replace(SETTINGS.contrast, momentum=0.9, q
 
 def weights(folder):
     return (folder / "weights.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("collapsed", ["images", "pixels"])
+def test_what_is_monitored_is_what_is_trained(cache, collapsed):
+    contrast = replace(SETTINGS.contrast, weight=0.0, image_weight=1.0)
+    settings = replace(SETTINGS, contrast=contrast)
+    sampler = ViewSampler(cache, cache.ids, settings.views, batch_size=4, seed=0)
+    task = PretrainTask(build_model(make_card(), seed=0), settings, sampler, None)
+    last = list(getattr(task.embedder, collapsed).parameters())[-1]
+    with torch.no_grad():
+        for parameter in getattr(task.embedder, collapsed).parameters():
+            parameter.zero_()
+        last.fill_(1.0)
+    if collapsed == "images":
+        assert task.observed()["uniformity"] == pytest.approx(0, abs=1e-4)
+    else:
+        assert task.observed()["uniformity"] < -0.01
 
 
 def history(folder):

@@ -139,6 +139,19 @@ def test_a_forecast_is_held_against_the_dates_of_the_other_view():
     assert loss.item() == pytest.approx((1.9 * 1 + 0.0 * 2) / 3, abs=1e-5)
 
 
+def test_what_lies_between_pixels_is_told_from_those_with_data():
+    model, features = build_model(make_card(), seed=0), torch.zeros(2, 3, 2)
+    batch = flat_views([[[0.26] * 4] * 2] * 2)
+    points = batch.points.clone()
+    points[:, 0] = torch.tensor([2.25, 2.0])
+    batch.images[:, :, :, 3] = 0  # a quarter of what the first point shows is nodata
+    loss = forecast_loss(constant(1.0), model, features, batch._replace(points=points))
+    assert loss.item() == pytest.approx(0, abs=1e-5)
+    points[:, 0] = torch.tensor([2.75, 2.0])  # three quarters: the other point alone is left
+    loss = forecast_loss(constant(2.0), model, features, batch._replace(points=points))
+    assert loss.item() == pytest.approx(0.9, abs=1e-5)
+
+
 def test_a_forecast_knows_the_day_and_has_a_shape():
     torch.manual_seed(0)
     forecast = Forecast(3, 4)

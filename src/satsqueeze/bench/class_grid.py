@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -63,6 +64,7 @@ class ClassGrid:
             zoo_card(network.model)
         self.recipe, self.run, self.say = recipe, run, say
         self._costs: dict[str, Cost] = {}
+        self._given: dict[Path, str] = {}
         self.failures: dict[str, str] = {}
         """Why trainings failed, by their titles."""
 
@@ -286,11 +288,12 @@ class ClassGrid:
         taught = [self._making(self.recipe.teacher(name)) for name in cell.way.teachers]
         return fingerprint_of([self._data_key, cell.key, taught])
 
-    @staticmethod
-    def _making(teacher: TrainedNetwork | GivenTeacher) -> list[object]:
-        """What a teacher's answers depend on, besides the data."""
+    def _making(self, teacher: TrainedNetwork | GivenTeacher) -> list[object]:
+        """What a teacher's answers depend on, besides the data; a given one is opened once, not for every cell."""
         if isinstance(teacher, GivenTeacher):
-            return [open_class_teacher(teacher.path).fingerprint]
+            if teacher.path not in self._given:
+                self._given[teacher.path] = open_class_teacher(teacher.path).fingerprint
+            return [self._given[teacher.path]]
         return [teacher.model, teacher.dropout, teacher.seeds, teacher.fit.to_dict()]
 
     def _is_valid(self, cell: Cell) -> bool:

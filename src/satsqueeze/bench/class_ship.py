@@ -189,7 +189,8 @@ def _row(  # noqa: PLR0917 - what is known of one graph
         precision=graph.precision,
         graph=_named(graph),
         test=metrics_of(found),
-        validation=record["validation"],
+        # Scores on images that the weights learnt from would compare with nothing.
+        validation=record["validation"] if cell.side == "train" else {},
         seeds=(cell.seed,),
         images=found.images,
         parameters=figures.parameters,
@@ -214,7 +215,8 @@ def _protocol(grid: ClassGrid) -> str:
     parted = (
         f"{settings.split} split, seed {settings.seed}" if settings.split == "seeded" else f"split {settings.split}"
     )
-    seen = ", which the weights also learnt from" if grid.recipe.long_on != "train" else ""
+    tuned = " and thresholds chosen" if grid.prepared.cache.task == "multi-label" else ""
+    seen = f"{tuned}, which the weights also learnt from" if grid.recipe.long_on != "train" else tuned
     learnt = len(grid.learnt_from(grid.recipe.long_on))
     return (
         f"{len(split.test)} test images ({parted}), scored once, on which nothing was trained, chosen or calibrated; "

@@ -41,6 +41,13 @@ def network_config(name: str, *, bands: int, classes: int, shape: tuple[int, int
     families: dict[str, StudentFamily] = {"compressed": "unet", "lite": "lite", "coarse": "coarse"}
     if kind in families:
         parameters = parameter_count(planned.architecture, channels=bands, labels=classes)
-        ratio = _WHOLE_CHANNELS * float(argument)
+        ratio = _WHOLE_CHANNELS * _ratio(name, argument)
         return student_for_ratio(parameters, ratio, in_channels=bands, classes=classes, family=families[kind]).config
     raise SettingsError(f"network '{name}': expected planned, smp:, student:, compressed:, lite: or coarse:")
+
+
+def _ratio(name: str, argument: str) -> float:
+    try:
+        return float(argument)
+    except ValueError as error:
+        raise SettingsError(f"network '{name}': expected a ratio after the colon, such as lite:280") from error

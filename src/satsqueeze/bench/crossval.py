@@ -22,7 +22,7 @@ from satsqueeze.bench.row import BenchRow, Kind, write_rows
 from satsqueeze.core.manifest import FlightManifest, Quality
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.packed import PackedCache
-from satsqueeze.distill.soft import Teacher
+from satsqueeze.distill.soft import Teacher, require_same_classes
 from satsqueeze.export.stage import export_package
 from satsqueeze.flight.opening import open_package
 from satsqueeze.learn.segmenter import Segmenter
@@ -60,11 +60,13 @@ class Crossval:
             RunError: the run folder holds a network of that name that was trained otherwise.
         """
         chosen = [self.recipe.network(name) for name in only] or self.recipe.networks
-        self._score("threshold", 0, lambda _: ThresholdModel(self.recipe.bands))
+        if self.cache.foreground:
+            bands, classes, cloud = self.cache.bands, self.cache.classes, self.cache.foreground
+            self._score("threshold", 0, lambda _: ThresholdModel(bands, classes, cloud))
         for file, teacher in zip(self.recipe.teacher_files, self.trainings.frozen_teachers, strict=True):
             self._score_teacher(file.contract.stem, teacher)
         for settings in chosen:
-            self._claim(settings)
+            self.trainings.claim(settings)
             for seed in settings.seeds:
                 self._score(settings.name, seed, partial(self.trainings.trained, settings, seed))
                 if settings.kind == "student" and seed in settings.seeds[: self.recipe.int8_seeds]:
@@ -73,26 +75,21 @@ class Crossval:
         write_rows(self.run / "rows.jsonl", rows)
         return rows
 
-    def _claim(self, settings: NetworkSettings) -> None:
-        """Refuse trainings and scores that another recipe left under the same name."""
-        place = f"network/{settings.name}"
-        asked = self.recipe.making(settings) | {"data": self.cache.fingerprint}
-        refusal = (
-            f"{self.run.path} holds '{settings.name}' as another recipe or other data made it; choose a new --out, or "
-            "give the network another name"
-        )
-        if self.run.is_due(place, asked, refusal=refusal):
-            self.run.finish(place, asked, {}, seconds=0.0)
-
     def _score(self, name: str, seed: int, model_of: Callable[[int], Segmenter]) -> None:
-        mirror = name in {n.name for n in self.recipe.networks if n.kind == "teacher"}
+        mirror = self._is_mirrored(name)
         window = self.recipe.planned_shape[0] if mirror else 512
         candidate = Candidate(name=name, seed=seed)
         for fold in self.counts.missing(candidate):
             jaccard = self.counts.score(candidate, fold, model_of(fold), mirror=mirror, window=window)
             self.say(f"{name}, seed {seed}, fold {fold}: Jaccard {jaccard:.3f}")
 
+    def _is_mirrored(self, name: str) -> bool:
+        """Teachers answer as they teach."""
+        return name in {network.name for network in self.recipe.networks if network.kind == "teacher"}
+
     def _score_teacher(self, name: str, teacher: Teacher) -> None:
+        require_same_classes(teacher, self.cache)
+
         def answer(item: int) -> NDArray[np.uint8]:
             image = self.cache.image(item)[[self.cache.bands.index(band) for band in teacher.bands]]
             mask: NDArray[np.uint8] = teacher.probabilities(image).argmax(axis=0).astype(np.uint8)
@@ -170,7 +167,8 @@ class Crossval:
         seeds = [candidate for candidate in every if not self.counts.missing(candidate)]
         if not seeds:
             return None
-        row = BenchRow(name=name, kind=kind, precision=precision, scores=self.counts.scores(seeds), seeds=len(seeds))
+        scores = self.counts.scores(seeds, mirrored=self._is_mirrored(name))
+        row = BenchRow(name=name, kind=kind, precision=precision, scores=scores, seeds=len(seeds))
         if settings is None:
             return row
         trainings = sorted(path.parent for path in self.run.path.glob(f"*/{settings.name}/seed_*/metrics.json"))

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from satsqueeze.bench.pooled import Counts, pool, seed_scores, write_counts
 from satsqueeze.bench.row import Score
 from satsqueeze.core.buffer import Buffer
-from satsqueeze.core.metrics import binary_scores, confusion
+from satsqueeze.core.errors import LabelError
+from satsqueeze.core.metrics import confusion, scores_of
 from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.splits import Split
-from satsqueeze.learn.evaluate import ScoreSettings, predictions
-from satsqueeze.learn.segmenter import Segmenter
+from satsqueeze.learn.evaluate import ScoreSettings, merged, predictions
+from satsqueeze.learn.segmenter import Segmenter, classes_of
 
 Answer = Callable[[int], NDArray[np.uint8]]
 """Classes (H, W) of the image at a position of the cache."""
@@ -54,22 +55,32 @@ class FoldCounts:
         )
 
     def score(self, candidate: Candidate, fold: int, model: Segmenter, *, mirror: bool, window: int) -> float:
-        """Count a network's predictions in windows of ``window`` px, mirrored or not; returns the global Jaccard."""
+        """Count a network's predictions in windows of ``window`` px, mirrored or not; returns the global Jaccard.
+
+        Raises:
+            LabelError: the network knows other classes than the data.
+        """
+        if merged(model, self.cache):
+            raise LabelError(
+                f"{candidate.name} knows the classes {', '.join(classes_of(model) or ())}, the data has "
+                f"{', '.join(self.cache.classes)}; folds are counted class by class: give it the data's classes"
+            )
         how = ScoreSettings(window=window, mirror=mirror)
         found = predictions(model, self.cache, self.folds[fold].validation, how)
         counts = self._record(candidate, fold, ((one.id, one.mask) for one in found))
-        return binary_scores(np.sum(list(counts.values()), axis=0), self.cache.foreground).jaccard
+        return scores_of(np.sum(list(counts.values()), axis=0), self.cache.foreground).jaccard
 
     def count(self, candidate: Candidate, fold: int, answer: Answer) -> None:
         """Count answers for whole images."""
         images = self.folds[fold].validation
         self._record(candidate, fold, ((item, answer(self.cache.position(item))) for item in images))
 
-    def scores(self, seeds: Sequence[Candidate]) -> tuple[Score, ...]:
+    def scores(self, seeds: Sequence[Candidate], *, mirrored: bool = False) -> tuple[Score, ...]:
         """Scores over all folds together, and their spread over seeds of one network; last those with the buffer.
 
         Args:
             seeds: at least one, without a missing fold.
+            mirrored: whether they were asked about mirror images, too; for the protocol.
 
         Raises:
             SplitError: an image was validated on twice.
@@ -77,8 +88,9 @@ class FoldCounts:
         found: list[Score] = []
         for width in self.widths:
             pooled = [pool([self._path(one, fold, width) for fold in range(len(self.folds))]) for one in seeds]
-            widened = f", masks widened by {width:g} m" if width else ""
-            protocol = f"{len(self.folds)}-fold by scene, pooled{widened}"
+            how = [f"{len(self.folds)}-fold by scene, pooled", *["mean of four mirror images"] * mirrored]
+            how += [f"masks widened by {width:g} m"] * bool(width)
+            protocol = ", ".join(how)
             found += seed_scores(pooled, self.cache.foreground, protocol)
         return tuple(found)
 

@@ -63,8 +63,28 @@ class FoldTrainings:
         """The ONNX teachers."""
         return [OnnxTeacher(f.path, OnnxContract.read(f.contract)) for f in self.recipe.teacher_files]
 
+    def claim(self, settings: NetworkSettings) -> None:
+        """Keep a network's name for trainings and scores of this recipe.
+
+        Raises:
+            RunError: another recipe left some under the same name.
+        """
+        place = f"network/{settings.name}"
+        asked = self.recipe.making(settings) | {"data": self.cache.fingerprint}
+        refusal = (
+            f"{self.run.path} holds '{settings.name}' as another recipe or other data made it; choose a new --out, or "
+            "give the network another name"
+        )
+        if self.run.is_due(place, asked, refusal=refusal):
+            self.run.finish(place, asked, {}, seconds=0.0)
+
     def trained(self, settings: NetworkSettings, seed: int, fold: int | None) -> SegmentationModel:
-        """The network trained without the validation scenes of a fold; with fold None, on everything."""
+        """The network trained without the validation scenes of a fold; with fold None, on everything.
+
+        Raises:
+            RunError: the run folder holds a network of that name that was trained otherwise.
+        """
+        self.claim(settings)
         if settings.fit is None:
             return self._started(settings, seed, fold)
         ids = self.cache.ids if fold is None else self.folds[fold].train
@@ -99,6 +119,7 @@ class FoldTrainings:
 
     def _started(self, settings: NetworkSettings, seed: int, fold: int | None) -> SegmentationModel:
         """A network as its start leaves it, for the training of a fold."""
+        self.claim(settings)
         place = self.run / "start" / settings.name / f"seed_{seed}"
         if settings.start is not None and (place / "metrics.json").exists():
             return load_model(place)

@@ -41,8 +41,9 @@ class Latency:
     channels: int
     repeats: int
     """Timed predictions, one image each."""
-    load_average: float
-    """Of the machine before the measurement; far above ``threads`` means that others used it too."""
+    load_average: float | None
+    """Of the machine before the measurement; far above ``threads`` means that others used it too. None where the system
+    has no such figure."""
 
     @property
     def mpixels_per_second(self) -> float:

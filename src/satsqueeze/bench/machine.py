@@ -28,16 +28,16 @@ class Machine:
     python: str
     versions: dict[str, str]
     """Of the installed ones among ``REPORTED``."""
-    load_average: float
-    """Runnable processes over the last minute, when the record was made; NaN where the system has no such figure."""
+    load_average: float | None
+    """Runnable processes over the last minute, when the record was made; None where the system has no such figure."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
-        record = asdict(self)
-        return record | {"load_average": None if self.load_average != self.load_average else self.load_average}
+        return asdict(self)
 
     def __str__(self) -> str:
-        return f"{self.cpu}, {self.cores} cores, load average {self.load_average:.1f}"
+        load = "unknown" if self.load_average is None else f"{self.load_average:.1f}"
+        return f"{self.cpu}, {self.cores} cores, load average {load}"
 
 
 def this_machine(root: Path = Path("/"), distributions: Sequence[str] = REPORTED) -> Machine:
@@ -69,9 +69,9 @@ def installed_versions(distributions: Sequence[str] = REPORTED) -> dict[str, str
     return found
 
 
-def load_average() -> float:
-    """Runnable processes over the last minute; NaN where the system has no such figure."""
-    return os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+def load_average() -> float | None:
+    """Runnable processes over the last minute; None where the system has no such figure."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 
 
 def _field(path: Path, name: str) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from satsqueeze.bench.row import ALL_SOURCES, Score
 from satsqueeze.core.errors import SplitError
 from satsqueeze.core.files import read_json, write_json
-from satsqueeze.core.metrics import Scores, binary_scores
+from satsqueeze.core.metrics import Scores, scores_of
 
 Counts = dict[str, NDArray[np.int64]]
 """Confusion counts (K, K) by image; the source is the part of the name before the first slash."""
@@ -53,9 +53,9 @@ def seed_scores(seeds: Sequence[Counts], foreground: Sequence[int], protocol: st
 
 def _score(seeds: Sequence[Counts], foreground: Sequence[int], protocol: str, source: str) -> Score:
     parts = [[m for image, m in counts.items() if source in (ALL_SOURCES, _source(image))] for counts in seeds]
-    found = [binary_scores(np.sum(part, axis=0), foreground) for part in parts]
+    found = [scores_of(np.sum(part, axis=0), foreground) for part in parts]
     jaccards = [scores.jaccard for scores in found]
-    per_image = [binary_scores(matrix, foreground).jaccard for part in parts for matrix in part]
+    per_image = [scores_of(matrix, foreground).jaccard for part in parts for matrix in part]
     return Score(
         protocol=protocol,
         source=source,

@@ -30,8 +30,9 @@ class Throughput:
     width: int
     repeats: int
     """Timed batches."""
-    load_average: float
-    """Of the machine before the measurement; far above ``threads`` means that others used it too."""
+    load_average: float | None
+    """Of the machine before the measurement; far above ``threads`` means that others used it too. None where the system
+    has no such figure."""
 
 
 def measure_throughput(

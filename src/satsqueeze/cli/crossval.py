@@ -41,7 +41,8 @@ def crossval(
     for row in found_rows:
         found = row.scores[0]
         spread = "" if found.spread is None else f" +- {found.spread:.3f}"
-        print(f"{row.name:<24} {row.precision:<5} Jaccard {found.jaccard:.3f}{spread}  ({found.images} images)")
+        jaccard = "undefined" if found.jaccard is None else f"{found.jaccard:.3f}{spread}"
+        print(f"{row.name:<24} {row.precision:<5} Jaccard {jaccard}  ({found.images} images)")
     if ship is not None:
         work.ship(student, ship)
         print(f"shipped {ship}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -98,15 +99,20 @@ def distill_stage(run: RunFolder, settings: DistillSettings) -> tuple[list[Rung]
     trained = require(run, "train") if settings.own_teacher else {}
     prepared, planned = load_prepared(run), TrainPlan.read(run / PLAN)
 
+    others = [open_teacher(Path(source), settings.asking) for source in settings.teachers]
+
     def work() -> dict[str, Any]:
         students = planned_rungs(settings, planned)
-        soft = _ask(run, settings, prepared, planned)
+        own = [own_teacher(run, planned, settings)] if settings.own_teacher else []
+        soft = _ask(run, settings, prepared, [*own, *others])
         rungs = [_rung(run, student, settings, prepared, planned, soft) for student in students]
         chosen = choose(rungs, settings.budget, compression=settings.compression).name
         write_ladder(run / LADDER, rungs, chosen)
         return {"chosen": chosen, "teachers": soft.teachers}
 
     key = {**prepared.key, "plan": read_json(run / PLAN), "teacher": trained, "distill": settings.key}
+    if others:
+        key["others"] = [teacher.fingerprint for teacher in others]
     rungs = read_ladder(run / LADDER)[0] if (run / LADDER).is_file() else []
     students = [file for rung in rungs for file in model_files(rung.folder)]
     run_stage(run, "distill", key, work, outputs=(LADDER, *students))
@@ -119,9 +125,7 @@ def own_teacher(run: RunFolder, planned: TrainPlan, settings: DistillSettings) -
     return ModelTeacher("ensemble", models, window=max(planned.unet.patch_size), asking=settings.asking)
 
 
-def _ask(run: RunFolder, settings: DistillSettings, prepared: Prepared, planned: TrainPlan) -> SoftCache:
-    teachers: list[Teacher] = [own_teacher(run, planned, settings)] if settings.own_teacher else []
-    teachers += [open_teacher(Path(source), settings.asking) for source in settings.teachers]
+def _ask(run: RunFolder, settings: DistillSettings, prepared: Prepared, teachers: Sequence[Teacher]) -> SoftCache:
     with progress("teacher answers") as advance:
         ids, apart = prepared.folds[0].train, bool(settings.policy)
         return teach(teachers, prepared.cache, ids, run / SOFT, advance, combine=settings.combine, apart=apart)

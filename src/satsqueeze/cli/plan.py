@@ -15,6 +15,7 @@ from satsqueeze.data.stage import Prepared, PrepareSettings
 from satsqueeze.distill.stage import DistillSettings
 from satsqueeze.plan.budget import Budget
 from satsqueeze.plan.budget_file import read_budgets
+from satsqueeze.plan.schedule import Norm
 from satsqueeze.plan.speed import training_macs_per_second
 from satsqueeze.plan.stage import PlanSettings, TrainPlan, plan_training
 from satsqueeze.plan.unet_plan import UNetPlan
@@ -82,9 +83,9 @@ def plan_stage(settings: PlanSettings, run: RunFolder, prepared: Prepared) -> Tr
     """
     key = {**prepared.key, "plan": settings}
 
-    def speed(unet: UNetPlan) -> float:
+    def speed(unet: UNetPlan, norm: Norm) -> float:
         found = prepared.fingerprint
-        return training_macs_per_second(unet, channels=len(found.bands), labels=len(found.classes))
+        return training_macs_per_second(unet, norm, channels=len(found.bands), labels=len(found.classes))
 
     def work() -> dict[str, Any]:
         if (run / TEACHER).exists() and not run.is_done("plan", key):

@@ -77,6 +77,16 @@ def binary_scores(matrix: NDArray[np.int64], foreground: Sequence[int]) -> Score
     )
 
 
+def scores_of(matrix: NDArray[np.int64], foreground: Sequence[int]) -> Scores:
+    """Scores of ``foreground`` classes, merged, against all others; means over the classes where there are none.
+
+    Args:
+        matrix: confusion counts (K, K), rows truth.
+        foreground: class values that count as positive.
+    """
+    return binary_scores(matrix, foreground) if foreground else class_mean_scores(matrix)
+
+
 def class_mean_scores(matrix: NDArray[np.int64]) -> Scores:
     """Means over all classes that truth or prediction holds, each against the rest; accuracy is that of all classes.
 
@@ -193,7 +203,7 @@ class SegmentationMetrics:
         }
 
     def _scores(self, matrix: NDArray[np.int64]) -> Scores:
-        return binary_scores(matrix, self.foreground) if self.foreground else class_mean_scores(matrix)
+        return scores_of(matrix, self.foreground)
 
     def _sum(self, images: dict[str, NDArray[np.int64]]) -> NDArray[np.int64]:
         return sum(images.values(), np.zeros((self.classes, self.classes), np.int64))

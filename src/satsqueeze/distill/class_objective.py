@@ -1,7 +1,8 @@
 """Distillation of decisions from any number of teachers, per image or per pixel.
 
-L = mean over samples of [ h * CE(labels, student) + T^2 * sum_i w_i * KL(teacher_i at T || student at T) ], with h and
-w_i from a policy (:mod:`satsqueeze.distill.weighting`). Hinton et al. 2015 for T^2; Le et al. 2024 for two teachers.
+L = mean over labelled samples of [ h * CE(labels, student) ] + mean over all samples of [ T^2 * sum_i w_i *
+KL(teacher_i at T || student at T) ], with h and w_i from a policy (:mod:`satsqueeze.distill.weighting`); labels weigh
+as much where a batch has few of them. Hinton et al. 2015 for T^2; Le et al. 2024 for two teachers.
 """
 
 from __future__ import annotations

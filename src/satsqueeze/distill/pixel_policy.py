@@ -18,11 +18,12 @@ _CERTAIN_HALF = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class PixelDistillation:
-    """Every pixel is a sample of :class:`satsqueeze.distill.class_objective.ClassDistillation`.
+    """Every pixel that all teachers have seen is a sample of
+    :class:`satsqueeze.distill.class_objective.ClassDistillation`.
 
-    Dice, which is of the whole batch, counts by the mean weight of the labels. Without teachers it is Dice and
-    cross-entropy.
-    """
+    Dice, which is of all labelled pixels of the batch, counts by the mean weight of the labels. Without teachers it is
+    Dice and cross-entropy of all labelled pixels.
+    """  # noqa: D205
 
     policy: Policy
     temperature: float

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from satsqueeze.core.bands import band_positions
-from satsqueeze.core.errors import RunError
+from satsqueeze.core.errors import RunError, TrainError
 from satsqueeze.core.files import read_json, replacing, write_json
 from satsqueeze.core.run import fingerprint_of
 from satsqueeze.core.window import Window
@@ -109,6 +109,7 @@ def teach(
 
     Raises:
         RunError: teachers whose classes differ from the data's, or no teacher; a full disk.
+        TrainError: a teacher answers with NaN or inf.
         BandError: a teacher needs a band that the data lacks.
     """
     _check(teachers, cache)
@@ -150,6 +151,11 @@ def _answer(teachers: Sequence[Teacher], cache: PackedCache, item: str, combine:
     weights = np.zeros(valid.shape, np.float32)
     for teacher in teachers:
         found = teacher.probabilities(image[band_positions(cache.bands, teacher.bands)])
+        if not np.isfinite(found).all():
+            raise TrainError(
+                f"teacher '{teacher.name}' answers {item} with NaN or inf, from which nothing can be learnt; ask it in "
+                "fp32 (asking.precision), check it with 'satsqueeze evaluate', or leave it out"
+            )
         weight = teacher_weight(found, combine)
         total += weight * found
         weights += weight
@@ -166,9 +172,18 @@ def _check(teachers: Sequence[Teacher], cache: PackedCache) -> None:
     if not teachers:
         raise RunError("distillation needs at least one teacher, got none")
     for teacher in teachers:
-        if tuple(teacher.classes) != tuple(cache.classes):
-            raise RunError(
-                f"teacher '{teacher.name}' knows the classes {', '.join(teacher.classes)}, the data has "
-                f"{', '.join(cache.classes)}; map them in its contract, or take a teacher of the same classes"
-            )
+        require_same_classes(teacher, cache)
         band_positions(cache.bands, teacher.bands)
+
+
+def require_same_classes(teacher: Teacher, cache: PackedCache) -> None:
+    """Refuse a teacher that knows other classes than the data, or in another order.
+
+    Raises:
+        RunError: it does.
+    """
+    if tuple(teacher.classes) != tuple(cache.classes):
+        raise RunError(
+            f"teacher '{teacher.name}' knows the classes {', '.join(teacher.classes)}, the data has "
+            f"{', '.join(cache.classes)}; map them in its contract, or take a teacher of the same classes"
+        )

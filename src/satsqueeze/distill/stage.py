@@ -87,7 +87,7 @@ class DistillSettings:
 
     @property
     def key(self) -> dict[str, Any]:
-        """All that the students depend on, in the form that runs from before later settings have."""
+        """What was asked for, in the form that runs from before later settings have; teachers are named by path."""
         record = asdict(self)
         if self.combine == "mean":
             del record["combine"]

@@ -51,9 +51,9 @@ class EpochEnd(Callback):
             "waiting_share": (self._feed.waited - self._waited) / seconds,
         }
         course.history.append(row)
+        course.write(job.folder / HISTORY_FILE)
         record = {"fingerprint": job.fingerprint, "kept": task.scored.state_dict(), "course": course.to_dict()}
         save_checkpoint(job.folder / LAST_FILE, record | task.snapshot())
-        course.write(job.folder / HISTORY_FILE)
 
     @property
     def _step(self) -> int:

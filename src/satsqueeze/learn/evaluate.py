@@ -55,7 +55,7 @@ class Evaluation:
 
     def update(self, image: Prediction) -> None:
         """Add one image."""
-        group = image.groups[0] if image.groups else image.source
+        group = " + ".join(image.groups) or image.source
         empty = SegmentationMetrics(self.metrics.classes, self.metrics.foreground)
         self.metrics.update(image.truth, image.mask, image=image.id, group=group)
         self.sources.setdefault(image.source, empty).update(image.truth, image.mask, image=image.id, group=group)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from satsqueeze.core.errors import SplitError
+from satsqueeze.core.errors import SettingsError, SplitError
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.series import Series, series_images, series_label, series_of
-from satsqueeze.learn.evaluate import Evaluation, Prediction, ScoreSettings, channels, empty_evaluation
+from satsqueeze.learn.evaluate import Evaluation, Prediction, ScoreSettings, channels, empty_evaluation, merged
 from satsqueeze.learn.sliding import mask_of, predict_logits, probabilities_of
 from satsqueeze.nets.model import SegmentationModel
 
@@ -64,9 +64,15 @@ def score_series(
 
     Raises:
         SplitError: no place has a labelled pixel.
+        SettingsError: the model has other classes than the cache.
         DataError, GridError: see :func:`satsqueeze.data.series.series_of`.
         BandError: the model needs a band that the cache lacks.
     """
+    if merged(model, cache):
+        raise SettingsError(
+            f"the network knows the classes {', '.join(model.card.classes)}, the data has {', '.join(cache.classes)}; "
+            "places are scored class by class: train on data with these classes"
+        )
     evaluation = empty_evaluation(model, cache)
     places = series_of(cache, ids)
     for series in places:
@@ -93,7 +99,8 @@ def predicted(model: SegmentationModel, cache: PackedCache, series: Series, sett
         precision=settings.precision,
     )
     entry = cache.entries[series.positions[0]]
-    truth, mask = series_label(cache, series), mask_of(logits)
+    truth = series_label(cache, series)
+    mask = settings.postprocess.apply(mask_of(logits), cache.foreground)
     truth[~shown] = mask[~shown] = IGNORE
     return Prediction(
         id=series.place,

@@ -37,8 +37,8 @@ SHORT_RATE = 5e-3
 _ROUNDS = 3  # a smaller network computes slower per operation: measure it again, but not for ever
 
 Norm = Literal["instance", "batch"]
-Speed = Callable[[UNetPlan], float]
-"""Multiply-accumulates per second that training a plan reaches here."""
+Speed = Callable[[UNetPlan, Norm], float]
+"""Multiply-accumulates per second that training a plan with a norm reaches here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,8 @@ class ScheduleSettings:
     batch_size: int | None = None
     """Patches in a step; None: as the plan gives."""
     patch_size: tuple[int, int] | None = None
-    """Pixels (h, w), multiples of the network's total stride; the network stays as planned."""
+    """Pixels (h, w), multiples of the network's total stride; the network stays as planned, unless it exceeds a
+    budget with this patch."""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "steps_per_epoch", "batch_size"):
@@ -86,6 +87,8 @@ class Request:
     vram_gb: float | None = None
     budget: Budget = field(default_factory=Budget)
     told: ScheduleSettings = field(default_factory=ScheduleSettings)
+    norm: Norm | None = None
+    """As told, or None for the rule of :func:`recipe`."""
     speed: Speed | None = None
     """Needed where the budget limits minutes."""
 
@@ -95,14 +98,14 @@ class Request:
         return math.inf if self.budget.train_minutes is None else self.budget.train_minutes
 
     def measured(self, unet: UNetPlan) -> float:
-        """Multiply-accumulates per second of training ``unet``.
+        """Multiply-accumulates per second of training ``unet`` for a short time, which is what minutes are stated for.
 
         Raises:
             SettingsError: nobody gave a way to measure it.
         """
         if self.speed is None:
             raise SettingsError("budget train_minutes: the training speed of this machine is needed; measure it first")
-        return self.speed(unet)
+        return self.speed(unet, self.norm or _short_norm(unet.batch_size))
 
     def patches(self, unet: UNetPlan, macs_per_second: float) -> int:
         """Patches that the minutes allow."""
@@ -125,6 +128,8 @@ def plan_schedule(unet: UNetPlan, request: Request) -> Schedule:
     start = Schedule(unet=unet)
     if told.patch_size is not None and told.patch_size != unet.patch_size:
         start = _with(start, "patch-told", f"patch {told.patch_size} px, as told.", patch_size=told.patch_size)
+        for_space = replace(request.budget, train_minutes=None)
+        start = replace(start, unet=_shrunk(start, replace(request, budget=for_space)))
     if told.batch_size is not None:
         start = _with(start, "batch-told", f"{told.batch_size} patches, as told.", batch_size=told.batch_size)
     elif told.is_told or request.minutes < math.inf:
@@ -175,7 +180,7 @@ def recipe(fit: FitSettings, norm: Norm | None = None) -> Recipe:
         Decision("augmentation", f"flips, turns and scaling only, no change of intensity, since {few}."),
         *turned,
     )
-    if told or fit.batch_size < SMALLEST_BATCH:
+    if told or _short_norm(fit.batch_size) == "instance":
         return Recipe(fit=short, norm=norm or "instance", decisions=(*decisions, *told))
     by_rule = Decision(
         "norm",
@@ -183,6 +188,11 @@ def recipe(fit: FitSettings, norm: Norm | None = None) -> Recipe:
         f"long training to make up for, and {few}.",
     )
     return Recipe(fit=short, norm="batch", decisions=(*decisions, by_rule))
+
+
+def _short_norm(batch_size: int) -> Norm:
+    """Of the network of a short schedule: statistics of a smaller batch would be too noisy."""
+    return "batch" if batch_size >= SMALLEST_BATCH else "instance"
 
 
 def _with(schedule: Schedule, rule: str, reason: str, **changes: object) -> Schedule:
@@ -213,7 +223,7 @@ def _as_told(schedule: Schedule, request: Request) -> Schedule:
     done = replace(schedule, epochs=epochs, steps_per_epoch=steps, decisions=(*schedule.decisions, reason))
     if request.minutes == math.inf:
         return done
-    return replace(done, unet=_shrunk(done, request, request.measured(done.unet)))
+    return replace(done, unet=_shrunk(done, request, _load(done, request.measured(done.unet))))
 
 
 def _within_minutes(schedule: Schedule, request: Request) -> Schedule:
@@ -227,7 +237,7 @@ def _within_minutes(schedule: Schedule, request: Request) -> Schedule:
             schedule = _with(schedule, "batch-for-time", reason, batch_size=smaller)
         steps = min(max(patches // schedule.unet.batch_size, FEWEST_STEPS), NNUNET_EPOCHS * NNUNET_STEPS)
         timed = replace(schedule, epochs=EPOCHS, steps_per_epoch=steps // EPOCHS)
-        unet = _shrunk(timed, request, speed)
+        unet = _shrunk(timed, request, _load(timed, speed))
         if unet == timed.unet:
             break
         schedule = replace(schedule, unet=unet)
@@ -238,7 +248,17 @@ def _within_minutes(schedule: Schedule, request: Request) -> Schedule:
     return replace(timed, unet=unet, decisions=(*schedule.decisions, Decision("steps-for-time", reason)))
 
 
-def _shrunk(schedule: Schedule, request: Request, speed: float) -> UNetPlan:
-    load = TrainingLoad(macs_per_second=speed, epochs=schedule.epochs, steps_per_epoch=schedule.steps_per_epoch)
-    sizes = {"channels": request.channels, "labels": request.labels}
-    return shrink_to_budget(schedule.unet, request.budget, **sizes, training=load)[0]
+def _load(schedule: Schedule, speed: float) -> TrainingLoad:
+    return TrainingLoad(macs_per_second=speed, epochs=schedule.epochs, steps_per_epoch=schedule.steps_per_epoch)
+
+
+def _shrunk(schedule: Schedule, request: Request, load: TrainingLoad | None = None) -> UNetPlan:
+    """The plan within the budget; a patch that was told stays."""
+    return shrink_to_budget(
+        schedule.unet,
+        request.budget,
+        channels=request.channels,
+        labels=request.labels,
+        training=load,
+        keep_patch=request.told.patch_size is not None,
+    )[0]

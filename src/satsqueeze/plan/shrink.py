@@ -14,7 +14,7 @@ without it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from satsqueeze.core.errors import BudgetError, SettingsError
@@ -118,7 +118,13 @@ SHRINK_RULES = (
 
 
 def shrink_to_budget(
-    plan: UNetPlan, budget: Budget, *, channels: int, labels: int, training: TrainingLoad | None = None
+    plan: UNetPlan,
+    budget: Budget,
+    *,
+    channels: int,
+    labels: int,
+    training: TrainingLoad | None = None,
+    keep_patch: bool = False,
 ) -> tuple[UNetPlan, list[Decision]]:
     """Shrink `plan` until it meets `budget`, by `SHRINK_RULES` in their order.
 
@@ -128,6 +134,7 @@ def shrink_to_budget(
         channels: bands of an image.
         labels: classes of the segmentation.
         training: needed where the budget limits the minutes of training.
+        keep_patch: leave the patch as it is, since somebody chose it.
 
     Returns:
         The plan that meets the budget, its reasons continued, and the steps that led there (none if it met it already).
@@ -142,9 +149,10 @@ def shrink_to_budget(
     def cost(candidate: UNetPlan) -> PlanCost:
         return plan_cost(candidate, channels=channels, labels=labels, training=training)
 
+    rules = tuple(rule for rule in SHRINK_RULES if not (keep_patch and rule.apply is _halve_patch))
     current, figures, steps = plan, cost(plan), list[Decision]()
     # The second round takes the steps that looked useless by themselves: together they may still help.
-    for rule, picky in [(rule, picky) for picky in (True, False) for rule in SHRINK_RULES]:
+    for rule, picky in [(rule, picky) for picky in (True, False) for rule in rules]:
         for smaller in _descend(rule, current):
             over = figures.exceeded(budget)
             cheaper = cost(smaller)
@@ -155,13 +163,13 @@ def shrink_to_budget(
             current, figures = smaller, cheaper
     over = figures.exceeded(budget)
     if over:
-        raise BudgetError(_nothing_fits(over, budget, cost(smallest_plan(plan))))
+        raise BudgetError(_nothing_fits(over, budget, cost(smallest_plan(plan, rules))))
     return replace(current, reasons=(*plan.reasons, *steps)), steps
 
 
-def smallest_plan(plan: UNetPlan) -> UNetPlan:
+def smallest_plan(plan: UNetPlan, rules: Sequence[ShrinkRule] = SHRINK_RULES) -> UNetPlan:
     """Where all rules together end: the smallest plan that shrinking can reach."""
-    for rule in SHRINK_RULES:
+    for rule in rules:
         for smaller in _descend(rule, plan):
             plan = smaller
     return plan

@@ -11,15 +11,17 @@ from satsqueeze.learn.memory import keep_freed_memory
 from satsqueeze.learn.segmenter import resolved
 from satsqueeze.nets.unet import UNet
 from satsqueeze.plan.cost_model import macs_per_pixel
+from satsqueeze.plan.schedule import Norm
 from satsqueeze.plan.stage import network
 from satsqueeze.plan.unet_plan import UNetPlan
 
 
-def training_macs_per_second(plan: UNetPlan, *, channels: int, labels: int) -> float:
+def training_macs_per_second(plan: UNetPlan, norm: Norm, *, channels: int, labels: int) -> float:
     """Multiply-accumulates per second of a training step, counted as three forward passes.
 
     Args:
         plan: whose network, patch and batch are timed, two steps after one to warm up.
+        norm: of the network.
         channels: bands of an image.
         labels: classes.
     """
@@ -27,7 +29,7 @@ def training_macs_per_second(plan: UNetPlan, *, channels: int, labels: int) -> f
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        net = UNet(network(plan, in_channels=channels, classes=labels)).to(device)
+        net = UNet(network(plan, in_channels=channels, classes=labels, norm=norm)).to(device)
         net.to(memory_format=torch.channels_last)
         images = torch.randn(plan.batch_size, channels, *plan.patch_size, device=device)
     images = images.contiguous(memory_format=torch.channels_last)

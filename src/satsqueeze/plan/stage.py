@@ -120,6 +120,7 @@ def plan_training(fingerprint: Fingerprint, settings: PlanSettings, *, speed: Sp
         vram_gb=settings.vram_gb,
         budget=settings.budget,
         told=settings.schedule,
+        norm=settings.norm,
         speed=speed,
     )
     schedule = plan_schedule(unet, request)

@@ -18,6 +18,7 @@ from satsqueeze.pretrain.weather import at_points
 _YEAR = 365.25
 _HARMONICS = 4
 _HIDDEN = 64
+_CERTAIN_HALF = 0.5  # of a point's weight must be of pixels with data
 _BETA = 0.2  # standard deviations beyond which errors count linearly: a cloud is no lesson
 
 
@@ -64,9 +65,12 @@ def forecast_loss(forecast: Forecast, model: SegmentationModel, found: Tensor, b
         raise TrainError("views of single dates have no other dates to tell of; set forecast_weight to 0")
     size, dates = batch.images.shape[-1], batch.images.shape[1]
     flat, points = batch.images.flatten(0, 1), batch.points.repeat_interleave(dates, dim=0)
-    shown = sampled(model.normalise(flat), points, size=size)
+    valid = valid_pixels(flat).float()
+    # Pixels without data carry no weight in what lies between them and others.
+    weight = sampled(valid, points, size=size)
+    shown = sampled(model.normalise(flat) * valid, points, size=size) / weight.clamp(min=_CERTAIN_HALF)
     shown = shown.reshape(-1, dates, *shown.shape[1:])
-    seen = at_points(valid_pixels(flat).float(), points).bool().reshape(-1, dates, points.shape[1])
+    seen = (at_points(valid, points).bool() & (weight >= _CERTAIN_HALF)[:, 0]).reshape(-1, dates, points.shape[1])
     seen &= batch.counts.repeat(2, 1)[:, None]
     told = forecast(found, _exchanged(batch.days))
     counted = _exchanged(seen)[:, :, None].expand_as(told)

@@ -150,7 +150,7 @@ class PretrainTask(TrainingTask[ViewBatch]):
         self.eval()
         with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
             batch = self._monitored.to(self.device)
-            first, second = (side[batch.counts][:_MONITORED].cpu() for side in self.embedder(batch)[0].chunk(2))
+            first, second = self._compared(batch)
             found: dict[str, float | None] = {}
             if len(first) > 1 and self.settings.contrast.counts:
                 found = {"alignment": alignment(first, second), "uniformity": uniformity(first)}
@@ -163,6 +163,14 @@ class PretrainTask(TrainingTask[ViewBatch]):
                 self._uniformities, self.settings, pairs=int(batch.counts.sum()), contrast=self._contrast_within()
             )
         return found
+
+    def _compared(self, batch: ViewBatch) -> tuple[Tensor, Tensor]:
+        """Embeddings (M, D) of both views of what training compares: matched pixels, or else whole views."""
+        pixels, whole = self.embedder(batch)
+        by_image = whole is not None and not self.settings.contrast.weight
+        views, counted = (whole[:, 0], batch.counts.any(dim=1)) if by_image else (pixels, batch.counts)
+        first, second = (side[counted][:_MONITORED].cpu() for side in views.chunk(2))
+        return first, second
 
     @override
     def snapshot(self) -> dict[str, Any]:

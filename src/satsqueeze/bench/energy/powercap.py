@@ -49,19 +49,21 @@ class PowercapMeter:
 
     def __init__(self, zones: tuple[Zone, ...], clock: Clock = time.perf_counter) -> None:
         self._zones, self._clock = zones, clock
-        self._before: list[int] = []
+        self._before: list[int] | None = None
         self._began = 0.0
 
     def start(self) -> None:
         """Begin to count."""
         self._began = self._clock()
-        self._before = [zone.read() for zone in self._zones]
+        self._before = self._read()
 
     def stop(self) -> Energy | NotMeasured:
         """End, and say what was counted."""
-        if not self._before:
+        if self._before is None:
             return NotMeasured("the meter was never started")
-        after = [zone.read() for zone in self._zones]
+        after = self._read()
+        if not (self._before and after):
+            return NotMeasured("a RAPL counter could be read at first, and then no more")
         seconds = self._clock() - self._began
         microjoules = sum(
             elapsed_uj(before, now, zone.range_uj)
@@ -71,6 +73,13 @@ class PowercapMeter:
             return NotMeasured("the RAPL counters do not move, as in most virtual machines")
         domain = " + ".join(zone.name for zone in self._zones)
         return Energy(joules=microjoules / 1e6, seconds=seconds, domain=domain, method="RAPL powercap counters")
+
+    def _read(self) -> list[int]:
+        """Microjoules of every zone; none where one of them cannot be read any more."""
+        try:
+            return [zone.read() for zone in self._zones]
+        except (OSError, ValueError):
+            return []
 
 
 def find_powercap(root: Path) -> PowercapMeter | NotMeasured:
