@@ -6,14 +6,14 @@ import pytest
 
 from satsqueeze.bench.contender import network_config
 from satsqueeze.core.errors import SettingsError
-from satsqueeze.nets.students import count_parameters
+from satsqueeze.nets.students import parameters_of
 from satsqueeze.plan import plan_unet
 from satsqueeze.plan.cost_model import parameter_count
 
 
 @pytest.mark.parametrize("kind", ["compressed", "lite", "coarse"])
 def test_a_ratio_is_met_by_the_student_of_each_family(kind):
-    found = count_parameters(network_config(f"{kind}:280", bands=4, classes=2, shape=(128, 128)))
+    found = parameters_of(network_config(f"{kind}:280", bands=4, classes=2, shape=(128, 128)))
     planned = plan_unet(shape=(128, 128), channels=4, labels=2, n=300).architecture
     ratio = parameter_count(planned, channels=4, labels=2) / found
     assert 0.97 * 280 <= ratio < 400

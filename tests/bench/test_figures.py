@@ -77,5 +77,10 @@ def test_labels_of_near_points_do_not_cover_one_another():
 
 
 def test_labels_leave_markers_visible():
-    (place,) = place_labels([Label(text="name", x=100, y=50)], FRAME, markers=[(115, 50)])
-    assert place.align != "left" or place.dy != 0
+    label, marker = Label(text="name", x=100, y=50), (115, 50)
+    (bare,), (place,) = (place_labels([label], FRAME, markers=markers) for markers in ([], [marker]))
+    covers = [
+        box.left <= marker[0] <= box.right and box.bottom <= marker[1] <= box.top
+        for box in (box_of(label, bare), box_of(label, place))
+    ]
+    assert covers == [True, False]

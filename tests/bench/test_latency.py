@@ -24,12 +24,8 @@ def test_percentiles_are_per_million_pixels_and_the_warm_up_does_not_count():
     calls = []
     found = measure_latency(
         lambda image: calls.append(image.shape),
-        height=100,
-        width=200,
+        LatencySettings(height=100, width=200, threads=2, repeats=4, warmup=2),
         channels=3,
-        threads=2,
-        repeats=4,
-        warmup=2,
         clock=Clock([0.01, 0.02, 0.03, 0.08]),
     )
     assert calls == [(3, 100, 200)] * 6
@@ -42,7 +38,7 @@ def test_percentiles_are_per_million_pixels_and_the_warm_up_does_not_count():
 
 def test_every_call_gets_the_same_reflectance():
     images = []
-    measure_latency(images.append, height=8, width=9, channels=2, repeats=2, warmup=1)
+    measure_latency(images.append, LatencySettings(height=8, width=9, repeats=2, warmup=1), channels=2)
     assert images[0].dtype == np.float32
     assert 0 <= images[0].min() < images[0].max() <= 0.6
     assert all((image == images[0]).all() for image in images)
@@ -52,8 +48,10 @@ def test_every_call_gets_the_same_reflectance():
     "change", [{"height": 0}, {"width": -1}, {"channels": None}, {"channels": 0}, {"repeats": 0}, {"warmup": -1}]
 )
 def test_impossible_measurements_are_refused(change):
+    sizes = {"height": 8, "width": 8, "channels": 1, **change}
+    channels = sizes.pop("channels")
     with pytest.raises(SettingsError, match="at least 1"):
-        measure_latency(lambda image: image, **{"height": 8, "width": 8, "channels": 1, **change})
+        measure_latency(lambda image: image, LatencySettings(**sizes), channels=channels)
 
 
 def test_a_package_is_timed_bare_and_whole(tiny_package):

@@ -11,8 +11,8 @@ from satsqueeze.nets.receptive import receptive_field
 from satsqueeze.nets.students import (
     STUDENTS,
     coarse_student,
-    count_parameters,
     lite_student,
+    parameters_of,
     plain_student,
     student_card,
     student_for,
@@ -40,7 +40,7 @@ LADDER = [
 def test_the_ladder_is_that_of_the_paper(model_of, name, features, parameters, gmacs):
     config = student_card(name).fitted(in_channels=4, classes=1)
     assert config.features == features
-    assert count_parameters(config) == parameters
+    assert parameters_of(config) == parameters
     assert cost(model_of(config), height=512, width=512).macs / 1e9 == pytest.approx(gmacs, abs=0.01 + 0.005 * gmacs)
 
 
@@ -57,7 +57,7 @@ def test_students_do_not_look_at_the_whole_window(name):
 
 def test_counting_allocates_nothing_and_agrees_with_the_network():
     config = lite_student(8)
-    assert count_parameters(config) == count_of_module(UNet(config))
+    assert parameters_of(config) == count_of_module(UNet(config))
     with torch.device("meta"):
         assert all(p.is_meta for p in UNet(config).parameters())
 
@@ -69,12 +69,12 @@ def test_the_student_for_a_size_is_nearly_the_largest_that_fits(family):
         "lite": [lite_student(base) for base in range(2, 65)],
         "coarse": [coarse_student(base) for base in range(8, 129)],
     }[family]
-    sizes = sorted(map(count_parameters, scan))
+    sizes = sorted(map(parameters_of, scan))
     middle = sizes[len(sizes) // 3]
     for target in (sizes[0], 46_325_422 // 280, middle - 1, middle, sizes[-1], 10**9):
         card = student_for(target, in_channels=4, classes=2, family=family)
         largest = max(size for size in sizes if size <= target)
-        assert 0.9 * largest <= count_parameters(card.config) <= largest
+        assert 0.9 * largest <= parameters_of(card.config) <= largest
         assert card.name.startswith(family)
 
 
@@ -84,13 +84,13 @@ def test_the_student_for_a_size_has_the_names_of_the_ladder():
     assert student_for(122_502, in_channels=4, classes=2) == STUDENTS["unet-8"]
     for name, family in (("lite-16", "lite"), ("coarse-16", "coarse"), ("coarse-64", "coarse")):
         rung = STUDENTS[name]
-        assert student_for(count_parameters(rung.config), in_channels=4, classes=2, family=family) == rung
+        assert student_for(parameters_of(rung.config), in_channels=4, classes=2, family=family) == rung
 
 
 def test_a_ratio_is_at_least_met():
     card = student_for_ratio(46_325_422, 280, in_channels=4, classes=2)
     assert card.name == "unet-9"
-    assert 280 <= 46_325_422 / count_parameters(card.config) < 310
+    assert 280 <= 46_325_422 / parameters_of(card.config) < 310
 
 
 def test_a_size_below_the_smallest_is_refused():

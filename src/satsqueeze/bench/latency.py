@@ -55,65 +55,6 @@ class Latency:
         return asdict(self)
 
 
-def measure_latency(
-    model: FlightModel | Predict,
-    *,
-    height: int,
-    width: int,
-    channels: int | None = None,
-    threads: int | None = None,
-    repeats: int = 20,
-    warmup: int = 3,
-    scope: Scope = "predict",
-    engine: str = "",
-    clock: Callable[[], float] = time.perf_counter,
-) -> Latency:
-    """Time predictions of one seeded random image.
-
-    Args:
-        model: an opened flight package, or any function of an image (C, H, W).
-        height: of the image, in pixels.
-        width: of the image, in pixels.
-        channels: of the image; by default as many as the package has bands.
-        threads: that the model was opened with, for the record; this function cannot change them.
-        repeats: timed predictions.
-        warmup: predictions before these, not timed.
-        scope: ``network`` times the bare graph of a flight package; a function is always timed whole.
-        engine: for the record; by default the package's.
-        clock: seconds; for tests.
-
-    Raises:
-        SettingsError: sizes or counts that cannot be, or ``channels`` not given for a function.
-        GridError: ``network`` with a size that the graph does not take.
-    """
-    if isinstance(model, FlightModel):
-        channels = channels or len(model.bands)
-        engine = engine or model.engine.name
-    if channels is None or min(height, width, channels, repeats) < 1 or warmup < 0:
-        raise SettingsError(
-            f"latency needs a size, channels and repeats of at least 1, got {height} x {width} px, {channels} "
-            f"channels, {repeats} repeats and {warmup} to warm up"
-        )
-    image = np.random.default_rng(0).random((channels, height, width), dtype=np.float32) * np.float32(_BRIGHTEST)
-    work = _work(model, image, scope)
-    load = load_average()
-    for _ in range(warmup):
-        work()
-    times = np.array([_timed(work, clock) for _ in range(repeats)]) / (height * width / 1e6)
-    return Latency(
-        p50_s_per_mpixel=float(np.percentile(times, 50)),
-        p95_s_per_mpixel=float(np.percentile(times, 95)),
-        scope=scope if isinstance(model, FlightModel) else "predict",
-        engine=engine or "python",
-        threads=threads,
-        height=height,
-        width=width,
-        channels=channels,
-        repeats=repeats,
-        load_average=load,
-    )
-
-
 @dataclass(frozen=True, kw_only=True)
 class LatencySettings:
     """How packages are timed, the same for all that are compared."""
@@ -132,6 +73,58 @@ class LatencySettings:
     """`auto` is that of the package's default graph."""
 
 
+def measure_latency(
+    model: FlightModel | Predict,
+    settings: LatencySettings,
+    *,
+    channels: int | None = None,
+    scope: Scope = "predict",
+    engine: str = "",
+    clock: Callable[[], float] = time.perf_counter,
+) -> Latency:
+    """Time predictions of one seeded random image.
+
+    Args:
+        model: an opened flight package, or any function of an image (C, H, W).
+        settings: size and counts; threads and engine that the model was opened with are for others to see to.
+        channels: of the image; by default as many as the package has bands.
+        scope: ``network`` times the bare graph of a flight package; a function is always timed whole.
+        engine: for the record; by default the package's.
+        clock: seconds; for tests.
+
+    Raises:
+        SettingsError: sizes or counts that cannot be, or ``channels`` not given for a function.
+        GridError: ``network`` with a size that the graph does not take.
+    """
+    if isinstance(model, FlightModel):
+        channels = channels or len(model.bands)
+        engine = engine or model.engine.name
+    height, width, repeats, warmup = settings.height, settings.width, settings.repeats, settings.warmup
+    if channels is None or min(height, width, channels, repeats) < 1 or warmup < 0:
+        raise SettingsError(
+            f"latency needs a size, channels and repeats of at least 1, got {height} x {width} px, {channels} "
+            f"channels, {repeats} repeats and {warmup} to warm up"
+        )
+    image = np.random.default_rng(0).random((channels, height, width), dtype=np.float32) * np.float32(_BRIGHTEST)
+    work = _work(model, image, scope)
+    load = load_average()
+    for _ in range(warmup):
+        work()
+    times = np.array([_timed(work, clock) for _ in range(repeats)]) / (height * width / 1e6)
+    return Latency(
+        p50_s_per_mpixel=float(np.percentile(times, 50)),
+        p95_s_per_mpixel=float(np.percentile(times, 95)),
+        scope=scope if isinstance(model, FlightModel) else "predict",
+        engine=engine or "python",
+        threads=settings.threads,
+        height=height,
+        width=width,
+        channels=channels,
+        repeats=repeats,
+        load_average=load,
+    )
+
+
 def measure_package(
     path: Path, settings: LatencySettings, *, precision: Literal["auto", "fp32", "int8"] = "auto"
 ) -> tuple[Latency, Latency]:
@@ -142,18 +135,7 @@ def measure_package(
         GridError: a size that the graph does not take.
     """
     model = open_package(path, engine=settings.engine, precision=precision, threads=settings.threads)
-    network, predict = (
-        measure_latency(
-            model,
-            height=settings.height,
-            width=settings.width,
-            threads=settings.threads,
-            repeats=settings.repeats,
-            warmup=settings.warmup,
-            scope=scope,
-        )
-        for scope in ("network", "predict")
-    )
+    network, predict = (measure_latency(model, settings, scope=scope) for scope in ("network", "predict"))
     return network, predict
 
 

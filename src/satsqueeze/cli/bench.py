@@ -204,16 +204,13 @@ class _Bench:
         def predict(image: NDArray[np.float32]) -> NDArray[np.uint8]:
             return mask_of(predict_logits(model, image, window=window, mirror=window < WHOLE))
 
-        return measure_latency(
-            predict,
-            height=timing.height,
-            width=timing.width,
-            channels=len(self.prepared.cache.bands),
+        fewer = replace(
+            timing,
             threads=torch.get_num_threads(),
             repeats=min(_REPEATS, timing.repeats),
             warmup=min(1, timing.warmup),
-            engine="torch",
         )
+        return measure_latency(predict, fewer, channels=len(self.prepared.cache.bands), engine="torch")
 
 
 def _adopted(trained: Mapping[str, Any]) -> PostProcessing:

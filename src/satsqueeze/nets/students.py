@@ -12,6 +12,7 @@ import torch
 
 from satsqueeze.core.errors import BudgetError, SettingsError
 from satsqueeze.core.names import named
+from satsqueeze.nets.cost import count_parameters
 from satsqueeze.nets.unet import UNet
 from satsqueeze.nets.unet_config import UNetConfig
 
@@ -207,15 +208,15 @@ def student_for_ratio(
     return student_for(int(teacher_parameters / ratio), in_channels=in_channels, classes=classes, family=family)
 
 
-def count_parameters(config: UNetConfig) -> int:
+def parameters_of(config: UNetConfig) -> int:
     """Trainable parameters of the network that `config` describes, without allocating it."""
     with torch.device("meta"):
-        return sum(parameter.numel() for parameter in UNet(config).parameters() if parameter.requires_grad)
+        return count_parameters(UNet(config))
 
 
 @lru_cache(maxsize=16)
 def _candidates(in_channels: int, classes: int, family: str) -> tuple[tuple[StudentCard, int], ...]:
-    return tuple((card, count_parameters(card.config)) for card in _scan(in_channels, classes, family))
+    return tuple((card, parameters_of(card.config)) for card in _scan(in_channels, classes, family))
 
 
 def _scan(in_channels: int, classes: int, family: str) -> Iterator[StudentCard]:
