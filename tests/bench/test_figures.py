@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -44,6 +46,12 @@ def test_a_threshold_far_below_is_named_at_the_foot():
 def test_thresholds_alone_can_be_drawn():
     rows = [row("a", 0.4, 10, "threshold"), row("b", 0.5, 20, "threshold")]
     assert "<svg" in pareto_plot(rows, COSTS[0])
+
+
+@pytest.mark.parametrize(("costs", "told"), [((2000, 8000), {"2 k", "5 k"}), ((2000, 300_000), {"10 k", "100 k"})])
+def test_costs_between_two_powers_of_ten_have_numbers_too(costs, told):
+    drawn = pareto_plot([row("a", 0.5, costs[0]), row("b", 0.6, costs[1])], COSTS[0])
+    assert set(re.findall(r">(\d+ k)</text>", drawn)) == told
 
 
 def test_curves_show_what_is_known():

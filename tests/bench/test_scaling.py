@@ -213,6 +213,8 @@ def test_the_plot_names_the_front_the_series_and_the_baseline(tmp_path):
     assert not {"mixer-tiny", "vit6"} & named
     assert "accuracy on test images, %" in named
     assert "multiply-accumulates of one image of 64 px, in millions" in named
+    assert {"50", "100", "500", "1000"} <= named
+    assert not any("times" in name for name in named)
     again = tmp_path / "again.svg"
     plot_scores(ZOO_ROWS, again)
     assert again.read_text() == text

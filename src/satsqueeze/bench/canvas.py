@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +13,11 @@ from satsqueeze.core.files import replacing
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 DPI = 120
+_TWO_DECADES = 100
 
 
 def new_figure(width: float, height: float, *, dpi: float | None = None) -> Figure:
@@ -43,6 +45,21 @@ def style(settings: Mapping[str, Any]) -> AbstractContextManager[None]:
     return context
 
 
+def number_decades(axes: Axes, told: Callable[[float], str]) -> None:
+    """Write numbers below a logarithmic axis whose limits are known, once all is drawn.
+
+    Args:
+        axes: whose horizontal axis is logarithmic.
+        told: how a number is written.
+    """
+    left, right = axes.get_xlim()
+    if right < _TWO_DECADES * left:
+        # There may be no power of ten within, and then there would be no number at all.
+        axes.xaxis.set_major_locator(_matplotlib().ticker.LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(lambda value, _: told(float(f"{value:.3g}")))
+    axes.xaxis.set_minor_formatter("")
+
+
 def write_png(figure: Figure, path: Path, *, dpi: float = DPI) -> None:
     """Write a figure as PNG, whole or not at all; the same figure gives the same bytes.
 
@@ -58,6 +75,7 @@ def _matplotlib() -> ModuleType:
     try:
         import matplotlib as mpl
         import matplotlib.figure
+        import matplotlib.ticker
     except ImportError as error:
         raise MissingDependencyError("matplotlib", "train") from error
     return mpl

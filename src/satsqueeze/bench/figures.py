@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from satsqueeze.bench.canvas import new_figure, style
+from satsqueeze.bench.canvas import new_figure, number_decades, style
 from satsqueeze.bench.placement import Box, Label, place_labels
 from satsqueeze.bench.row import KINDS, BenchRow
 from satsqueeze.bench.tables import format_value
@@ -126,8 +126,7 @@ def pareto_plot(rows: Sequence[BenchRow], cost: Cost, *, chosen: str = "") -> st
         left, right = axes.get_xlim()
         axes.set_xlim(left / (right / left) ** 0.08, right * (right / left) ** 0.08)
         _write_names(axes, _names(shown, low), [(x, y) for _, x, y in shown], chosen)
-        axes.xaxis.set_major_formatter(lambda value, _: format_value(float(f"{value:.3g}"), "count"))
-        axes.xaxis.set_minor_formatter("")
+        number_decades(axes, lambda value: format_value(value, "count"))
 
     return render(f"pareto {cost.title}", [draw], width=3.7, height=3.3)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from satsqueeze.bench.canvas import new_figure, style
+from satsqueeze.bench.canvas import new_figure, number_decades, style
 from satsqueeze.bench.figures import pareto_front
 from satsqueeze.bench.placement import Box, Label, place_labels
 from satsqueeze.bench.zoo_row import ZooRow
@@ -89,8 +89,8 @@ def _draw(axes: Axes, points: dict[str, tuple[float, float]]) -> None:
         axes.plot(*zip(*series, strict=True), "o-", color="#0b6e99", markersize=6, label="scaled WRN-ECA")
     if BASELINE in points:
         axes.plot(*points[BASELINE], "s", color="#b3402a", markersize=7, label=BASELINE)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1e6:g}")
     axes.margins(x=0.08, y=0.08)
+    number_decades(axes, lambda value: f"{value / 1e6:g}")
     axes.legend(loc="lower right", frameon=False)
 
 
