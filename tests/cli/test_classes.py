@@ -56,6 +56,29 @@ def test_train_export_evaluate(tiles, run_main, tmp_path):
     assert record["accuracy"] > 0.8
 
 
+@pytest.mark.parametrize(
+    ("command", "work"),
+    [
+        ("bench", "satsqueeze.bench.zoo_sweep.ZooSweep.run"),
+        ("scale", "satsqueeze.bench.scaling_search.ScalingSearch.run"),
+        ("grid", "satsqueeze.bench.class_grid.ClassGrid.execute"),
+        ("transfer", "satsqueeze.bench.transfer_grid.TransferGrid.execute"),
+    ],
+)
+def test_comparisons_name_what_is_left_out(tiles, run_main, tmp_path, monkeypatch, command, work):
+    monkeypatch.setattr(work, lambda *_, **__: ())
+    images, recipe = {"data": str(tiles)}, tmp_path / "recipe.yaml"
+    students, ways = [{"name": "small", "model": "resnet8", "seeds": [0]}], [{"name": "alone"}]
+    if command == "grid":
+        recipe.write_text(json.dumps({"images": images, "students": students, "ways": ways}))
+    elif command == "transfer":
+        recipe.write_text(
+            json.dumps({"source": images, "target": images, "starts": [{"name": "random", "transferred": False}]})
+        )
+    status, _, log = run_main("zoo", command, recipe if recipe.exists() else tiles, "--out", tmp_path / "run")
+    assert (status, "left out: tiles/field_99" in log) == (0, True), log
+
+
 def test_a_shared_cache_and_a_given_split(tiles, run_main, tmp_path):
     first, cache = tmp_path / "one", tmp_path / "cache"
     assert run_main("zoo", "train", tiles, "--out", first, "--cache", cache, *FIT)[0] == 0

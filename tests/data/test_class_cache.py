@@ -196,13 +196,22 @@ def test_a_class_without_images_is_refused(tile_folder, tmp_path):
     for path in (root / "water").iterdir():
         path.unlink()
     cache = pack(open_dataset(root), tmp_path / "cache")
-    with pytest.raises(SplitError, match=r"the class\(es\) water have no image among 24"):
+    with pytest.raises(SplitError, match=r"the class\(es\) water have no image among 24; add images, or leave"):
+        class_split(cache)
+
+
+def test_a_class_of_which_nothing_can_be_read_is_told_as_such(tile_folder, tmp_path):
+    root = tile_folder(tmp_path / "tiles")
+    for path in (root / "water").iterdir():
+        path.write_bytes(b"broken")
+    cache = pack(open_dataset(root), tmp_path / "cache")
+    with pytest.raises(SplitError, match=r"among 24 \(12 more were left out, such as tiles/water_0: .*cannot be read"):
         class_split(cache)
 
 
 def test_a_part_without_a_class_is_refused(cache):
     few = ThreeWaySplit(train=cache.ids[:24], validation=(), test=())
-    with pytest.raises(SplitError, match=r"the train part of 24 images lacks water \(12 images\)"):
+    with pytest.raises(SplitError, match=r"train part of 24 images lacks water \(12 images\); .* leave the class out"):
         require_every_class(cache, few)
     absent = ThreeWaySplit(train=(*cache.ids, "tiles/field_77"), validation=())
     with pytest.raises(DataError, match=r"tiles/field_77 is not in the cache .* it was never packed"):

@@ -11,7 +11,7 @@ from satsqueeze.bench.class_ship import rescore as rescore_package
 from satsqueeze.bench.class_ship import ship as ship_package
 from satsqueeze.bench.grid_row import GridRow, read_grid_rows, record_grid_rows
 from satsqueeze.cli.flags import read_settings
-from satsqueeze.cli.stage import console
+from satsqueeze.cli.stage import console, tell_packed
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.run import RunFolder
 
@@ -54,6 +54,7 @@ def grid(
     if rows is not None:
         read_grid_rows(rows)  # before hours of training: a file of something else is not overwritten
     work = ClassGrid(read_settings(ClassRecipe, recipe), RunFolder(out), say=console.print)
+    tell_packed(work.prepared.cache)
     if rescore is not None:
         if rows is None:
             raise SettingsError("--rescore needs the --rows in which the package was recorded")

@@ -8,7 +8,7 @@ from satsqueeze.bench.transfer_grid import TransferGrid
 from satsqueeze.bench.transfer_recipe import TransferRecipe
 from satsqueeze.bench.transfer_row import transfer_table, write_transfer_rows
 from satsqueeze.cli.flags import read_settings
-from satsqueeze.cli.stage import console
+from satsqueeze.cli.stage import console, tell_packed
 from satsqueeze.core.run import RunFolder
 from satsqueeze.nets.model import load_model, save_model
 
@@ -25,6 +25,9 @@ def transfer(
         ship: also write the trained source to this folder, for --init of other trainings.
     """
     grid = TransferGrid(read_settings(TransferRecipe, recipe), RunFolder(out), say=console.print)
+    tell_packed(grid.target.cache)
+    if any(start.transferred for start in grid.recipe.starts):
+        tell_packed(grid.source.cache)
     found = grid.execute()
     if ship is not None:
         save_model(load_model(grid.source_run[0]), ship)

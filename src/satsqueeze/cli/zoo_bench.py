@@ -9,7 +9,7 @@ from pathlib import Path
 from satsqueeze.bench.zoo_row import ZooRow, zoo_table
 from satsqueeze.bench.zoo_sweep import SweepSettings, ZooSweep, failures
 from satsqueeze.cli.progress import progress
-from satsqueeze.cli.stage import console
+from satsqueeze.cli.stage import console, tell_packed
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.class_stage import ClassPrepareSettings, prepare_classes
 
@@ -49,6 +49,7 @@ def bench(  # noqa: PLR0917 - all but the data set are flags
     )
     with progress("packing") as advance:
         prepared = prepare_classes(prepare, run, advance)
+    tell_packed(prepared.cache)
     rows = ZooSweep(prepared, settings, run.path).run(_report, lambda name: console.print(f"{name}: timed"))
     print(dumps([row.to_dict() for row in rows], indent=2) if json else zoo_table(rows))
     failed = failures(rows)

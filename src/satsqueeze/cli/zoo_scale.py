@@ -10,7 +10,7 @@ from satsqueeze.bench.scaling_row import Ranked, ScalingRow, ranked, write_scali
 from satsqueeze.bench.scaling_search import ScalingSearch
 from satsqueeze.bench.scaling_settings import ScalingSettings
 from satsqueeze.cli.progress import progress
-from satsqueeze.cli.stage import console
+from satsqueeze.cli.stage import console, tell_packed
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.class_stage import ClassPrepareSettings, prepare_classes
 from satsqueeze.nets.zoo.scaling import SCALING, CompoundScaling
@@ -53,6 +53,7 @@ def scale(  # noqa: PLR0917 - all but the data set are flags
     )
     with progress("packing") as advance:
         prepared = prepare_classes(prepare, run, advance)
+    tell_packed(prepared.cache)
     trials = ScalingSearch(prepared, search, run.path).run(_report)
     if rows is not None:
         write_scaling_rows(rows, trials)

@@ -76,8 +76,8 @@ def require_every_class(cache: PackedCache, split: ThreeWaySplit) -> None:
     empty = [name for name, count in zip(cache.classes, total, strict=True) if not count]
     if empty:
         raise SplitError(
-            f"the class(es) {', '.join(empty)} have no image among {len(cache)}; add images, or leave the class out of "
-            "'classes' in dataset.yaml"
+            f"the class(es) {', '.join(empty)} have no image among {len(cache)}{_left_out(cache)}; add images, or "
+            "leave the class out of 'classes' in dataset.yaml"
         )
     for part in PARTS:
         ids: tuple[str, ...] = getattr(split, part)
@@ -87,9 +87,17 @@ def require_every_class(cache: PackedCache, split: ThreeWaySplit) -> None:
         if ids and lacking:
             counts = ", ".join(f"{name} ({int(total[cache.classes.index(name)])} images)" for name in lacking)
             raise SplitError(
-                f"the {part} part of {len(ids)} images lacks {counts}; expected every class in every part. Add images, "
-                "or ask for a larger share"
+                f"the {part} part of {len(ids)} images lacks {counts}{_left_out(cache)}; expected every class in every "
+                "part. Add images, leave the class out of 'classes' in dataset.yaml, or give the part more images"
             )
+
+
+def _left_out(cache: PackedCache) -> str:
+    """That images could not be used, which may be all of a class."""
+    if not cache.quarantine:
+        return ""
+    first = cache.quarantine[0]
+    return f" ({len(cache.quarantine)} more were left out, such as {first.id}: {first.reason})"
 
 
 def fraction(cache: PackedCache, ids: Sequence[str], *, share: float, seed: int) -> tuple[str, ...]:
