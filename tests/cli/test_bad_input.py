@@ -278,6 +278,21 @@ def test_a_stage_names_the_one_before_it(run_main, scenes, tmp_path, command, st
     assert f"the stage '{stage}' has not finished; run 'satsqueeze {stage}" in err
 
 
+@pytest.mark.parametrize("command", ["train", "distill", "bench", "report"])
+@pytest.mark.parametrize(
+    ("stage", "told"),
+    [("class-data", "is about a classifier"), ("network", "one network"), ("pretrain", "start with --init")],
+)
+def test_a_run_without_a_plan_is_not_sent_from_stage_to_stage(run_main, tmp_path, command, stage, told):
+    run = RunFolder(tmp_path / "run")
+    for done in (stage, "export"):
+        run.finish(done, {}, {}, 0.0)
+    status, _, err = run_main(command, tmp_path / "run")
+    assert status == 2
+    assert told in err
+    assert "it has no plan, teacher or students" in err
+
+
 @pytest.mark.parametrize(
     "words", [("--model", "unet-8"), ("--bands", "[red]"), ("--fit.epochs", "7"), ("--card", "synth")]
 )

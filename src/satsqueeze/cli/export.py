@@ -54,7 +54,9 @@ def command(
         print(export_run(opened, export, accuracy_loss=accuracy_loss, native_grids=native_grids))
         return 0
     if native_grids:
-        raise SettingsError(f"native_grids is about classifiers, and {run} makes masks; leave it out")
+        raise SettingsError(
+            f"native_grids is about classifiers, and {run} holds none; leave it out, or name the run of a 'zoo train'"
+        )
     stage = network_stage_of(opened)
     print(export_stage(opened, export) if stage is None else export_network(opened, stage, export))
     return 0

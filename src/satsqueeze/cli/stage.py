@@ -30,6 +30,13 @@ COMMAND_OF = {
     "bench": "bench",
 }
 """What makes the record of each stage."""
+_ALONE = {
+    "class-data": "is about a classifier, which 'satsqueeze zoo train' scores and 'satsqueeze export' packages",
+    "series": "holds one network over dates, which 'satsqueeze train' scores and 'satsqueeze export' packages",
+    "network": "holds one network, which 'satsqueeze train' scores and 'satsqueeze export' packages",
+    "pretrain": "holds a pre-trained network, from which others start with --init",
+}
+"""What run folders without a plan hold, by a stage of theirs."""
 
 console = Console(stderr=True, highlight=False)
 """For progress; results go to standard output."""
@@ -57,6 +64,12 @@ def require(run: RunFolder, stage: str) -> dict[str, Any]:
     Raises:
         RunError: it has not; the message names the command.
     """
+    alone = next((told for name, told in _ALONE.items() if run.has(name)), "")
+    if alone and stage not in (CLASSIFIER, *_ALONE) and not run.has("plan"):
+        raise RunError(
+            f"{run.path} {alone}; it has no plan, teacher or students. 'satsqueeze squeeze DATA --out FOLDER' makes "
+            "these in another folder"
+        )
     if not run.has(stage):
         raise RunError(
             f"{run.path}: the stage '{stage}' has not finished; run 'satsqueeze {COMMAND_OF[stage]} {run.path}' first"
