@@ -172,6 +172,14 @@ def test_class_lists_are_checked(write_tiff, tmp_path):
     assert "names the class(es) Desert" in found[0].problem
 
 
+def test_images_of_other_sizes_are_told_where_labels_belong_to_whole_images(write_tiff, tmp_path):
+    for number, side in enumerate((4, 4, 5)):
+        write_tiff(tmp_path / "Forest" / f"Forest_{number}.tif", np.full((13, side, 4), 900, np.uint16))
+    found = check(open_dataset(tmp_path, card="eurosat-ms"))
+    assert [(entry.file.endswith("Forest_2.tif"), entry.severity) for entry in found] == [(True, "error")]
+    assert found[0].problem == "it has 5 x 4 px, 2 images have 4 x 4; a classifier takes one size"
+
+
 def test_progress_is_told(make_folder, tmp_path):
     seen = []
     check(open_dataset(make_folder(tmp_path)), on_progress=lambda done, total: seen.append((done, total)))

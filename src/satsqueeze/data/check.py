@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from satsqueeze.core.errors import BandError, DataError, GridError, LabelError, RadiometryError, RasterError
 from satsqueeze.data.dataset import Dataset
 from satsqueeze.data.item import Item
-from satsqueeze.data.packed import class_counts, told_types
+from satsqueeze.data.packed import SEGMENTATION, class_counts, told_types
 from satsqueeze.data.reader import open_item, read_label, read_targets, require_mask_in_place
 
 _REMEDIES: tuple[tuple[type[DataError], str], ...] = (
@@ -39,6 +39,7 @@ class Problem:
 @dataclass(frozen=True, kw_only=True)
 class _Facts:
     dtype: str = ""
+    size: tuple[int, int] | None = None
     class_pixels: tuple[int, ...] = ()
 
 
@@ -72,7 +73,7 @@ def _image_problems(item: Item, dataset: Dataset, facts: dict[str, _Facts]) -> I
     file = item.images[0] if item.images else item.id
     try:
         with open_item(item, dataset.bands) as reader:
-            facts[item.id] = _Facts(dtype=reader.dtype)
+            facts[item.id] = _Facts(dtype=reader.dtype, size=(reader.height, reader.width))
             raster = reader.read()
             broken = ~np.isfinite(reader.digital()[0]).all(axis=0)
     except DataError as error:
@@ -112,7 +113,7 @@ def _label_problems(item: Item, dataset: Dataset, facts: dict[str, _Facts]) -> I
         label = read_label(item, shape)
         require_mask_in_place(item, place, label.shape)
         known = facts.get(item.id, _Facts())
-        facts[item.id] = _Facts(dtype=known.dtype, class_pixels=class_counts(label, len(dataset.classes)))
+        facts[item.id] = replace(known, class_pixels=class_counts(label, len(dataset.classes)))
         if item.card.needs_class:
             read_targets(item)
     except DataError as error:
@@ -151,6 +152,7 @@ def _whole_problems(dataset: Dataset, facts: dict[str, _Facts]) -> Iterator[Prob
                 problem=f"images of '{source}' have different data types: {told_types(counts)}; expected one",
                 remedy="write all images with the same type and scale",
             )
+    yield from _other_sizes(dataset, facts)
     yield from _absent_foreground(dataset, facts)
     totals = [known.class_pixels for known in facts.values() if known.class_pixels]
     if totals:
@@ -161,6 +163,23 @@ def _whole_problems(dataset: Dataset, facts: dict[str, _Facts]) -> Iterator[Prob
                 file=dataset.sources[0],
                 problem=f"the labels of {len(totals)} images hold one class only ({found}); expected at least two",
                 remedy="add images of the other classes, or correct 'label_map'",
+            )
+
+
+def _other_sizes(dataset: Dataset, facts: dict[str, _Facts]) -> Iterator[Problem]:
+    """Whole images that a classifier cannot take, since they are not as large as most."""
+    if dataset.task == SEGMENTATION:
+        return
+    counts = Counter(known.size for known in facts.values() if known.size)
+    usual = counts.most_common(1)[0][0] if counts else (0, 0)
+    for item in dataset.items:
+        size = facts.get(item.id, _Facts()).size
+        if size and size != usual:
+            yield Problem(
+                file=item.images[0],
+                problem=f"it has {size[0]} x {size[1]} px, {counts[usual]} images have {usual[0]} x {usual[1]}; a "
+                "classifier takes one size",
+                remedy="crop or resample it to that size, or leave it out",
             )
 
 

@@ -231,7 +231,7 @@ class PackedCache:
             some = ", ".join(f"{height} x {width}" for height, width in sorted(sizes)[:5])
             raise GridError(
                 f"the images of {self.folder} have {len(sizes)} sizes ({some} px ...); expected one. Crop or resample "
-                "them to one size, and pack again"
+                "them to one size ('satsqueeze data check' names them), remove this folder and pack again"
             )
         return self._images.reshape(-1, len(self.bands), *next(iter(sizes)))
 
