@@ -50,8 +50,11 @@ def test_train_export_evaluate(tiles, run_main, tmp_path):
     assert (model.manifest.task, model.manifest.input_size) == ("classification", (SIDE, SIDE))
     assert model.manifest.training["images"] == 42
     assert {score.metric for score in model.manifest.quality} == {"accuracy", "f1_macro"}
-    status, said, _ = run_main("evaluate", said.strip(), tiles, "--json")
+    package = said.strip()
+    shown = run_main("evaluate", package, tiles)[1].splitlines()
+    status, said, _ = run_main("evaluate", package, tiles, "--json")
     record = json.loads(said)
+    assert f"mean_average_precision {record['mean_average_precision']:.4f}" in shown
     assert (status, record["images"], len(record["quarantined"])) == (0, 60, 1)
     assert record["accuracy"] > 0.8
 

@@ -9,6 +9,17 @@ from typing import Literal
 
 from satsqueeze.cli.progress import progress
 
+_SHOWN = (
+    "jaccard",
+    "accuracy",
+    "precision",
+    "recall",
+    "specificity",
+    "f1",
+    "mean_average_precision",
+    "calibration_error",
+)
+
 
 def evaluate(
     package: Path,
@@ -40,10 +51,8 @@ def evaluate(
         print(dumps(result, indent=2))
     else:
         print(f"{result['protocol']}")
-        for key in ("jaccard", "accuracy", "precision", "recall", "specificity", "f1", "calibration_error"):
-            if key not in result:
-                continue
-            print(f"{key:<17} {result[key]:.4f}" if result[key] is not None else f"{key:<17} undefined")
+        for key in (key for key in _SHOWN if key in result):
+            print(f"{key:<22} {result[key]:.4f}" if result[key] is not None else f"{key:<22} undefined")
     for entry in result["quarantined"]:
         print(f"left out: {entry['file']}: {entry['reason']}", file=sys.stderr)
     return 0
