@@ -1,6 +1,7 @@
 """A whole comparison of starts on tiny generated countries, and what is drawn of it."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,6 +105,13 @@ def test_done_is_done_and_lost_rows_train_nothing_again(done):
     assert [path.stat().st_mtime_ns for path in weights] == stamps
     with pytest.raises(RunError, match="other settings"):
         quiet(replace(TINY, fit=replace(FIT, weight_decay=0.1)), folder).execute()
+
+
+def test_a_run_folder_may_be_moved(done, tmp_path):
+    folder, rows = done
+    moved = shutil.copytree(folder, tmp_path / "moved", copy_function=shutil.copyfile)
+    (moved / ROWS).unlink()
+    assert [row.fingerprint for row in quiet(TINY, moved).execute()] == [row.fingerprint for row in rows]
 
 
 def test_networks_over_dates_are_compared_by_places(tmp_path):

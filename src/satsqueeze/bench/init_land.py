@@ -11,7 +11,7 @@ from satsqueeze.data.cache import pack
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.label_share import share_of_labels
 from satsqueeze.data.made_folder import claim
-from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.packed import MANIFEST, PackedCache
 from satsqueeze.data.parts import named_split
 from satsqueeze.data.place_share import share_of_places
 from satsqueeze.data.series import series_of
@@ -71,8 +71,9 @@ def prepare_land(recipe: InitRecipe, name: str, place: Path, say: Callable[[str]
         SplitError: names that state no parts.
         RunError: the folder holds images that were made with other settings.
     """
-    data = recipe.region(name).data
-    if not data:
+    data, cache = recipe.region(name).data, place / "cache"
+    generated = not data
+    if generated:
         data = str(place / "data")
         settings = replace(recipe.land, country=name)
         claim(place / "data", settings)
@@ -80,5 +81,6 @@ def prepare_land(recipe: InitRecipe, name: str, place: Path, say: Callable[[str]
         if not (place / "data/dataset.yaml").is_file():
             say(f"{name}: generating {sum(settings.places)} places at {settings.dates} dates")
             write_land_cover(settings, place / "data")
-    packed = pack(open_dataset(data), place / "cache")
+    # Of a run folder that has been moved, `pack` would take the images for other ones, and trainings would be refused.
+    packed = PackedCache(cache) if generated and (cache / MANIFEST).is_file() else pack(open_dataset(data), cache)
     return Land(cache=packed, split=named_split(packed.entries), by_place=bool(recipe.series))
