@@ -30,6 +30,7 @@ from satsqueeze.data.dataset import open_dataset
 from satsqueeze.export import ClassExportSettings, export_package, native
 from satsqueeze.export.native import NATIVE, native_grids, proven_native
 from satsqueeze.flight import verify_package
+from satsqueeze.flight.native import NativeClassifier, native_engine
 from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.classifier import ClassifierConfig
 from satsqueeze.nets.model import SegmentationModel
@@ -157,6 +158,22 @@ def test_what_is_interpolated_from_a_missing_pixel_is_missing_in_all_bands(packa
     np.testing.assert_allclose(found.probabilities, wanted.probabilities, atol=2e-3)
 
 
+def test_a_missing_pixel_without_weight_is_no_matter(package, tmp_path):
+    """At three times the finest size, every third pixel lies on the centre of a coarse one."""
+    shutil.copytree(package, tmp_path, dirs_exist_ok=True)
+    manifest = bands_of(tmp_path, coastal=30.0, swir16=10.0)
+    manifest = manifest.model_copy(update={"native": proven_native(tmp_path, manifest)})
+    flier = NativeClassifier(manifest, native_engine(tmp_path, manifest))
+    assert flier.sizes["coastal"] == (4, 4)
+    generator = np.random.default_rng(2)
+    given = {band: generator.random((1, *flier.sizes[band]), dtype=np.float32) * 0.6 for band in BANDS}
+    whole = enlarged(given)
+    given["coastal"][0, 1, 1] = np.nan
+    whole[0, :, 2:7, 2:7] = np.nan
+    wanted = satsqueeze.open_classifier(package, threads=1).classify(whole, BANDS)
+    np.testing.assert_allclose(flier.classify(given).probabilities, wanted.probabilities, atol=2e-3)
+
+
 def test_the_package_proves_it(package, tmp_path):
     report = verify_package(package, threads=1)
     assert NATIVE in [test.graph for test in report.tests]
@@ -243,7 +260,7 @@ def test_refused_images(package, tmp_path):
         GridError, match=r"expected 5 images of band coastal with 2 x 2 px each, got shape \(5, 12, 12\)"
     ):
         flier.classify(given | {"coastal": given["blue"]})
-    with pytest.raises(GridError, match=r"got shape \(2, 2\)"):
+    with pytest.raises(GridError, match=r"some bands are one image \(h, w\) and others several"):
         flier.classify(given | {"coastal": given["coastal"][0]})
     with pytest.raises(GridError, match="give a mapping"):
         flier.classify(enlarged(given))

@@ -113,30 +113,23 @@ def _write(graph: Path, path: Path, grids: tuple[NativeGrid, ...], manifest: Fli
     """A graph with what makes its input of the grids before it."""
     proto = onnx.load(graph)
     batch = proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param
-    nodes, parts, constants = [], [], [_integers("grid/order", _order(grids, manifest)), _integers("grid/axis", [1])]
-    for grid in grids:
-        parts.append(grid.input if grid.size == manifest.input_size else f"{grid.input}/finest")
-        if parts[-1] != grid.input:
-            sizes = _scales(grid, manifest)
-            constants.append(helper.make_tensor(f"{grid.input}/scales", TensorProto.FLOAT, [4], sizes))
-            nodes.append(
-                helper.make_node(
-                    "Resize",
-                    [grid.input, "", f"{grid.input}/scales"],
-                    [parts[-1]],
-                    name=f"grid/Resize_{grid.input}",
-                    mode="linear",
-                    coordinate_transformation_mode="half_pixel",
-                )
-            )
-    constants.append(helper.make_tensor("grid/missing", TensorProto.FLOAT, [], [0.0]))
+    nodes = [node for grid in grids for node in _laid(grid, is_coarse=grid.size != manifest.input_size)]
     nodes += [
-        helper.make_node("Concat", parts, ["grid/together"], name="grid/Concat", axis=1),
-        helper.make_node("Gather", ["grid/together", "grid/order"], ["grid/bands"], name="grid/Gather", axis=1),
-        # A sum over bands is NaN where any of them is: such a pixel is missing in all.
-        helper.make_node("ReduceSum", ["grid/bands", "grid/axis"], ["grid/sum"], name="grid/ReduceSum", keepdims=1),
-        helper.make_node("IsNaN", ["grid/sum"], ["grid/is_missing"], name="grid/IsNaN"),
-        helper.make_node("Where", ["grid/is_missing", "grid/missing", "grid/bands"], [INPUT], name="grid/Where"),
+        helper.make_node("Concat", [f"{grid.input}/values" for grid in grids], ["grid/together"], axis=1),
+        helper.make_node("Gather", ["grid/together", "grid/order"], ["grid/bands"], axis=1),
+        # A pixel that any band lacks is missing in all.
+        helper.make_node("Max", [f"{grid.input}/missing" for grid in grids], ["grid/missing"]),
+        helper.make_node("Greater", ["grid/missing", "grid/zero"], ["grid/is_missing"]),
+        helper.make_node("Where", ["grid/is_missing", "grid/zero", "grid/bands"], [INPUT]),
+    ]
+    for number, node in enumerate(nodes):
+        node.name = f"flight/grid/{node.op_type}_{number}"
+    scales = {grid.input: _scales(grid, manifest) for grid in grids}
+    constants = [
+        helper.make_tensor("grid/order", TensorProto.INT64, [len(manifest.bands)], _order(grids, manifest)),
+        helper.make_tensor("grid/bands_axis", TensorProto.INT64, [1], [1]),
+        helper.make_tensor("grid/zero", TensorProto.FLOAT, [], [0.0]),
+        *(helper.make_tensor(f"{name}/scales", TensorProto.FLOAT, [4], found) for name, found in scales.items()),
     ]
     inputs = [
         helper.make_tensor_value_info(grid.input, TensorProto.FLOAT, [batch, len(grid.bands), *grid.size])
@@ -151,8 +144,27 @@ def _write(graph: Path, path: Path, grids: tuple[NativeGrid, ...], manifest: Fli
         onnx.save(proto, temporary)
 
 
-def _integers(name: str, values: list[int]) -> TensorProto:
-    return helper.make_tensor(name, TensorProto.INT64, [len(values)], values)
+def _laid(grid: NativeGrid, *, is_coarse: bool) -> list[onnx.NodeProto]:
+    """What makes ``values`` of a grid's input, NaN as 0, and what share of each is ``missing``, in finest pixels.
+
+    Missing pixels are resampled by themselves: a NaN among values would count even where its weight is 0.
+    """
+    name = grid.input
+    ends = {"values": f"{name}/own_values", "missing": f"{name}/own_missing"}
+    made = ends if is_coarse else {end: f"{name}/{end}" for end in ends}
+    nodes = [
+        helper.make_node("IsNaN", [name], [f"{name}/is_nan"]),
+        helper.make_node("Where", [f"{name}/is_nan", "grid/zero", name], [made["values"]]),
+        helper.make_node("Cast", [f"{name}/is_nan"], [f"{name}/nan"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMax", [f"{name}/nan", "grid/bands_axis"], [made["missing"]], keepdims=1),
+    ]
+    how = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+    if is_coarse:
+        nodes += [
+            helper.make_node("Resize", [own, "", f"{name}/scales"], [f"{name}/{end}"], **how)
+            for end, own in ends.items()
+        ]
+    return nodes
 
 
 def _scales(grid: NativeGrid, manifest: FlightManifest) -> list[float]:

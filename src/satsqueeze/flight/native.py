@@ -93,7 +93,12 @@ class NativeClassifier:
             raise GridError(f"expected an image of each band by its name, got {type(images).__name__}; give a mapping")
         band_positions(tuple(images), self.manifest.band_names)
         found = {band: arrays_of(images[band], None)[0] for band in self.sizes}
-        single = all(image.ndim == 2 for image in found.values())
+        axes = {image.ndim for image in found.values()}
+        single = axes == {2}
+        if len(axes) > 1:
+            raise GridError(
+                f"some bands are one image (h, w) and others several (N, h, w): got {sorted(axes)} axes; give all alike"
+            )
         found = {band: image[None] if single else image for band, image in found.items()}
         count = len(next(iter(found.values())))
         for band, image in found.items():
