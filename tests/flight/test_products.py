@@ -362,6 +362,14 @@ def test_outputs_of_two_scenes_never_share_a_name(run, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_scenes_of_the_longest_names_have_masks_of_shorter_ones(run, tmp_path):
+    first = write_scene(tmp_path / "in" / f"{'ä' * 110}_1.tif", 40, 36)
+    shutil.copy(first, first.with_name(f"{'ä' * 110}_2.tif"))
+    assert "2 done" in run(tmp_path / "in", "--out", tmp_path / "out", "--probabilities", "--preview", "yes")
+    assert len(list((tmp_path / "out").glob("*_probabilities.tif"))) == 2
+    assert "2 done before" in run(tmp_path / "in", "--out", tmp_path / "out", "--probabilities", "--preview", "yes")
+
+
 def test_masks_are_no_scenes(run, tmp_path):
     write_item(tmp_path / "in")
     run(tmp_path / "in", "--out", tmp_path / "in/masks")

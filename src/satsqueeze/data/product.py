@@ -15,6 +15,8 @@ from satsqueeze.data.scene_source import SceneSource
 from satsqueeze.data.stac_item import is_item, read_item
 
 RASTERS = frozenset({".tif", ".tiff", ".jp2", ".vrt", ".img", ".png"})
+_LONGEST_ID = 160
+"""Bytes: file systems take names of 255, and those of files on their way are longer by what tells them apart."""
 
 
 def find_scenes(
@@ -109,12 +111,16 @@ def _distinct(scenes: Iterable[SceneSource], owners: Mapping[str, str]) -> list[
     owned = {name.casefold(): owner for name, owner in owners.items()}
     named = []
     for scene in scenes:
-        plain = re.sub(r"[^\w.+-]+", "_", scene.id).strip("._") or "scene"
+        plain = _cut(re.sub(r"[^\w.+-]+", "_", scene.id).strip("._")) or "scene"
         numbered = (f"{plain}-{number}" for number in count(2))
-        choices = chain((plain, f"{scene.path.parent.name}_{plain}"), numbered)
+        choices = chain((plain, _cut(f"{scene.path.parent.name}_{plain}")), numbered)
         mine = str(scene.path)
         free = (choice for choice in choices if owned.get(choice.casefold(), mine) == mine)
         chosen = next(choice for choice in free if choice.casefold() not in taken)
         taken.add(chosen.casefold())
         named.append(replace(scene, id=chosen))
     return named
+
+
+def _cut(name: str) -> str:
+    return name.encode(errors="ignore")[:_LONGEST_ID].decode(errors="ignore")
