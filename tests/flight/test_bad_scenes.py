@@ -129,6 +129,14 @@ def test_permission_denied(run, tmp_path):
     assert "cannot write" in err
 
 
+def test_a_name_that_is_no_utf_8_is_told_as_such(run, tmp_path):
+    scene = write_scene(tmp_path / "in" / "scene.tif", 40, 36)
+    scene.rename(os.fsdecode(os.fsencode(scene.parent) + b"/\xff.tif"))
+    status, record, _ = run(tmp_path / "in", "--out", tmp_path / "out")
+    assert (status, record["quarantined"]) == (2, 1)
+    assert "rename it" in record["scenes"][0]["reason"]
+
+
 def test_killed_in_the_middle(package, tmp_path, run):
     for seed in range(5):
         write_scene(tmp_path / f"in/scene{seed}.tif", 700, 600, seed=seed)

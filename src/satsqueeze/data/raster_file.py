@@ -32,6 +32,8 @@ def open_raster(path: str) -> Any:
         with _OPENING, warnings.catch_warnings(), _quick_in_archives(path):
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             return rasterio.open(path)
+    except UnicodeEncodeError as error:
+        raise RasterError(f"{path!r} has a name that is no UTF-8, which GDAL cannot open; rename it") from error
     except (RasterioError, OSError) as error:
         raise RasterError(f"{path} cannot be read as a raster: {error}; fetch or write the file again") from error
 
