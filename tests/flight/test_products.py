@@ -609,6 +609,22 @@ def test_the_outline_of_a_scene_across_the_antimeridian(run, tmp_path):
     assert -1 < south < north < 1
 
 
+@pytest.mark.parametrize(
+    ("crs", "corner"),
+    [
+        ('LOCAL_CS["of a survey",UNIT["metre",1]]', (0, 0)),
+        ("+proj=geos +h=35785831 +lon_0=0 +sweep=y +units=m", (-5.5e6, 5.5e6)),
+    ],
+)
+def test_a_scene_that_has_no_place_on_earth_has_an_item_without_an_outline(run, tmp_path, crs, corner):
+    scene = write_scene(tmp_path / "scene.tif", 40, 36, crs=crs, origin=corner)
+    run(scene, "--out", tmp_path / "out")
+    record = json.loads((tmp_path / "out/scene.json").read_text())
+    assert record["geometry"] is None
+    assert record["properties"]["proj:wkt2"]
+    assert pystac.Item.from_dict(record).id == "scene"
+
+
 def test_a_mask_of_a_scene_as_it_was_gives_up_its_name(run, tmp_path):
     scene, out = write_scene(tmp_path / "scene.tif"), tmp_path / "out"
     run(scene, "--out", out)

@@ -16,6 +16,7 @@ from pystac.extensions.classification import Classification, ClassificationExten
 from pystac.extensions.eo import EOExtension
 from pystac.extensions.projection import ProjectionExtension
 from pystac.extensions.raster import DataType, RasterBand, RasterExtension
+from rasterio._err import CPLE_BaseError  # transforming raises GDAL's own errors, which have no public name
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
 from rasterio.warp import transform_geom
@@ -177,7 +178,8 @@ def _outline(record: MaskRecord) -> dict[str, Any] | None:
         one = {"type": "Polygon", "coordinates": parts}
         outline = one if len(parts) == 1 else {"type": "MultiPolygon", "coordinates": [[part] for part in parts]}
         found = transform_geom(place.crs, "EPSG:4326", outline, precision=7)
-    except CRSError:  # a local system that nobody can place on Earth
+    # A local system that nobody can place on Earth, or corners beyond it, as those of a geostationary disk.
+    except (CRSError, CPLE_BaseError, SystemError):
         return None
     coordinates = _listed(found["coordinates"])
     rings = [polygon[0] for polygon in coordinates] if found["type"] == "MultiPolygon" else coordinates[:1]
