@@ -367,14 +367,16 @@ def test_masked_pixels_are_missing_on_every_grid(write_tiff, tmp_path, inside, g
     np.testing.assert_array_equal(part.valid, raster.valid[2 : 2 + rows, 3:12])
 
 
-def test_an_alpha_channel_is_a_mask_and_no_band(write_tiff, tmp_path):
+@pytest.mark.parametrize("told", [True, False])
+def test_an_alpha_channel_is_a_mask_and_no_band(write_tiff, tmp_path, told):
     values = np.full((5, 20, 20), 2000, np.uint16)
     values[4], values[4, :5] = 65535, 0
     path = write_tiff(
         tmp_path / "a.tif", values, names=(*FOUR, "alpha"), crs=UTM, scales=(1e-4,) * 5, photometric="RGB"
     )
     with rasterio.open(path, "r+") as target:
-        target.colorinterp = [*target.colorinterp[:3], ColorInterp.undefined, ColorInterp.alpha]
+        last = ColorInterp.alpha if told else ColorInterp.undefined
+        target.colorinterp = [*target.colorinterp[:3], ColorInterp.undefined, last]
     raster = read(path)
     assert raster.bands == FOUR
     assert not raster.valid[:5].any()

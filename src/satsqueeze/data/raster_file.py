@@ -90,14 +90,11 @@ def read_channels(
 def alpha_channels(dataset: Any) -> frozenset[int]:
     """Positions, from 0, of channels that say where pixels are missing instead of what they reflect.
 
-    They must be described as alpha: GDAL takes the fourth of any four channels of bytes for one, near infrared too.
+    Their description counts alone: GDAL takes the fourth of any four channels of bytes for one, near infrared too,
+    and many programs that write one do not tell GDAL.
     """
-    kinds = zip(dataset.colorinterp, dataset.descriptions, strict=True)
-    return frozenset(
-        index
-        for index, (kind, name) in enumerate(kinds)
-        if kind is ColorInterp.alpha and (name or "").strip().lower() == ColorInterp.alpha.name
-    )
+    names = enumerate(dataset.descriptions)
+    return frozenset(index for index, name in names if (name or "").strip().lower() == ColorInterp.alpha.name)
 
 
 def is_masked(dataset: Any) -> bool:
