@@ -383,6 +383,17 @@ def test_an_alpha_channel_is_a_mask_and_no_band(write_tiff, tmp_path, told):
     assert raster.valid[5:].all()
 
 
+@pytest.mark.parametrize("dtype", ["complex64", "complex_int16"])
+def test_complex_numbers_are_no_reflectance(tmp_path, dtype):
+    place = {"crs": UTM, "transform": Affine(10, 0, 6e5, 0, -10, 5e6)}
+    profile = {"driver": "GTiff", "count": 4, "height": 20, "width": 20, "dtype": dtype, **place}
+    with rasterio.open(tmp_path / "a.tif", "w", **profile) as target:
+        target.descriptions = FOUR
+    for radiometry in ("auto", "scale:1e-4"):
+        with pytest.raises(RadiometryError, match="holds complex numbers"):
+            open_scene(tmp_path / "a.tif", radiometry=radiometry)
+
+
 def test_near_infrared_that_gdal_takes_for_alpha_stays_a_band(write_tiff, tmp_path):
     values = np.full((4, 20, 20), 90, np.uint8)
     values[3, 3] = 0

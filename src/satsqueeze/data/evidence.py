@@ -56,6 +56,11 @@ def radiometry_of(path: str, dataset: Any, channel: int, statement: Statement) -
     Raises:
         RadiometryError: no evidence, or evidence that contradicts the statement.
     """
+    if dataset.dtypes[channel].startswith("complex"):
+        raise RadiometryError(
+            f"{path} holds complex numbers, as radar's do, which are no reflectance; expected integers or floating "
+            "point numbers. Leave the file out"
+        )
     found = _best(path, dataset, channel, statement)
     tags = dataset.scales[channel], dataset.offsets[channel]
     if tags != (1.0, 0.0) and not np.allclose(tags, (found.scale, found.offset), rtol=1e-6, atol=1e-9):
