@@ -103,6 +103,7 @@ def test_card_file(tmp_path):
         ({"colour": 1}, "colour: Extra inputs are not permitted.*Fields of a card"),
         ({"bands": ["red", "red"]}, "distinct, got red, red"),
         ({"classes": ["clear", "cloud", "clear"]}, "different names, got clear more than once"),
+        ({"label_map": {"3": 255}}, "label_map maps the text '3', but masks hold numbers"),
         ({"label_map": {0: 9}}, "label_map .*must name classes 0..3, or 255 to ignore, got {0: 9}"),
         ({"others": 9}, "others .*must name classes 0..3, or 255 to ignore, got 9"),
         ({"foreground": [7]}, "foreground .*must name classes 0..3, got .7."),

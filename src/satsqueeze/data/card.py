@@ -244,6 +244,12 @@ class DatasetCard(_Model):
             raise ValueError(f"least_share must lie in [0, 1], got {self.least_share:g}")
         if self.listed and not self.item:
             raise ValueError("'listed' needs 'item', the name that it fills")
+        words = [raw for raw in self.label_map if isinstance(raw, str)]
+        if words and self.label_kind == "mask":
+            raise ValueError(
+                f"label_map maps the text {words[0]!r}, but masks hold numbers; state them without quotation marks,"
+                "such as 'label_map: {0: 0, 3: 255}'"
+            )
         return self
 
     @property
