@@ -383,6 +383,12 @@ def test_an_alpha_channel_is_a_mask_and_no_band(write_tiff, tmp_path, told):
     assert raster.valid[5:].all()
 
 
+def test_an_alpha_channel_is_not_taken_for_a_band_where_it_is_stated(write_tiff, tmp_path):
+    path = write_tiff(tmp_path / "a.tif", np.full((5, 20, 20), 2000, np.uint16), crs=UTM, scales=(1e-4,) * 5)
+    with pytest.raises(BandError, match="says where pixels are missing"):
+        open_scene(path, bands=(*FOUR, "alpha"))
+
+
 @pytest.mark.parametrize("dtype", ["complex64", "complex_int16"])
 def test_complex_numbers_are_no_reflectance(tmp_path, dtype):
     place = {"crs": UTM, "transform": Affine(10, 0, 6e5, 0, -10, 5e6)}

@@ -113,6 +113,11 @@ class ChannelFiles:
         ]
 
     def _ordered(self, count: int) -> Sequence[str]:
+        if any("alpha" in order for order in self.rule.orders):
+            raise BandError(
+                f"{self.paths[0]}: 'alpha' was stated as a band, but it says where pixels are missing; state the "
+                "others only, and call its channel 'alpha' in the file's band descriptions"
+            )
         stated = next((order for order in self.rule.orders if len(order) == count), None)
         try:
             named = () if self._numbered() else self._named_by_files()
