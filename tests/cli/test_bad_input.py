@@ -234,7 +234,12 @@ def test_a_full_disk(fingerprint, folder, monkeypatch, tmp_path):
         ("activation_bytes: 10", "BudgetError", ("activation_bytes: got a limit of 10",)),
         ("train_minutes: 0.00000001", "BudgetError", ("train_minutes: got a limit of 1e-08",)),
         ("student: {parameters: 10}", "BudgetError", ("has at most 10 parameters", "the smallest has")),
-        ("student: {macs_per_pixel: 1}", "BudgetError", ("no student meets", "the smallest has")),
+        (
+            "student: {macs_per_pixel: 1}",
+            "BudgetError",
+            ("no student meets", "macs_per_pixel, above 1. Raise the limit"),
+        ),
+        ("student: {activation_bytes: 10}", "BudgetError", ("no student meets", "activation_bytes, above 10. Raise")),
         ("pixels: 3", "SettingsError", ("got pixels, expected only parameters",)),
         ("parameters: many", "SettingsError", ("got 'many', expected a positive number",)),
         ("- 3", "SettingsError", ("expected lines such as 'parameters: 120000'",)),

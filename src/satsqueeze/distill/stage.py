@@ -151,11 +151,20 @@ def rungs_for(settings: DistillSettings, like: ModelCard, teacher_parameters: in
 
 def _largest(family: StudentFamily, limit: int, budget: Budget, like: ModelCard, *, side: int) -> StudentCard:
     limit = min(limit, budget.parameters or limit)
+    above = ""
     while True:
-        student = student_for(limit, in_channels=len(like.bands), classes=len(like.classes), family=family)
+        try:
+            student = student_for(limit, in_channels=len(like.bands), classes=len(like.classes), family=family)
+        except BudgetError as error:
+            # Where larger ones were tried, it is not for their parameters that none is left.
+            raise BudgetError(above or str(error)) from error
         figures = cost(build_model(student_model_card(student, like), seed=0), height=side, width=side)
-        if not rung_of(student.name, figures).exceeded(budget):
+        rung = rung_of(student.name, figures)
+        exceeded = rung.exceeded(budget)
+        if not exceeded:
             return student
+        least = ", ".join(f"{getattr(rung, name):g} {name}, above {getattr(budget, name):g}" for name in exceeded)
+        above = f"the smallest student of family '{family}', {student.name}, has {least}. Raise the limit"
         limit = figures.parameters - 1
 
 
