@@ -193,3 +193,12 @@ def test_a_torn_last_line_is_mended_and_other_nonsense_refused(tmp_path):
     path.write_text("nonsense\n{}\n")
     with pytest.raises(RunError, match="line 1"):
         Ledger(tmp_path)
+
+
+def test_two_runs_in_one_folder_keep_each_others_rows(tmp_path):
+    first, second = Ledger(tmp_path), Ledger(tmp_path)
+    first.add(row("a"))
+    second.add(row("b"))
+    first.tidy(["a"])
+    second.tidy(["b"])
+    assert [r["scene"] for r in rows(tmp_path)] == ["b", "a"]

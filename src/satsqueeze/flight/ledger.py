@@ -124,11 +124,10 @@ class Ledger:
         Raises:
             RunError: the file cannot be written.
         """
-        record = asdict(row)
-        self._rows[row.scene] = record
         if self._torn:
             self.tidy(list(self._rows))
-            return
+        record = asdict(row)
+        self._rows[row.scene] = record
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as handle:
@@ -144,6 +143,8 @@ class Ledger:
         Raises:
             RunError: the file cannot be written.
         """
+        if self.path.exists():
+            self._load()  # another run in the same folder may have added its rows meanwhile
         first = [self._rows[scene] for scene in order if scene in self._rows]
         known = set(order)
         rows = [*first, *(row for scene, row in self._rows.items() if scene not in known)]
