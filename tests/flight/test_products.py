@@ -189,6 +189,22 @@ def test_an_item_of_a_span_of_time_was_acquired_when_that_began(tmp_path):
     assert f"{scene.acquired:%Y-%m-%d}" == "2024-01-05"
 
 
+@pytest.mark.parametrize(
+    ("stated", "found"),
+    [
+        ("2024-01-05T02:30:00+05:00", "2024-01-04T21:30:00+00:00"),
+        ("2024-01-05", "2024-01-05T00:00:00+00:00"),
+        ("0001-01-01T00:00:00+05:00", "None"),
+    ],
+)
+def test_times_of_items_are_in_utc(tmp_path, stated, found):
+    item = write_item(tmp_path)
+    record = json.loads(item.read_text())
+    item.write_text(json.dumps({**record, "properties": {"datetime": stated}}))
+    (scene,) = find_scenes([item])
+    assert (scene.acquired.isoformat() if scene.acquired else "None") == found
+
+
 def test_files_of_one_band_each(run, package, tmp_path):
     values = numbers(70, 60)
     for token, band in zip(("B02", "B03", "B04", "B08"), values, strict=True):

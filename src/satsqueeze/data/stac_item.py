@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -203,7 +203,9 @@ def _number(value: Any) -> float | None:
 
 
 def _datetime(text: Any) -> datetime | None:
+    """In UTC, as items have it; what states no zone is taken for that."""
     try:
-        return datetime.fromisoformat(str(text))
-    except ValueError:
+        found = datetime.fromisoformat(str(text))
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
