@@ -513,6 +513,12 @@ def test_scenes_that_are_named_after_colours_are_scenes_of_their_own(tmp_path):
     assert found == {"red_sea": (), "blue_sea": (), "lake": ("blue", "red")}
 
 
+def test_numbered_scenes_of_several_bands_are_scenes_of_their_own(run, tmp_path):
+    for number in (1, 2):
+        write_scene(tmp_path / f"in/flight_b{number}.tif", 40, 36)
+    assert "2 done" in run(tmp_path / "in", "--out", tmp_path / "out")
+
+
 def change_item(path, **of_each_band):
     """Put other values into ``raster:bands`` of assets, by band."""
     record = json.loads(path.read_text())

@@ -54,11 +54,11 @@ def raster_scenes(paths: Sequence[Path]) -> list[SceneSource]:
 
 
 def _holds_more_than_its_word(path: Path) -> bool:
-    """Whether a raster that is named by a word for a band has others too, such as ``red_sea.tif``.
+    """Whether a raster that is named by a word or number for a band has others too: ``red_sea.tif``, ``flight_b1.tif``.
 
-    Not where it cannot be opened: whoever reads it will say so.
+    Not where it cannot be opened: whoever reads it will say so. Files of known products hold what their names say.
     """
-    if band_token(path.stem):
+    if band_token(path.stem) and sensor_in(path.as_posix()):
         return False
     try:
         with opened(str(path)) as dataset:
