@@ -25,7 +25,7 @@ from satsqueeze.distill.stage import (
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.model import load_model
-from satsqueeze.nets.students import count_parameters, plain_student, student_card
+from satsqueeze.nets.students import parameters_of, plain_student, student_card
 from satsqueeze.plan.budget import Budget
 
 from .test_soft import Known
@@ -65,7 +65,7 @@ def test_280_times_fewer_than_two_million_is_the_smallest_unet():
 def test_each_main_student_is_the_largest_that_meets_the_compression():
     settings = DistillSettings(compression=50)
     for student in rungs_for(settings, TEACHER, 2_200_000, side=128):
-        assert 0.95 * 50 <= 2_200_000 / count_parameters(student.fitted(in_channels=4, classes=2)) < 100
+        assert 0.95 * 50 <= 2_200_000 / parameters_of(student.fitted(in_channels=4, classes=2)) < 100
 
 
 def test_further_students_are_added_once():
@@ -149,7 +149,7 @@ def test_a_student_is_trained_with_unlabelled_images_too(cache, split, tmp_path)
     assert "distillation" in (folder / "history.csv").read_text().splitlines()[0]
     rung = measure_rung("unet-2", folder, tmp_path, teacher_parameters=2_200_000, side=32)
     assert rung.folder == "students/unet-2"
-    assert rung.parameters == count_parameters(load_model(folder).card.config)
+    assert rung.parameters == parameters_of(load_model(folder).card.config)
     assert rung.compression == pytest.approx(2_200_000 / rung.parameters)
     write_ladder(tmp_path / "ladder.json", [rung], "unet-2")
     assert read_ladder(tmp_path / "ladder.json") == ([rung], "unet-2")

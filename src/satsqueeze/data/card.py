@@ -247,7 +247,7 @@ class DatasetCard(_Model):
         words = [raw for raw in self.label_map if isinstance(raw, str)]
         if words and self.label_kind == "mask":
             raise ValueError(
-                f"label_map maps the text {words[0]!r}, but masks hold numbers; state them without quotation marks,"
+                f"label_map maps the text {words[0]!r}, but masks hold numbers; state them without quotation marks, "
                 "such as 'label_map: {0: 0, 3: 255}'"
             )
         return self
