@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from satsqueeze.bench import zoo_sweep
+from satsqueeze.bench import zoo_speed, zoo_sweep
 from satsqueeze.bench.energy import NoMeter
 from satsqueeze.bench.history import read_history
+from satsqueeze.bench.machine import this_machine
 from satsqueeze.bench.throughput import Throughput, measure_throughput
 from satsqueeze.bench.zoo_row import ZooRow, read_zoo_rows, record_zoo_row, zoo_table
 from satsqueeze.bench.zoo_speed import SPEED, SpeedTrial, precisions, training_rate
@@ -22,7 +23,6 @@ from satsqueeze.data.class_stage import ClassPrepareSettings, prepare_classes
 from satsqueeze.learn import segmenter
 from satsqueeze.learn.class_settings import ClassFitSettings
 from satsqueeze.learn.class_stage import classifier_card
-from satsqueeze.learn.progress import HISTORY_FILE
 
 SIDE = 8
 FIT = ClassFitSettings(epochs=2, batch_size=8, learning_rate=0.02, precision="fp32")
@@ -262,12 +262,29 @@ def test_the_faster_precision_is_trained_in(prepared, tmp_path, monkeypatch):
     assert row.steps == int(1e-4 * 60 * 3000 / FIT.batch_size)
 
 
-def test_the_rate_of_training_is_that_of_the_second_half(prepared, tmp_path):
-    (tmp_path / "older").write_text("of another trial")
-    rate = training_rate(classifier_card("resnet8", prepared), prepared, FIT, tmp_path)
-    rows = read_history(tmp_path / HISTORY_FILE)
-    assert [rate] == [row["images_per_second"] for row in rows[1:]]
-    assert not (tmp_path / "older").exists()
+def test_the_rate_of_training_is_that_of_the_second_half(prepared, tmp_path, monkeypatch):
+    place, seen = tmp_path / "trial", []
+    place.mkdir()
+    (place / "older").write_text("of another trial")
+
+    def read(path):
+        assert not (place / "older").exists()
+        seen.extend(read_history(path))
+        return seen
+
+    monkeypatch.setattr(zoo_speed, "read_history", read)
+    rate = training_rate(classifier_card("resnet8", prepared), prepared, FIT, place)
+    assert [rate] == [row["images_per_second"] for row in seen[1:]]
+    assert not place.exists()
+
+
+def test_another_machine_is_timed_anew(prepared, tmp_path, monkeypatch):
+    card, trial = classifier_card("resnet8", prepared), SpeedTrial(batch=4, threads=1, repeats=1, meter=NoMeter("none"))
+    first = trial.speed(card, tmp_path)
+    other = replace(this_machine(), cpu="another")
+    monkeypatch.setattr(zoo_speed, "this_machine", lambda: other)
+    again = trial.speed(card, tmp_path)
+    assert (again.machine.cpu, again.fingerprint != first.fingerprint) == ("another", True)
 
 
 def test_throughput_is_the_median():

@@ -90,6 +90,12 @@ def test_a_shared_cache_and_a_given_split(tiles, run_main, tmp_path):
     splits = [(tmp_path / name / "data" / "split.json").read_text() for name in ("one", "two")]
     assert splits[0] == splits[1]
     assert not (tmp_path / "two" / "data" / "cache").exists()
+    # What one run trains on is not replaced by another.
+    held = (cache / "cache.json").read_bytes()
+    words = ("zoo", "train", tiles, "--out", tmp_path / "three", "--cache", cache, "--bands", "red,green", *FIT)
+    status, _, log = run_main(*words)
+    assert (status, (cache / "cache.json").read_bytes() == held) == (2, True)
+    assert "holds other images or bands than those asked for" in log
 
 
 def test_what_is_gone_is_made_again(tiles, run_main, tmp_path):

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import onnxruntime
 import pytest
 
 import satsqueeze
+from satsqueeze.bench.evaluate import evaluate
 from satsqueeze.cli.main import main
+from satsqueeze.core.run import RunFolder
+from satsqueeze.data.dataset import open_dataset
+from satsqueeze.data.stage import load_prepared
 from satsqueeze.nets.model import build_model, load_model, save_model
 from satsqueeze.nets.series_unet import SeriesUNetConfig
 
@@ -46,7 +52,10 @@ def test_train_series_trains_scores_and_exports(country, tmp_path, capsys):
     package = capsys.readouterr().out.strip()
     assert package == str(out / "packages" / "unet-2-series")
     flier = satsqueeze.open_series(package)
-    assert flier.manifest.quality[0].metric == "mean_jaccard"
+    quality, test = flier.manifest.quality[0], load_prepared(RunFolder(out)).test
+    assert (quality.metric, quality.graph) == ("jaccard", "fp32.onnx")
+    held = replace(open_dataset(country), items=tuple(i for i in open_dataset(country).items if i.id in test))
+    assert quality.value == pytest.approx(evaluate(package, held, precision="fp32")["jaccard"], abs=2e-3)
     assert flier.predict(images[0], [10, 50, 90, 130, 170, 210, 250], flier.bands).mask.shape == (32, 32)
     assert main(["export", str(out), *EXPORT]) == 0
     assert "done before" in capsys.readouterr().err
@@ -60,7 +69,16 @@ def test_a_network_of_one_date_flies(country, tmp_path, capsys):
     package = capsys.readouterr().out.strip()
     manifest = satsqueeze.open_package(package).manifest
     assert (manifest.name, manifest.task) == ("unet-2", "segmentation")
-    assert "test images" in manifest.quality[0].protocol
+    shutil.copytree(out / "network", tmp_path / "kept")
+    test = load_prepared(RunFolder(out)).test
+    held = replace(open_dataset(country), items=tuple(i for i in open_dataset(country).items if i.id in test))
+    found = evaluate(package, held, precision="fp32")["jaccard"]
+    assert manifest.quality[0].value == pytest.approx(found, abs=2e-3)
+    # What lies there by now is not what was finished.
+    shutil.rmtree(out / "network")
+    save_model(build_model(replace(load_model(tmp_path / "kept").card, name="other"), seed=0), out / "network")
+    assert main(["export", str(out), *EXPORT]) == 2
+    assert "another network than the one whose training was finished" in capsys.readouterr().err
 
 
 def test_a_forecast_alone_is_asked_for_by_its_dates(country, tmp_path):

@@ -164,12 +164,14 @@ def test_damaged_items(tmp_path):
         assert "no file" in reason_to_refuse(read, path)
 
 
-@pytest.mark.parametrize("text", ["(a+)+", "(a*b|c)*", r"(\d{1,}x){2,}", "((a|b+)c)*", "([^)]+)*"])
+@pytest.mark.parametrize("text", ["(a+)+", "(a*b|c)*", r"(\d{1,}x){2,}", "((a|b+)c)*", "([^)]+)*", "(?:a|a)*_d"])
 def test_a_repeated_repetition_is_refused(text):
     with pytest.raises(CardError, match="repeats a repetition"):
         compiled(text)
 
 
-@pytest.mark.parametrize("text", [r"(.+)_\d+$", r"([a-z]*)?x", r"\(+\)+", "[(+)]*", "(abc)+", r"(a\+)*", "(a{2})*"])
+@pytest.mark.parametrize(
+    "text", [r"(.+)_\d+$", r"([a-z]*)?x", r"\(+\)+", "[(+)]*", "(abc)+", r"(a\+)*", "(a{2})*", "(a|b)c+"]
+)
 def test_a_single_repetition_is_not(text):
     assert compiled(text).pattern == text

@@ -54,7 +54,7 @@ def test_a_finished_cache_is_kept_where_it_may_not_be_replaced(dataset, make_fol
     first = pack(dataset, tmp_path / "c", overwrite=False)
     assert pack(dataset, tmp_path / "c", overwrite=False).fingerprint == first.fingerprint
     other = open_dataset(make_folder(tmp_path / "other", names=("x", "y")))
-    with pytest.raises(RunError, match="holds other images than those asked for"):
+    with pytest.raises(RunError, match="holds other images or bands than those asked for"):
         pack(other, tmp_path / "c", overwrite=False)
     assert PackedCache(tmp_path / "c").ids == first.ids
     assert pack(other, tmp_path / "c").ids != first.ids
@@ -198,6 +198,27 @@ def test_a_run_that_is_killed_twice_before_its_first_item_continues(dataset, tmp
             with pytest.raises(KilledError):
                 pack(dataset, tmp_path / "c")
     assert len(pack(dataset, tmp_path / "c")) == 4
+
+
+def test_a_resumed_run_that_cannot_write_its_journal_loses_nothing(dataset, tmp_path, monkeypatch):
+    folder = tmp_path / "cache"
+
+    def stop(done, total):
+        if done == 2:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        pack(dataset, folder, on_progress=stop)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache_writer, "write_text", full)
+        with pytest.raises(RunError):
+            pack(dataset, folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_a_killed_run_of_other_data_starts_again(dataset, tmp_path):

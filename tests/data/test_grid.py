@@ -7,6 +7,7 @@ from affine import Affine
 
 from satsqueeze.core.errors import GridError
 from satsqueeze.data.grid import GridRule, laid
+from satsqueeze.data.scene_reader import open_scene
 
 
 @pytest.fixture
@@ -34,6 +35,23 @@ def test_much_finer_and_much_coarser_images_are_resampled(ramp, own, read):
         grid = GridRule(gsd_m=10).target(file)
     assert grid.georeference.transform[0] == pytest.approx(read)
     assert grid.height == round(48 * own / read)
+
+
+def test_coarser_bands_look_alike_in_training_and_in_flight(tmp_path):
+    """Training reads an image on its own grid by sizes alone, flight lays it onto a grid that is asked for."""
+    generator = np.random.default_rng(0)
+    for name, gsd, side in (("B04", 10.0, 48), ("B11", 20.0, 24)):
+        profile = {"driver": "GTiff", "dtype": "uint16", "count": 1, "height": side, "width": side, "crs": "EPSG:32631"}
+        with rasterio.open(
+            tmp_path / f"{name}.tif", "w", **profile, transform=Affine(gsd, 0, 6e5, 0, -gsd, 5e6)
+        ) as file:
+            file.write(generator.integers(500, 6000, (1, side, side), dtype=np.uint16))
+    paths = [tmp_path / "B04.tif", tmp_path / "B11.tif"]
+    words = {"radiometry": "scale:0.0001", "want": ("red", "swir16"), "file_bands": ("red", "swir16")}
+    with open_scene(paths, **words) as trained, open_scene(paths, **words, grid=GridRule(gsd_m=10.0)) as flown:
+        one, other = trained.read(), flown.read()
+    np.testing.assert_array_equal(one.valid, other.valid)
+    np.testing.assert_allclose(one.values, other.values, atol=1.1e-4)
 
 
 @pytest.mark.parametrize("own", [2.5, 120.0])

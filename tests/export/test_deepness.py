@@ -35,7 +35,7 @@ def test_every_value_is_json_of_the_type_that_the_plugin_casts_to(manifest):
     found = {key: json.loads(value) for key, value in deepness_metadata(manifest, DeepnessSettings()).items()}
     assert found["model_type"] == "Segmentor"
     assert found["class_names"] == [{"0": "clear", "1": "cloud", "2": "shadow"}, {"0": "clear"}]
-    assert found["resolution"] == 2000.0, "centimetres per pixel"
+    assert found["resolution"] == 1000.0, "centimetres per pixel, of the finest band"
     assert found["tile_size"] == found["tiles_size"] == 528, "512 raised to a multiple of 24"
     assert found["tiles_overlap"] == 16, "per cent of the tile: 2 * 40 px of 528"
     assert found["seg_thresh"] == 0.0

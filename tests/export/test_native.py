@@ -194,6 +194,13 @@ def test_the_package_proves_it(package, tmp_path):
     record = report.manifest.model_copy(update={"files": {}})
     seal(changed, record.model_copy(update={"vectors": ""}))
     assert satsqueeze.open_native(changed).sizes == SIZES
+    assert f"{NATIVE}: no test vectors" in verify_package(changed).skipped
+    broken = onnx.load(changed / NATIVE)
+    next(tensor for tensor in broken.graph.initializer if tensor.name == "grid/order").int64_data[:] = [9, 9, 9, 9]
+    onnx.save(broken, changed / NATIVE)
+    seal(changed, read_manifest(changed))
+    with pytest.raises(PackageError, match="does not run as its manifest says"):
+        satsqueeze.open_native(changed)
     (changed / NATIVE).unlink()
     manifest = read_manifest(changed)
     kept = {name: entry for name, entry in manifest.files.items() if name != NATIVE}

@@ -212,11 +212,10 @@ def test_windows_are_parts_of_places(cache):
     part = windows[0]["reflectance"][0, 0, 0]
     starts = [(r, c) for r in range(9) for c in range(9) if (images[0, 0, r : r + 32, c : c + 32] == part).all()]
     assert len(starts) == 1
-    # What is smaller than a multiple is continued with nothing.
+    # What is smaller than a multiple is continued by reflection.
     whole = samples.windows(count=1, side=64, multiple=32, seed=0)[0]["reflectance"]
     assert whole.shape == (1, 3, 2, 64, 64)
-    assert (whole[..., SIDE:, :] == 0).all()
-    np.testing.assert_array_equal(whole[0, ..., :SIDE, :SIDE], images)
+    np.testing.assert_array_equal(whole[0], np.pad(images, [(0, 0), (0, 0), (0, 24), (0, 24)], mode="reflect"))
 
 
 def test_it_is_scored_by_place(package, country, cache):

@@ -53,6 +53,22 @@ def test_fit_learns_and_writes_what_it_says(model, cache, split, tmp_path):
     assert not model.training
 
 
+@pytest.mark.parametrize("taught", [False, True])
+def test_images_without_labels_are_drawn_for_a_teacher_alone(model, cache, split, tmp_path, monkeypatch, taught):
+    class Seen(Exception):
+        pass
+
+    def sampler(cache, ids, **_):
+        raise Seen(ids)
+
+    bare = [replace(e, class_pixels=(0,) * len(cache.classes)) if e.id in split.train[:2] else e for e in cache.entries]
+    monkeypatch.setattr(cache, "entries", tuple(bare))
+    monkeypatch.setattr("satsqueeze.learn.fit.PatchSampler", sampler)
+    with pytest.raises(Seen) as seen:
+        fit(model, cache, split, SETTINGS, tmp_path, soft=object() if taught else None)
+    assert tuple(seen.value.args[0]) == (split.train if taught else split.train[2:])
+
+
 def test_smoothed_score_is_nnunets_moving_average(model, cache, split, tmp_path):
     result = fit(model, cache, split, SETTINGS, tmp_path)
     with (tmp_path / "history.csv").open(newline="") as handle:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from satsqueeze.bench.class_evaluate import evaluate_classes
-from satsqueeze.bench.evaluation import left_out, none_scored, require_task, scored_with
+from satsqueeze.bench.evaluation import judged, left_out, none_scored, require_task, scored_with
 from satsqueeze.bench.mask_tally import MaskTally, compare_classes
 from satsqueeze.bench.series_evaluate import evaluate_series
 from satsqueeze.core.errors import DataError, LabelError, SettingsError
@@ -111,8 +111,6 @@ def _scored_items(model: FlightModel, dataset: Dataset) -> list[Item]:
 
 def _protocol(model: FlightModel, tally: MaskTally, items: Sequence[Item]) -> str:
     scheme = tally.scheme
-    merged = " + ".join(model.classes[value] for value in model.foreground)
-    judged = f"global Jaccard of {merged} against the rest" if merged else "mean of the classes' global Jaccards"
     counted = len(items) - len(tally.quarantined)
     sources = ", ".join(sorted(tally.sources))
     tiles = f"whole images, tiled above {model.tiling.window} px"
@@ -120,7 +118,7 @@ def _protocol(model: FlightModel, tally: MaskTally, items: Sequence[Item]) -> st
     left_out = f"; {len(tally.quarantined)} left out" if tally.quarantined else ""
     widened = f"; masks widened by {model.buffer_m:g} m where pixels have a size" if model.buffer_m else ""
     return (
-        f"{judged} over {counted} images of {sources}{left_out}{reduced}; pixels "
+        f"{judged(model.classes, model.foreground)} over {counted} images of {sources}{left_out}{reduced}; pixels "
         f"without label or data do not count; {model.graph.precision} graph on {model.engine.name}, {tiles}, arg-max, "
         f"no test-time augmentation{widened}"
     )

@@ -43,6 +43,12 @@ def scored_with(model: FlightModel | FlightSeries, items: Sequence[Item]) -> dic
     }
 
 
+def judged(classes: Sequence[str], foreground: Sequence[int]) -> str:
+    """What a Jaccard of masks is of, in words."""
+    merged = " + ".join(classes[value] for value in foreground)
+    return f"global Jaccard of {merged} against the rest" if merged else "mean of the classes' global Jaccards"
+
+
 def left_out(item: Item, error: Exception) -> dict[str, str]:
     """Which file was left out, and why."""
     return {"file": item.images[0], "item": item.id, "reason": str(error) or type(error).__name__}

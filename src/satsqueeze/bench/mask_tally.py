@@ -111,17 +111,20 @@ class MaskTally:
         Raises:
             LabelError: shapes or class values that do not fit.
         """
-        truth, predicted = self.scheme.truth[label], self.scheme.predicted[found.mask]
+        # Where the package sees no data, it says nothing that could be right or wrong.
+        truth = np.where(found.mask == IGNORE, np.uint8(IGNORE), self.scheme.truth[label])
+        predicted = self.scheme.predicted[found.mask]
         group = " + ".join(item.groups) or item.source
+        source = self.sources.get(item.source) or self._empty()
         # The source first: it refuses what does not fit before anything is counted.
-        self.sources.setdefault(item.source, self._empty()).update(truth, predicted, image=item.id, group=group)
+        source.update(truth, predicted, image=item.id, group=group)
+        self.sources[item.source] = source
         self.metrics.update(truth, predicted, image=item.id, group=group)
         if not self.scheme.foreground:
-            self.calibration.update(np.where(found.mask == IGNORE, IGNORE, truth).astype(np.uint8), found.probabilities)
+            self.calibration.update(truth, found.probabilities)
             return
         positive = found.probabilities[list(foreground)].sum(axis=0)
         binary = np.where(truth == IGNORE, IGNORE, np.isin(truth, self.scheme.foreground)).astype(np.uint8)
-        binary[found.mask == IGNORE] = IGNORE
         self.calibration.update(binary, np.stack([1 - positive, positive]))
 
     def _empty(self) -> SegmentationMetrics:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from satsqueeze.bench.evaluation import left_out, none_scored, scored_with
+from satsqueeze.bench.evaluation import judged, left_out, none_scored, scored_with
 from satsqueeze.bench.mask_tally import MaskTally, compare_classes
 from satsqueeze.core.errors import DataError, GridError, LabelError, SettingsError
 from satsqueeze.core.labels import IGNORE
@@ -110,11 +110,10 @@ def _read(tally: MaskTally, dates: Sequence[Item], model: FlightSeries) -> Itera
 
 
 def _protocol(model: FlightSeries, tally: MaskTally) -> str:
-    merged = " + ".join(model.classes[value] for value in model.foreground)
-    judged = f"global Jaccard of {merged} against the rest" if merged else "mean of the classes' global Jaccards"
+    told, places = judged(model.classes, model.foreground), len(tally.metrics.images)
     left_out = f"; {len(tally.quarantined)} dates or places left out" if tally.quarantined else ""
     return (
-        f"{judged} over {len(tally.metrics.images)} places of {', '.join(sorted(tally.sources))}, each from all of its "
+        f"{told} over {places} places of {', '.join(sorted(tally.sources))}, each from all of its "
         f"dates{left_out}; pixels without label or data do not count; {model.graph.precision} graph on "
         f"{model.engine.name}, whole places, arg-max, no test-time augmentation"
     )

@@ -52,7 +52,7 @@ class ZooRow(Row):
     energy: Energy | NotMeasured = NotMeasured("nobody asked for it")
     """Of one image."""
     machine: Machine | None = None
-    """Where it was trained and timed."""
+    """Where it was timed, before it was trained."""
 
     @property
     def key(self) -> tuple[str, int]:

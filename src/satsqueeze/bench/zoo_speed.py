@@ -13,6 +13,7 @@ import torch
 
 from satsqueeze.bench.energy import Energy, Meter, NotMeasured, find_meter, measure_energy
 from satsqueeze.bench.history import read_history
+from satsqueeze.bench.machine import Machine, this_machine
 from satsqueeze.bench.row_file import Row
 from satsqueeze.bench.throughput import Throughput, measure_throughput
 from satsqueeze.core.files import write_json
@@ -37,6 +38,7 @@ class ZooSpeed(Row):
     """How fast the fp32 graph of a network is; its weights do not matter."""
 
     fingerprint: str
+    machine: Machine
     inference: Throughput
     energy: Energy | NotMeasured
     """Of one image."""
@@ -56,14 +58,17 @@ class SpeedTrial:
 
     def speed(self, card: ModelCard, place: Path) -> ZooSpeed:
         """As measured before, or measured now and kept in the folder ``place``."""
-        key = fingerprint_of([card.to_dict(), self.batch, self.threads, self.repeats])
+        machine, meter = this_machine(), self.meter or find_meter()
+        here = [machine.cpu, machine.cores, machine.versions, type(meter).__name__]
+        key = fingerprint_of([card.to_dict(), self.batch, self.threads, self.repeats, here])
         known = _read(place / SPEED)
         if known is None or known.fingerprint != key:
-            known = self._measured(card, place, key)
+            found = self._measured(card, place, meter)
+            known = ZooSpeed(fingerprint=key, machine=machine, **found)
             write_json(place / SPEED, known.to_dict())
         return known
 
-    def _measured(self, card: ModelCard, place: Path, key: str) -> ZooSpeed:
+    def _measured(self, card: ModelCard, place: Path, meter: Meter) -> dict[str, Any]:
         graph = class_graph(build_model(card, seed=0))
         place.mkdir(parents=True, exist_ok=True)
         export_fp32(graph, place / FP32)
@@ -79,9 +84,8 @@ class SpeedTrial:
         )
         image = np.full((1, channels, side, side), 0.2, np.float32)
         repeats = max(1, round(found.images_per_second))
-        meter = self.meter or find_meter()
         energy = measure_energy(lambda: engine.run(image, probabilities=False), meter, repeats=repeats)
-        return ZooSpeed(fingerprint=key, inference=found, energy=energy)
+        return {"inference": found, "energy": energy}
 
 
 def _read(path: Path) -> ZooSpeed | None:
@@ -99,12 +103,13 @@ def training_rate(card: ModelCard, prepared: ClassPrepared, fit: ClassFitSetting
         card: of the network.
         prepared: images to train on.
         fit: settings of the training that it is a trial of.
-        place: folder for the trial; emptied first.
+        place: folder for the trial; emptied first, and gone afterwards.
     """
     shutil.rmtree(place, ignore_errors=True)  # it may hold one with other settings
     short = replace(fit, epochs=2, steps_per_epoch=_STEPS, keep="last")
     train_classifier(card, replace(prepared, split=replace(prepared.split, validation=())), short, place)
     last: dict[str, Any] = read_history(place / HISTORY_FILE)[-1]
+    shutil.rmtree(place)  # weights of a network each
     return float(last["images_per_second"])
 
 

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 
 from satsqueeze.bench.energy import Meter
-from satsqueeze.bench.machine import this_machine
 from satsqueeze.bench.throughput import Throughput
 from satsqueeze.bench.zoo_row import ZooRow, read_zoo_rows, record_zoo_row
 from satsqueeze.bench.zoo_speed import SpeedTrial, ZooSpeed, precisions, trained_in, training_rate
@@ -213,7 +212,7 @@ class ZooSweep:
             train_images_per_second=_budget_in(place).get("images_per_second", result.images_per_second),
             inference=speed.inference,
             energy=speed.energy,
-            machine=this_machine(),
+            machine=speed.machine,
             **self._scores(result, place),
         )
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from satsqueeze.cli.class_run import export_run, is_class_run
-from satsqueeze.cli.network_run import export_network, network_stage_of
-from satsqueeze.cli.scores import TEST, protocol, score_images
+from satsqueeze.cli.network_run import export_network, has_network
+from satsqueeze.cli.scores import TEST, protocol, score_graph
 from satsqueeze.cli.stage import PACKAGES, console, open_run, require, run_stage
 from satsqueeze.core.errors import ExportError, RunError, SettingsError
 from satsqueeze.core.files import read_json
@@ -23,12 +20,8 @@ from satsqueeze.data.stage import Prepared, load_prepared
 from satsqueeze.distill.ladder import Rung
 from satsqueeze.distill.stage import LADDER, read_ladder
 from satsqueeze.export.draft import FP32
-from satsqueeze.export.onnx import FlightGraph, flight_graph
 from satsqueeze.export.settings import ExportSettings
 from satsqueeze.export.stage import export_package
-from satsqueeze.flight.runtime import DEFAULT_WINDOW
-from satsqueeze.learn.evaluate import ScoreSettings
-from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.model import load_model
 
 
@@ -57,8 +50,7 @@ def command(
         raise SettingsError(
             f"native_grids is about classifiers, and {run} holds none; leave it out, or name the run of a 'zoo train'"
         )
-    stage = network_stage_of(opened)
-    print(export_stage(opened, export) if stage is None else export_network(opened, stage, export))
+    print(export_network(opened, export) if has_network(opened) else export_stage(opened, export))
     return 0
 
 
@@ -126,27 +118,6 @@ def _tell_stale(run: RunFolder, made: Collection[str]) -> None:
             )
 
 
-@dataclass(frozen=True)
-class _Unwritten:
-    """A graph that is not a file yet, scored as networks are: by logits with all that it adds to them."""
-
-    graph: FlightGraph
-
-    @property
-    def card(self) -> ModelCard:
-        """Of its network."""
-        return self.graph.model.card
-
-    @property
-    def size_multiple(self) -> int:
-        """Height and width of the input must be multiples of this, in pixels."""
-        return self.graph.model.size_multiple
-
-    def __call__(self, reflectance: Tensor) -> Tensor:
-        """Logits."""
-        return self.graph.logits(reflectance)
-
-
 def _export_rung(run: RunFolder, rung: Rung, prepared: Prepared, settings: ExportSettings) -> None:
     """Export one rung, unless a killed run had come that far."""
     key = {**prepared.key, "rung": rung, "export": settings}
@@ -154,8 +125,7 @@ def _export_rung(run: RunFolder, rung: Rung, prepared: Prepared, settings: Expor
         return
     console.print(f"exporting student {rung.name}", style="dim")
     model, split = load_model(run / rung.folder), prepared.folds[0]
-    graph = _Unwritten(flight_graph(model, settings.logit_bias))
-    found = score_images(graph, prepared, ScoreSettings(window=DEFAULT_WINDOW))
+    found = score_graph(model, settings, prepared)
     cache = prepared.cache
     told = " + ".join(cache.classes[value] for value in cache.foreground) or ", ".join(cache.classes)
     manifest = export_package(

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
+from satsqueeze.bench.evaluation import judged
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.stage import Prepared
+from satsqueeze.export.onnx import FlightGraph, flight_graph
+from satsqueeze.export.settings import ExportSettings
 from satsqueeze.flight.opening import open_package
-from satsqueeze.flight.runtime import FlightModel, Precision
+from satsqueeze.flight.runtime import DEFAULT_WINDOW, FlightModel, Precision
 from satsqueeze.learn.evaluate import Evaluation, Prediction, ScoreSettings, empty_evaluation, score
 from satsqueeze.learn.segmenter import Segmenter
+from satsqueeze.nets.card import ModelCard
+from satsqueeze.nets.model import SegmentationModel
 
 TEST = "test"
 """Name of the protocol."""
@@ -28,14 +35,39 @@ def protocol(prepared: Prepared) -> str:
     """How the test images are scored, in a sentence."""
     cache = prepared.cache
     groups = {group for i in prepared.test for group in cache.entries[cache.position(i)].groups}
-    merged = " + ".join(cache.classes[value] for value in cache.foreground)
-    judged = f"global Jaccard of {merged} against the rest" if merged else "mean of the classes' global Jaccards"
     return (
-        f"{judged} over {len(prepared.test)} test images of {len(groups)} scenes "
+        f"{judged(cache.classes, cache.foreground)} over {len(prepared.test)} test images of {len(groups)} scenes "
         "that nothing was trained or chosen on; pixels without label or data do not count; whole images, arg-max; no "
         "test-time augmentation but for the teacher, which is mirrored as when it teaches, and whose masks are "
         "post-processed where that helps on validation"
     )
+
+
+@dataclass(frozen=True)
+class Unwritten:
+    """A graph that is not a file yet, scored as networks are: by logits with all that it adds to them."""
+
+    graph: FlightGraph
+
+    @property
+    def card(self) -> ModelCard:
+        """Of its network."""
+        return self.graph.model.card
+
+    @property
+    def size_multiple(self) -> int:
+        """Height and width of the input must be multiples of this, in pixels."""
+        return self.graph.model.size_multiple
+
+    def __call__(self, reflectance: Tensor) -> Tensor:
+        """Logits."""
+        return self.graph.logits(reflectance)
+
+
+def score_graph(model: SegmentationModel, settings: ExportSettings, prepared: Prepared) -> dict[str, Any]:
+    """Scores of the float graph that a model is to be exported as; see :func:`score_images`."""
+    graph = Unwritten(flight_graph(model, settings.logit_bias))
+    return score_images(graph, prepared, ScoreSettings(window=DEFAULT_WINDOW))
 
 
 def score_images(model: Segmenter, prepared: Prepared, settings: ScoreSettings) -> dict[str, Any]:

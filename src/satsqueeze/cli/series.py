@@ -11,7 +11,7 @@ from satsqueeze.cli.stage import run_stage
 from satsqueeze.core.metrics import class_jaccards, mean_jaccard
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.packed import PackedCache
-from satsqueeze.data.place_share import share_of_places
+from satsqueeze.data.place_share import places_with_labels, share_of_places
 from satsqueeze.data.series import series_of
 from satsqueeze.data.splits import Split
 from satsqueeze.data.stage import Prepared
@@ -73,7 +73,7 @@ def series_stage(
         jaccards = zip(cache.classes, class_jaccards(metrics.matrix).tolist(), strict=True)
         return {
             "start": None if origin is None else origin.to_dict(),
-            "labels": len(series_of(cache, split.train)),
+            "labels": len(series_of(cache, places_with_labels(cache, split.train))),
             "validation": result.best_score,
             "test": {
                 "mean_jaccard": mean_jaccard(metrics),

@@ -15,7 +15,7 @@ from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.files import read_json
 from satsqueeze.core.metrics import class_jaccards, mean_jaccard
 from satsqueeze.core.run import RunFolder
-from satsqueeze.data.label_share import share_of_labels
+from satsqueeze.data.label_share import share_of_labels, with_labels
 from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.splits import Split
 from satsqueeze.data.stage import Prepared, PrepareSettings, load_prepared
@@ -180,7 +180,7 @@ def network_stage(
         jaccards = zip(cache.classes, class_jaccards(metrics.matrix).tolist(), strict=True)
         return {
             "start": started[0].to_dict() if started else None,
-            "labels": len(split.train),
+            "labels": len(with_labels(cache, split.train)),
             "validation": result.best_score,
             "test": {
                 "mean_jaccard": mean_jaccard(metrics),

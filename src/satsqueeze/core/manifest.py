@@ -185,6 +185,11 @@ class FlightManifest(_Model):
         """Names of the bands in the graph's channel order."""
         return tuple(band.name for band in self.bands)
 
+    @property
+    def gsd_m(self) -> float:
+        """Side of a pixel of the graph's input, in metres: that of the finest band, to which others are resampled."""
+        return min(band.gsd_m for band in self.bands)
+
     def graph(self, file: str) -> Graph:
         """The graph stored as ``file``.
 

@@ -81,8 +81,8 @@ def pack(
             return done if done.weights == dataset.weights else _weighted(folder, dataset)
         if not overwrite:
             raise RunError(
-                f"{folder} holds other images than those asked for, or as they were before they changed; choose a new "
-                "--out folder"
+                f"{folder} holds other images or bands than those asked for, or as they were before they changed; "
+                "choose another folder, or remove this one"
             )
         (folder / MANIFEST).unlink()
     writer = _written(folder, key, dataset, bands, on_progress)

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from satsqueeze.core.errors import DataError
+from satsqueeze.core.files import write_text
 from satsqueeze.data.item import Item
 from satsqueeze.data.packed import IMAGES, LABELS, CacheEntry, Quarantined
 from satsqueeze.data.packing import Packed
@@ -97,8 +98,8 @@ class CacheWriter:
             return False
         self.entries, self._pixels = entries, pixels
         self.quarantine = [Quarantined(**line["quarantined"]) for line in lines if "quarantined" in line]
-        # A line cut short by a kill must not swallow the next one.
-        self._journal_path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        # A line cut short by a kill must not swallow the next one; nor may another kill lose what is told here.
+        write_text(self._journal_path, "".join(json.dumps(line) + "\n" for line in lines))
         return True
 
 

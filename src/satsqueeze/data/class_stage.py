@@ -91,7 +91,10 @@ def prepare_classes(
                 "another --card"
             )
         place = Path(settings.cache) if settings.cache else run / CACHE
-        cache = pack(dataset, place, bands=settings.bands or None, on_progress=on_progress)
+        # What other runs train on is theirs as well.
+        cache = pack(
+            dataset, place, bands=settings.bands or None, on_progress=on_progress, overwrite=not settings.cache
+        )
         split = _split(cache, settings)
         save_class_split(run / SPLIT, split)
         write_json(run / SCALING, scaling_of(cache, split.train).to_dict())

@@ -19,7 +19,7 @@ from satsqueeze.data.band_naming import known_band, sensor_in
 from satsqueeze.data.channels import Channel, ChannelFiles, ReadRule
 from satsqueeze.data.grid import Grid, GridRule, laid, require_one_grid, same_extent
 from satsqueeze.data.raster_file import georeference_of, is_masked, opened, pixel_size_m, read_channels, read_mask
-from satsqueeze.data.resampled_file import BILINEAR, CUBIC, ResampledFile
+from satsqueeze.data.resampled_file import ResampledFile
 
 
 class DigitalReader:
@@ -81,7 +81,7 @@ class DigitalReader:
         self.height, self.width = int(finest.height), int(finest.width)
         self._masked = {file for file, own in enumerate(self._sets) if is_masked(own)}
         self._resampled = {
-            file: ResampledFile(own, _scaled(own, finest), support=BILINEAR, known=own.nodatavals)
+            file: ResampledFile(own, _scaled(own, finest), known=own.nodatavals)
             for file, own in enumerate(self._sets)
             if (own.height, own.width) != (finest.height, finest.width)
         }
@@ -133,9 +133,7 @@ class DigitalReader:
                 self._resampled.pop(file, None)
             else:
                 place = _between(own.transform, Affine(*target.georeference.transform))
-                self._resampled[file] = ResampledFile(
-                    own, place, support=CUBIC, known=(_tag(own, missing),) * own.count
-                )
+                self._resampled[file] = ResampledFile(own, place, known=(_tag(own, missing),) * own.count)
         self.height, self.width, self.georeference = target.height, target.width, target.georeference
         self.gsd_m = pixel_size_m(self.georeference)
 

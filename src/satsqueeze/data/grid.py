@@ -210,7 +210,8 @@ def laid(dataset: Any, grid: Grid, *, nodata: float | None) -> AbstractContextMa
         width=grid.width,
         src_nodata=missing,
         nodata=missing,
-        resampling=Resampling.average if finer else Resampling.cubic,
+        # Bilinear as coarser bands are read for training: what is flown must look alike.
+        resampling=Resampling.average if finer else Resampling.bilinear,
         tolerance=_EXACT,
         warp_mem_limit=_WARP_MEMORY_MB,
         UNIFIED_SRC_NODATA="NO",  # else a number is left out only where all bands lack theirs

@@ -13,6 +13,11 @@ from satsqueeze.data.packed import PackedCache
 _DRAWS = 1000
 
 
+def with_labels(cache: PackedCache, ids: Sequence[str]) -> tuple[str, ...]:
+    """Those of some images that hold a labelled pixel."""
+    return tuple(name for name in ids if any(cache.entries[cache.position(name)].class_pixels))
+
+
 def share_of_labels(cache: PackedCache, ids: Sequence[str], *, share: float, seed: int) -> tuple[str, ...]:
     """Some of the images, at least one, that together hold a labelled pixel of every class that all of them hold.
 
@@ -31,11 +36,11 @@ def share_of_labels(cache: PackedCache, ids: Sequence[str], *, share: float, see
     """
     if not 0 < share <= 1:
         raise SettingsError(f"the share of labels must lie in (0, 1], got {share}")
-    labelled = [name for name in ids if any(cache.entries[cache.position(name)].class_pixels)]
+    labelled = with_labels(cache, ids)
     if not labelled:
         raise SplitError(f"none of the {len(ids)} images has a labelled pixel; choose images with labels")
     if share == 1:
-        return tuple(labelled)
+        return labelled
     pixels = np.array([cache.entries[cache.position(name)].class_pixels for name in labelled])
     wanted: NDArray[np.bool_] = pixels.astype(bool).max(axis=0)
     count = max(round(share * len(labelled)), 1)

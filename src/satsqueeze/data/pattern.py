@@ -94,13 +94,16 @@ def compiled(expression: str, flags: int = 0) -> re.Pattern[str]:
     """An expression of a card, compiled with the flags of :mod:`re`.
 
     Raises:
-        CardError: it cannot be compiled, or it repeats a repetition, such as ``(a+)+``: that may take forever.
+        CardError: it cannot be compiled, or it repeats a repetition or a choice, such as ``(a+)+`` or ``(a|b)*``: that
+            may take forever.
     """
     shown = repr(expression[:80])
     if len(expression) > _LONGEST:
         raise CardError(f"the expression {shown}... has {len(expression)} characters, at most {_LONGEST} are read")
     if _repeats_a_repetition(expression):
-        raise CardError(f"the expression {shown} repeats a repetition, which may take forever; repeat one thing only")
+        raise CardError(
+            f"the expression {shown} repeats a repetition or a choice, which may take forever; repeat one thing only"
+        )
     try:
         return re.compile(expression, flags)
     except (re.error, OverflowError, RecursionError) as error:
@@ -108,7 +111,7 @@ def compiled(expression: str, flags: int = 0) -> re.Pattern[str]:
 
 
 def _repeats_a_repetition(expression: str) -> bool:
-    """Whether a group that holds a repetition of any length is itself repeated any number of times."""
+    """Whether a group that holds a repetition of any length, or a choice, is itself repeated any number of times."""
     holds = [False]
     position = 0
     while position < len(expression):
@@ -121,6 +124,8 @@ def _repeats_a_repetition(expression: str) -> bool:
             continue
         if text == ")" and len(holds) > 1:
             inner = holds.pop()
+        if text == "|":
+            holds[-1] = True
         repeat = _UNBOUNDED.match(expression, position)
         if repeat and inner:
             return True

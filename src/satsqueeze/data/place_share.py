@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from satsqueeze.data.label_share import share_of_labels
+from satsqueeze.data.label_share import share_of_labels, with_labels
 from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.series import series_of
 
@@ -33,3 +33,17 @@ def share_of_places(cache: PackedCache, ids: Sequence[str], *, share: float, see
     }
     drawn = share_of_labels(cache, tuple(best), share=share, seed=seed)
     return tuple(sorted(cache.entries[position].id for name in drawn for position in best[name].positions))
+
+
+def places_with_labels(cache: PackedCache, ids: Sequence[str]) -> tuple[str, ...]:
+    """All dates, in their order, of those places of which a date holds a labelled pixel.
+
+    Raises:
+        DataError, GridError: see :func:`satsqueeze.data.series.series_of`.
+    """
+    labelled = set(with_labels(cache, ids))
+    if not labelled:
+        return ()
+    names = ({cache.entries[position].id for position in one.positions} for one in series_of(cache, ids))
+    kept = {name for place in names if place & labelled for name in place}
+    return tuple(name for name in ids if name in kept)

@@ -18,8 +18,7 @@ from satsqueeze.data.raster_file import is_masked, read_channels, read_mask
 _MOST_PIXELS = 2**21
 """Of a file that are looked at together: memory stays small whatever the grids."""
 _ROUNDING = 1e-6
-BILINEAR, CUBIC = 1.0, 2.0
-"""Support of interpolations, in pixels to either side."""
+_SUPPORT = 1.0  # of bilinear interpolation, in pixels to either side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +37,11 @@ class ResampledFile:
     Args:
         dataset: open rasterio dataset, as it is stored.
         place: from (column, row) of the grid to (column, row) of the file; no rotation.
-        support: pixels of the file to either side of a place that an interpolation takes in.
         known: nodata of each channel that has no part in any resampling already; None where there is none.
     """
 
-    def __init__(self, dataset: Any, place: Affine, *, support: float, known: Sequence[float | None]) -> None:
-        self.dataset, self.place, self.support, self.known = dataset, place, support, known
+    def __init__(self, dataset: Any, place: Affine, *, known: Sequence[float | None]) -> None:
+        self.dataset, self.place, self.known = dataset, place, known
         self._masked = is_masked(dataset)
 
     def strike(self, valid: NDArray[np.bool_], window: Window, channels: Sequence[Channel]) -> None:
@@ -101,7 +99,7 @@ class ResampledFile:
         if abs(scale) > 1 + _ROUNDING:  # an average of what a pixel covers
             first, stop = np.floor(middle - abs(scale) / 2 + _ROUNDING), np.ceil(middle + abs(scale) / 2 - _ROUNDING)
         else:  # of pixels whose centres are near
-            reach = self.support - 0.5
+            reach = _SUPPORT - 0.5
             first, stop = np.ceil(middle - reach - 1 + _ROUNDING), np.ceil(middle + reach - _ROUNDING)
         return Span(first=np.clip(first, 0, size).astype(np.intp), stop=np.clip(stop, 0, size).astype(np.intp))
 

@@ -42,7 +42,7 @@ def deepness_metadata(manifest: FlightManifest, settings: DeepnessSettings) -> d
             {str(value): name for value, name in enumerate(manifest.classes)},
             {"0": manifest.classes[0]},
         ],
-        "resolution": max(band.gsd_m for band in manifest.bands) * 100,
+        "resolution": manifest.gsd_m * 100,
         "tile_size": tile,
         "tiles_size": tile,
         "tiles_overlap": overlap,

@@ -32,7 +32,7 @@ def native_grids(manifest: FlightManifest) -> tuple[NativeGrid, ...]:
     Raises:
         ExportError: all are of one size, or one is no whole number of the finest that divides the image.
     """
-    size, finest = manifest.input_size, min(band.gsd_m for band in manifest.bands)
+    size, finest = manifest.input_size, manifest.gsd_m
     if size is None:
         raise ExportError(
             f"{manifest.name} gives masks; a graph for bands in their own sizes is for decisions on whole images"

@@ -28,6 +28,7 @@ from satsqueeze.export.settings import ExportSettings
 from satsqueeze.export.validation import MaskValidator
 from satsqueeze.flight.engine import DAYS, INPUT
 from satsqueeze.flight.series import FlightSeries, series_engine
+from satsqueeze.flight.tiling import reflected
 from satsqueeze.nets.model import SegmentationModel
 
 _COST_SIDE = 256
@@ -89,7 +90,7 @@ class SeriesSamples:
 
         Args:
             count: how many.
-            side: of a window in pixels, at least; places that are smaller than a multiple are continued with nothing.
+            side: of a window in pixels, at least; what is smaller is continued by reflection, as in flight.
             multiple: every side is a multiple of this.
             seed: of the positions.
         """
@@ -101,8 +102,9 @@ class SeriesSamples:
             row, col = generator.integers(0, (place.height - height + 1, place.width - width + 1)).tolist()
             window = Window(row=row, col=col, height=height, width=width)
             images = series_images(self.cache, place, window=window)[:, channels]
-            beyond = [(0, 0), (0, 0), (0, up(height, multiple) - height), (0, up(width, multiple) - width)]
-            found.append({INPUT: np.pad(images, beyond)[None], DAYS: np.array([place.days], np.float32)})
+            down, across = (reflected(0, up(size, multiple), size) for size in (height, width))
+            continued = np.ascontiguousarray(images[:, :, down][..., across])
+            found.append({INPUT: continued[None], DAYS: np.array([place.days], np.float32)})
         return found
 
 

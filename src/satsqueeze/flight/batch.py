@@ -22,7 +22,7 @@ from satsqueeze.flight.scene_run import SceneOrigin, SceneOutputs, ScenePilot, S
 OUTDATED = ".outdated"
 """Ending of files that show a scene as an earlier run saw it, and that the last run did not make anew."""
 
-READING = 2
+READING = 3
 """Raised when scenes are read otherwise than before, so that masks of an older version are made anew."""
 
 

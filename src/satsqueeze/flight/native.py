@@ -87,6 +87,15 @@ class NativeClassifier:
             found = list(self.results(vectors.images))
         return compare(vectors, file, found, precision=graph.precision, thresholds=self.manifest.thresholds)
 
+    def try_out(self) -> None:
+        """Run the graph on images of zeros: what a package without test vectors can be asked.
+
+        Raises:
+            PackageError: it does not run.
+        """
+        with fitting(_native_of(self.manifest).file):
+            self.classify({band: np.zeros(size, np.float32) for band, size in self.sizes.items()})
+
     def _stacks(self, images: Mapping[str, NDArray[np.floating[Any]]]) -> tuple[dict[str, NDArray[np.float32]], bool]:
         """Float32 (N, C, h, w) for each input, NaN where missing, and whether a single image was given."""
         if not isinstance(images, Mapping):
@@ -141,7 +150,9 @@ def open_native(path: Path | str, *, threads: int | None = None) -> NativeClassi
     folder = Path(path)
     manifest = verify(folder)
     model = NativeClassifier(manifest, native_engine(folder, manifest, threads=threads))
-    if manifest.vectors:
+    if not manifest.vectors:
+        model.try_out()
+    else:
         result = model.self_test(TestVectors.read(folder / manifest.vectors))
         if not result.passed:
             raise PackageError(

@@ -66,7 +66,9 @@ def verify_package(path: Path | str, *, threads: int | None = None) -> VerifyRep
             skipped.append(f"{graph.file}: {'no test vectors' if vectors is None else 'openvino is not installed'}")
             continue
         tests.append(_tested(folder, manifest, graph, vectors, threads))
-    if manifest.native is not None and vectors is not None:
+    if manifest.native is not None and vectors is None:
+        skipped.append(f"{manifest.native.file}: no test vectors")
+    elif manifest.native is not None and vectors is not None:
         native = NativeClassifier(manifest, native_engine(folder, manifest, threads=threads))
         tests.append(native.self_test(vectors))
     failed = [f"{test.graph}: {test.reason}" for test in tests if not test.passed]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from satsqueeze.data.label_share import with_labels
 from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.sampler import PatchSampler, SoftTargets
 from satsqueeze.data.splits import Split
@@ -57,7 +59,9 @@ def fit(
         RunError: the folder holds another run, or cannot be written.
     """
     chosen = objective or DiceCE()
-    settings = settings.with_weights(cache.source_weights(split.train))
+    # Where no teacher answers for it, an image without a labelled pixel teaches nothing, and is not drawn.
+    drawn = with_labels(cache, split.train) if soft is None else split.train
+    settings = settings.with_weights(cache.source_weights(drawn))
     job = SegmentationJob(
         model=model,
         cache=cache,
@@ -70,17 +74,17 @@ def fit(
 
     def start() -> tuple[SegmentationTask, Cut]:
         check_split(cache, split, labelled=soft is None)
-        cut = patches(_sampler(cache, split, settings, soft), channels(model, cache))
+        cut = patches(_sampler(cache, drawn, settings, soft), channels(model, cache))
         measure_norms(model, cut, origin)
         return SegmentationTask(model, chosen, settings), cut
 
     return train(job, start)
 
 
-def _sampler(cache: PackedCache, split: Split, settings: FitSettings, soft: SoftTargets | None) -> PatchSampler:
+def _sampler(cache: PackedCache, ids: Sequence[str], settings: FitSettings, soft: SoftTargets | None) -> PatchSampler:
     return PatchSampler(
         cache,
-        split.train,
+        ids,
         patch_size=settings.patch_size,
         batch_size=settings.batch_size,
         foreground_share=settings.foreground_share,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -9,6 +10,7 @@ from typing_extensions import override
 
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.place_share import places_with_labels
 from satsqueeze.data.series import require_lasting_labels, series_of
 from satsqueeze.data.series_sampler import SeriesSampler
 from satsqueeze.data.splits import Split
@@ -85,7 +87,8 @@ def fit_series(
     if model.card.family != SERIES_FAMILY:
         raise SettingsError(f"{model.card.name} reads one date; series train a network of the family {SERIES_FAMILY!r}")
     chosen = objective or DiceCE()
-    settings = settings.with_weights(cache.source_weights(split.train))
+    drawn = places_with_labels(cache, split.train)
+    settings = settings.with_weights(cache.source_weights(drawn))
     job = SegmentationJob(
         scorer=score_series,
         model=model,
@@ -100,17 +103,17 @@ def fit_series(
     def start() -> tuple[SeriesTask, Cut]:
         check_split(cache, split)
         require_lasting_labels(cache, series_of(cache, (*split.train, *split.validation)))
-        cut = series_patches(_sampler(cache, split, settings, dates), channels(model, cache))
+        cut = series_patches(_sampler(cache, drawn, settings, dates), channels(model, cache))
         measure_norms(model, cut, origin)
         return SeriesTask(model, chosen, settings), cut
 
     return train(job, start)
 
 
-def _sampler(cache: PackedCache, split: Split, settings: FitSettings, dates: int) -> SeriesSampler:
+def _sampler(cache: PackedCache, ids: Sequence[str], settings: FitSettings, dates: int) -> SeriesSampler:
     return SeriesSampler(
         cache,
-        split.train,
+        ids,
         patch_size=settings.patch_size,
         batch_size=settings.batch_size,
         dates=dates,
