@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from satsqueeze.export.settings import ClassExportSettings
 from satsqueeze.export.vectors import smooth_image
 from satsqueeze.nets.model import SegmentationModel
 
+_BATCH = 256  # validation images in memory at once
 _GENERATED = 4  # images that look like scenes but hold no pixel of anybody's data, for the parity of the float graph
 
 
@@ -91,11 +92,16 @@ class ClassExport:
             fp32=FP32,
             calibration=feeds(self._images(self._spread(self.calibration, settings.calibration_windows))),
             drift=Drift(folder / FP32, feeds(ranking), threads=settings.threads),
-            validator=ClassValidator(self._images(self.validation), truth, draft, folder, threads=settings.threads),
+            validator=ClassValidator(self._batches, truth, draft, folder, threads=settings.threads),
             allowed_loss=settings.allowed_loss,
             allowed_share=settings.float_share,
         )
         return integer_graphs(bench, methods=settings.calibrations, openvino=settings.openvino == "auto")
+
+    def _batches(self) -> Iterator[NDArray[np.float32]]:
+        """The validation images, of which there may be too many for memory."""
+        for start in range(0, len(self.validation), _BATCH):
+            yield self._images(self.validation[start : start + _BATCH])
 
     def _images(self, ids: Sequence[str]) -> NDArray[np.float32]:
         """Reflectance (N, C, H, W), bands in the model's order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from satsqueeze.core.class_metrics import ClassMetrics, one_hot
 from satsqueeze.core.manifest import FlightManifest, Graph
 from satsqueeze.flight.classifier import ClassPrediction, FlightClassifier
 from satsqueeze.flight.engines import open_engine
+
+Batches = Callable[[], Iterable[NDArray[np.float32]]]
+"""All images, float32 reflectance (n, C, H, W) a few at a time, bands in the model's order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +45,7 @@ class ClassValidator:
     """Judges graphs by what they decide on validation images.
 
     Args:
-        images: float32 reflectance (N, C, H, W), bands in the model's order.
+        batches: gives all N images, anew for every graph.
         truth: (N, K), nonzero for the classes of each image.
         manifest: draft manifest; its first graph is the float graph.
         folder: where graphs lie.
@@ -50,14 +54,14 @@ class ClassValidator:
 
     def __init__(
         self,
-        images: NDArray[np.float32],
+        batches: Batches,
         truth: NDArray[Any],
         manifest: FlightManifest,
         folder: Path,
         *,
         threads: int | None = None,
     ) -> None:
-        self._images, self._truth, self._manifest, self._threads = images, truth, manifest, threads
+        self._batches, self._truth, self._manifest, self._threads = batches, truth, manifest, threads
         self._reference = self._found(manifest.graphs[0], folder)
         self._reference_score = self._score(self._reference)
 
@@ -75,14 +79,17 @@ class ClassValidator:
             reference_score=self._reference_score,
             loss=self._reference_score - score,
             agreement=float((found.classes == self._reference.classes).mean()),
-            images=len(self._images),
+            images=len(self._truth),
             metric=self.metric,
         )
 
     def _found(self, graph: Graph, folder: Path) -> ClassPrediction:
         engine = open_engine(graph.engine, folder / graph.file, threads=self._threads)
-        return FlightClassifier(self._manifest, graph=graph, engine=engine).classify(
-            self._images, self._manifest.band_names
+        flier = FlightClassifier(self._manifest, graph=graph, engine=engine)
+        found = [flier.classify(images, self._manifest.band_names) for images in self._batches()]
+        return ClassPrediction(
+            classes=np.concatenate([one.classes for one in found]),
+            probabilities=np.concatenate([one.probabilities for one in found]),
         )
 
     def _score(self, found: ClassPrediction) -> float:
