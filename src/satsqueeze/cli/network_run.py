@@ -30,8 +30,8 @@ SERIES_STAGE, NETWORK_STAGE = "series", "network"
 
 
 def has_network(run: RunFolder) -> bool:
-    """Whether a run is about one network, which ``satsqueeze train --out`` has trained."""
-    return any(run.has(stage) for stage in (SERIES_STAGE, NETWORK_STAGE))
+    """Whether a run is about one network, which ``satsqueeze train --out`` has trained, and not about students."""
+    return any(run.has(stage) for stage in (SERIES_STAGE, NETWORK_STAGE)) and not run.has("distill")
 
 
 def export_network(run: RunFolder, settings: ExportSettings) -> Path:
