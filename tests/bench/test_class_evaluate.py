@@ -220,7 +220,7 @@ def test_the_command(package, tiles, capsys):
     assert main(["evaluate", str(package), str(root), "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert main(["evaluate", str(package), str(root)]) == 0
-    assert f"accuracy          {record['accuracy']:.4f}" in capsys.readouterr().out
+    assert f"accuracy               {record['accuracy']:.4f}" in capsys.readouterr().out
     options = ["--package", str(package), "--bands", "red,green,blue", "--radiometry", "scale:0.001"]
     assert main(["predict", str(root / "River" / "River_00.tif"), *options]) == 2
     assert "decides on whole images" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from satsqueeze.core.errors import BudgetError, RunError
 from satsqueeze.core.files import read_json, write_json
 from satsqueeze.data.fingerprint import BandStatistics, Fingerprint
 from satsqueeze.nets.model import build_model
-from satsqueeze.nets.students import count_parameters
+from satsqueeze.nets.students import parameters_of
 from satsqueeze.plan.budget import Budget
 from satsqueeze.plan.schedule import ScheduleSettings
 from satsqueeze.plan.stage import PlanSettings, TrainPlan, network, plan_training
@@ -49,7 +49,7 @@ def test_without_wishes_it_is_nnunets_plan():
 
 def test_parameters_are_those_of_the_network():
     planned = plan_training(fingerprint(64), PlanSettings(budget=Budget(parameters=200_000)))
-    assert planned.parameters == count_parameters(planned.card.config) <= 200_000
+    assert planned.parameters == parameters_of(planned.card.config) <= 200_000
     assert sum(p.numel() for p in build_model(planned.card, seed=0).parameters()) == planned.parameters
 
 
