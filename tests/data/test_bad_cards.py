@@ -164,14 +164,29 @@ def test_damaged_items(tmp_path):
         assert "no file" in reason_to_refuse(read, path)
 
 
-@pytest.mark.parametrize("text", ["(a+)+", "(a*b|c)*", r"(\d{1,}x){2,}", "((a|b+)c)*", "([^)]+)*", "(?:a|a)*_d"])
+@pytest.mark.parametrize(
+    "text",
+    ["(a+)+", "(a*b|c)*", r"(\d{1,}x){2,}", "((a|b+)c)*", "([^)]+)*", "(?:a|a)*_d", r"(\d|[0-9])+x", "(ab|ac){1,40}"],
+)
 def test_a_repeated_repetition_is_refused(text):
     with pytest.raises(CardError, match="repeats a repetition"):
         compiled(text)
 
 
 @pytest.mark.parametrize(
-    "text", [r"(.+)_\d+$", r"([a-z]*)?x", r"\(+\)+", "[(+)]*", "(abc)+", r"(a\+)*", "(a{2})*", "(a|b)c+"]
+    "text",
+    [
+        r"(.+)_\d+$",
+        r"([a-z]*)?x",
+        r"\(+\)+",
+        "[(+)]*",
+        "(abc)+",
+        r"(a\+)*",
+        "(a{2})*",
+        "(a|b)c+",
+        "(?:S|L)+x",
+        "(?:VV|VH){1,2}",
+    ],
 )
 def test_a_single_repetition_is_not(text):
     assert compiled(text).pattern == text

@@ -80,7 +80,7 @@ class FoldCounts:
 
         Args:
             seeds: at least one, without a missing fold.
-            mirrored: whether they were asked about mirror images, too; for the protocol.
+            mirrored: whether they were asked about mirror images, too; for the record.
 
         Raises:
             SplitError: an image was validated on twice.
@@ -88,11 +88,12 @@ class FoldCounts:
         found: list[Score] = []
         for width in self.widths:
             pooled = [pool([self._path(one, fold, width) for fold in range(len(self.folds))]) for one in seeds]
-            how = [f"{len(self.folds)}-fold by scene, pooled", *["mean of four mirror images"] * mirrored]
-            how += [f"masks widened by {width:g} m"] * bool(width)
-            protocol = ", ".join(how)
+            widened = f", masks widened by {width:g} m" if width else ""
+            protocol = f"{len(self.folds)}-fold by scene, pooled{widened}"
             found += seed_scores(pooled, self.cache.foreground, protocol)
-        return tuple(found)
+        # Beside the scores, since rows are compared by their protocols.
+        how = {"mirror_images": 4.0} if mirrored else {}
+        return tuple(one.model_copy(update={"further": {**one.further, **how}}) for one in found)
 
     def _record(self, candidate: Candidate, fold: int, masks: Iterable[tuple[str, NDArray[np.uint8]]]) -> Counts:
         """Count masks by image, with each width of the buffer; returns the counts without it."""

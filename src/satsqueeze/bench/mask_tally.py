@@ -111,6 +111,10 @@ class MaskTally:
         Raises:
             LabelError: shapes or class values that do not fit.
         """
+        if label.shape != found.mask.shape:
+            raise LabelError(
+                f"{item.id} has a label of {label.shape} px and a mask of {found.mask.shape}; expected one"
+            )
         # Where the package sees no data, it says nothing that could be right or wrong.
         truth = np.where(found.mask == IGNORE, np.uint8(IGNORE), self.scheme.truth[label])
         predicted = self.scheme.predicted[found.mask]

@@ -20,7 +20,6 @@ from satsqueeze.core.files import write_json
 from satsqueeze.core.run import fingerprint_of
 from satsqueeze.data.class_stage import ClassPrepared
 from satsqueeze.export.class_graph import class_graph
-from satsqueeze.export.draft import FP32
 from satsqueeze.export.onnx import export_fp32
 from satsqueeze.flight.engines import open_engine
 from satsqueeze.learn.class_settings import ClassFitSettings
@@ -31,6 +30,7 @@ from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.model import build_model
 
 SPEED = "speed.json"
+_TIMED = "timed.onnx"  # of weights that are not those of the training
 _STEPS = 4  # of each half of a trial of training
 
 
@@ -71,8 +71,10 @@ class SpeedTrial:
     def _measured(self, card: ModelCard, place: Path, meter: Meter) -> dict[str, Any]:
         graph = class_graph(build_model(card, seed=0))
         place.mkdir(parents=True, exist_ok=True)
-        export_fp32(graph, place / FP32)
-        engine, side, channels = open_engine("onnx", place / FP32, threads=self.threads), graph.side, len(card.bands)
+        path = place / _TIMED
+        export_fp32(graph, path)
+        engine, side, channels = open_engine("onnx", path, threads=self.threads), graph.side, len(card.bands)
+        path.unlink()
         found = measure_throughput(
             engine,
             channels=channels,

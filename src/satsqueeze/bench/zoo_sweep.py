@@ -230,8 +230,9 @@ class ZooSweep:
         if chosen.get("fingerprint") != key:
             chosen = {"fingerprint": key, **self._chosen(card, fit, place)}
             write_json(place / BUDGET, chosen)
-        found = {name: chosen[name] for name in ("epochs", "steps_per_epoch", "precision")}
-        return replace(fit, **found)
+        # A length that was chosen before there was a choice of precision has none.
+        precision = chosen.get("precision", fit.precision)
+        return replace(fit, epochs=chosen["epochs"], steps_per_epoch=chosen["steps_per_epoch"], precision=precision)
 
     def _chosen(self, card: ModelCard, fit: ClassFitSettings, place: Path) -> dict[str, Any]:
         """What the minutes are enough for, by short trials; each network has the precision that it is faster in."""

@@ -140,7 +140,7 @@ def export_run(run: RunFolder, settings: ExportSettings, *, accuracy_loss: float
         )
         return {"package": f"{PACKAGES}/{name}", "graphs": [graph.file for graph in manifest.graphs]}
 
-    key = {"data": fingerprint_of(prepared.key), "scores": scores, "card": model.card.to_dict(), "export": chosen}
+    key = {"data": fingerprint_of(prepared.key), "scores": scores, "card": model.card.to_dict(), "export": chosen.key}
     outputs = (f"{PACKAGES}/{name}/{MANIFEST}",)
     return run / str(run_stage(run, "export", key, work, outputs=outputs)["package"])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from string import Formatter
 
@@ -15,6 +15,8 @@ _LONGEST = 2000
 """Characters of an expression."""
 _ATOM = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", re.DOTALL)
 _UNBOUNDED = re.compile(r"[*+]|\{\d*,\d*\}")
+_OFTEN = re.compile(r"[*+]|\{\d*,(?:\d{2,})?\}")
+_PREFIX = re.compile(r"\?(?:P<\w+>|<?[=!]|:)")
 
 
 @dataclass(frozen=True)
@@ -94,15 +96,16 @@ def compiled(expression: str, flags: int = 0) -> re.Pattern[str]:
     """An expression of a card, compiled with the flags of :mod:`re`.
 
     Raises:
-        CardError: it cannot be compiled, or it repeats a repetition or a choice, such as ``(a+)+`` or ``(a|b)*``: that
-            may take forever.
+        CardError: it cannot be compiled, or it repeats a repetition, or a choice of things that may begin alike, as
+            ``(a+)+`` and ``(a|a)*`` do: that may take forever.
     """
     shown = repr(expression[:80])
     if len(expression) > _LONGEST:
         raise CardError(f"the expression {shown}... has {len(expression)} characters, at most {_LONGEST} are read")
     if _repeats_a_repetition(expression):
         raise CardError(
-            f"the expression {shown} repeats a repetition or a choice, which may take forever; repeat one thing only"
+            f"the expression {shown} repeats a repetition, or a choice of things that begin alike, which may take "
+            "forever; repeat one thing only"
         )
     try:
         return re.compile(expression, flags)
@@ -110,28 +113,52 @@ def compiled(expression: str, flags: int = 0) -> re.Pattern[str]:
         raise CardError(f"the expression {shown} cannot be compiled: {error}; correct it in the card") from error
 
 
+@dataclass
+class _Group:
+    """What an open group has held so far."""
+
+    repeats: bool = False
+    firsts: list[str] = field(default_factory=lambda: [""])
+    """What each alternative begins with; empty where it has not begun."""
+
+    def begin(self, atom: str) -> None:
+        """Take in what may begin an alternative."""
+        self.firsts[-1] = self.firsts[-1] or atom
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether two alternatives may begin alike, so that what one has read the other may read again."""
+        plain = all(re.fullmatch(r"[\w-]", first) for first in self.firsts)
+        return len(self.firsts) > 1 and not (plain and len(set(self.firsts)) == len(self.firsts))
+
+
 def _repeats_a_repetition(expression: str) -> bool:
-    """Whether a group that holds a repetition of any length, or a choice, is itself repeated any number of times."""
-    holds = [False]
+    """Whether a group that holds a repetition of any length, or an ambiguous choice, is itself repeated often."""
+    open_groups = [_Group()]
     position = 0
     while position < len(expression):
         atom = _ATOM.match(expression, position)
         text = atom[0] if atom else expression[position]
         position += len(text)
-        inner = False
+        closed = _Group()
         if text == "(":
-            holds.append(False)
+            open_groups[-1].begin(text)
+            open_groups.append(_Group())
+            prefix = _PREFIX.match(expression, position)
+            position = prefix.end() if prefix else position
             continue
-        if text == ")" and len(holds) > 1:
-            inner = holds.pop()
         if text == "|":
-            holds[-1] = True
-        repeat = _UNBOUNDED.match(expression, position)
-        if repeat and inner:
+            open_groups[-1].firsts.append("")
+            continue
+        if text == ")" and len(open_groups) > 1:
+            closed = open_groups.pop()
+        open_groups[-1].begin(text)
+        repeat, often = _UNBOUNDED.match(expression, position), _OFTEN.match(expression, position)
+        if (repeat and closed.repeats) or (often and closed.is_ambiguous):
             return True
         if repeat:
             position = repeat.end()
-        holds[-1] |= inner or repeat is not None
+        open_groups[-1].repeats |= closed.repeats or repeat is not None
     return False
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.manifest import LARGEST_BUFFER_M
@@ -92,3 +92,11 @@ class ClassExportSettings(ExportSettings):
     def allowed_loss(self) -> float:
         """Of the score that int8 is judged by."""
         return self.accuracy_loss
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """All that a package depends on, in the form that runs from before there were native grids have."""
+        record = asdict(self)
+        if not self.native_grids:
+            del record["native_grids"]
+        return record

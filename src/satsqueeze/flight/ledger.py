@@ -137,14 +137,21 @@ class Ledger:
         except OSError as error:
             raise RunError(f"cannot write {self.path} ({error.strerror}); the scenes so far are complete") from error
 
+    def _take_in(self) -> None:
+        """Rows that another run in the same folder has added meanwhile; none where it left a line that is no row."""
+        held = dict(self._rows)
+        try:
+            self._load()
+        except RunError:
+            self._rows = held
+
     def tidy(self, order: Sequence[str]) -> None:
         """Rewrite the file with one row per scene, those of ``order`` first.
 
         Raises:
             RunError: the file cannot be written.
         """
-        if self.path.exists():
-            self._load()  # another run in the same folder may have added its rows meanwhile
+        self._take_in()
         first = [self._rows[scene] for scene in order if scene in self._rows]
         known = set(order)
         rows = [*first, *(row for scene, row in self._rows.items() if scene not in known)]

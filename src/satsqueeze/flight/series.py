@@ -117,6 +117,15 @@ class FlightSeries:
             found = list(self.results(vectors.images))
         return compare(vectors, self.graph.file, found, precision=self.graph.precision)
 
+    def try_out(self) -> None:
+        """Run the graph on a date of zeros: what a package without test vectors can be asked.
+
+        Raises:
+            PackageError: it does not run.
+        """
+        with fitting(self.graph.file):
+            self.predict(np.zeros((1, len(self.bands), 1, 1), np.float32), [1.0], self.bands)
+
     def _continued(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """The dates (T, C, h, w), continued by reflection to what the graph takes."""
         multiple = self.manifest.size_multiple
@@ -170,9 +179,12 @@ def open_series(
     if manifest.task != "series":
         raise PackageError(f"{folder} is a {manifest.task} package, of one date; use open_package")
     notes: list[str] = []
-    vectors = TestVectors.read(folder / manifest.vectors)
+    vectors = TestVectors.read(folder / manifest.vectors) if manifest.vectors else None
     for graph, _ in candidates(manifest, "onnx", precision):
         model = FlightSeries(manifest, graph=graph, engine=series_engine(folder, graph, threads=threads), notes=notes)
+        if vectors is None:
+            model.try_out()
+            return model
         result = model.self_test(vectors)
         if result.passed:
             return model

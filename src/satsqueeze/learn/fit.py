@@ -61,7 +61,7 @@ def fit(
     chosen = objective or DiceCE()
     # Where no teacher answers for it, an image without a labelled pixel teaches nothing, and is not drawn.
     drawn = with_labels(cache, split.train) if soft is None else split.train
-    settings = settings.with_weights(cache.source_weights(drawn))
+    settings = settings.with_weights(cache.source_weights(split.train))
     job = SegmentationJob(
         model=model,
         cache=cache,

@@ -88,7 +88,7 @@ def fit_series(
         raise SettingsError(f"{model.card.name} reads one date; series train a network of the family {SERIES_FAMILY!r}")
     chosen = objective or DiceCE()
     drawn = places_with_labels(cache, split.train)
-    settings = settings.with_weights(cache.source_weights(drawn))
+    settings = settings.with_weights(cache.source_weights(split.train))
     job = SegmentationJob(
         scorer=score_series,
         model=model,
