@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Real
+from pathlib import Path
 
 from satsqueeze.core.errors import MissingDependencyError, PackageError, SettingsError
 from satsqueeze.core.manifest import LARGEST_BUFFER_M, FlightManifest, Graph
@@ -52,3 +54,11 @@ def candidates(manifest: FlightManifest, engine: str, precision: str) -> list[tu
             f"{', '.join(f'{g.file} ({g.precision}, {g.engine})' for g in manifest.graphs)}"
         )
     return pairs
+
+
+def none_passed(folder: Path, notes: Sequence[str]) -> PackageError:
+    """What to say of a package of which no graph reproduces its test vectors; notes say why each was passed over."""
+    return PackageError(
+        f"{folder}: no graph reproduces the test vectors on this machine ({'; '.join(notes)}). Do not fly it: update "
+        "the engine, or export the package again here."
+    )

@@ -10,7 +10,7 @@ from typing import Literal
 from satsqueeze.core.errors import PackageError
 from satsqueeze.core.manifest import FlightManifest, Graph
 from satsqueeze.core.package import verify
-from satsqueeze.flight.choice import candidates, require_buffer
+from satsqueeze.flight.choice import candidates, none_passed, require_buffer
 from satsqueeze.flight.classifier import FlightClassifier
 from satsqueeze.flight.engine import Engine
 from satsqueeze.flight.engines import open_engine
@@ -75,10 +75,7 @@ def open_package(
         if result.passed:
             return model
         notes.append(f"{graph.file} on {name} was passed over: {result.reason}")
-    raise PackageError(
-        f"{folder}: no graph reproduces the test vectors on this machine ({'; '.join(notes)}). Do not fly it: "
-        "update the engine, or export the package again here."
-    )
+    raise none_passed(folder, notes)
 
 
 def flight_model(

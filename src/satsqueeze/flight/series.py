@@ -14,7 +14,7 @@ from satsqueeze.core.errors import GridError, PackageError
 from satsqueeze.core.manifest import FlightManifest, Graph
 from satsqueeze.core.package import verify
 from satsqueeze.core.window import up
-from satsqueeze.flight.choice import candidates
+from satsqueeze.flight.choice import candidates, none_passed
 from satsqueeze.flight.classifier import check_images
 from satsqueeze.flight.engine import DAYS, INPUT
 from satsqueeze.flight.onnx_engine import OnnxInputs
@@ -189,7 +189,4 @@ def open_series(
         if result.passed:
             return model
         notes.append(f"{graph.file} was passed over: {result.reason}")
-    raise PackageError(
-        f"{folder}: no graph reproduces the test vectors on this machine ({'; '.join(notes)}). Do not fly it: "
-        "update the engine, or export the package again here."
-    )
+    raise none_passed(folder, notes)
