@@ -22,7 +22,6 @@ from satsqueeze.core.errors import (
     RadiometryError,
     SettingsError,
 )
-from satsqueeze.core.native import NativeGrid
 from satsqueeze.core.package import read_manifest, seal
 from satsqueeze.core.scaling import Scaling
 from satsqueeze.data.cache import pack
@@ -289,4 +288,3 @@ def test_impossible_grids(package, size):
     record["native"]["grids"][1]["size"] = size
     with pytest.raises(ValueError, match=r"does not fit|greater than|less than"):
         type(read_manifest(package)).model_validate(record)
-    assert NativeGrid(input="x", bands=("a",), size=(6, 6)).size == (6, 6)

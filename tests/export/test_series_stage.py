@@ -155,7 +155,7 @@ def test_the_package_proves_itself(package, tmp_path):
     seal(changed, read_manifest(changed))
     opened = satsqueeze.open_series(changed, threads=1)
     assert opened.graph.file == "fp32.onnx"
-    assert "int8.onnx was passed over" in opened.notes[0]
+    assert "int8.onnx on onnx was passed over" in opened.notes[0]
     with pytest.raises(PackageError, match="no graph reproduces the test vectors"):
         satsqueeze.open_series(changed, precision="int8")
     with pytest.raises(PackageError, match=r"does not reproduce its test vectors: int8.onnx"):

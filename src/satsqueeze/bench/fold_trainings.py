@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 
 from satsqueeze.bench.contender import network_config
-from satsqueeze.bench.network_figures import COST_SIDE
 from satsqueeze.bench.recipe import NetworkSettings, Recipe
 from satsqueeze.core.run import RunFolder
 from satsqueeze.core.scaling import Scaling
@@ -29,6 +28,8 @@ from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.model import SegmentationModel, build_model, load_model
 from satsqueeze.nets.onnx_weights import start_from_onnx
 from satsqueeze.nets.unet_config import UNetConfig
+
+_WINDOW = 256  # pixels, in which networks of the recipe answer as teachers
 
 
 class FoldTrainings:
@@ -166,7 +167,7 @@ class FoldTrainings:
             (f"{n.name}-seed-{seed}", self._started(n, seed, None)) for n in named if n.fit is None for seed in n.seeds
         ]
         fitted = [(f"{n.name}-{k}", self.trained(n, n.seeds[0], k)) for n in named if n.fit is not None for k in folds]
-        learnt = [ModelTeacher(name, [model], window=COST_SIDE) for name, model in (*started, *fitted)]
+        learnt = [ModelTeacher(name, [model], window=_WINDOW) for name, model in (*started, *fitted)]
         return [*learnt, *self.frozen_teachers]
 
     def _taught(self, settings: NetworkSettings, teachers: Sequence[Teacher], ids: Sequence[str]) -> SoftTargets | None:

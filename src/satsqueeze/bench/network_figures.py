@@ -12,11 +12,8 @@ from satsqueeze.bench.row import BenchRow
 from satsqueeze.core.files import read_json
 from satsqueeze.core.package import read_manifest
 from satsqueeze.nets.card import ModelCard
-from satsqueeze.nets.cost import cost
+from satsqueeze.nets.cost import COST_SIDE, cost
 from satsqueeze.nets.model import build_model
-
-COST_SIDE = 256
-"""Height and width at which costs are counted, in pixels."""
 
 
 def network_figures(card: ModelCard, *, trainings: Iterable[Path], package: Path) -> dict[str, Any]:

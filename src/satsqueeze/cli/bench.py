@@ -36,12 +36,11 @@ from satsqueeze.learn.postprocess import PostProcessing
 from satsqueeze.learn.segmenter import Segmenter
 from satsqueeze.learn.sliding import mask_of, predict_logits
 from satsqueeze.learn.threshold import ThresholdModel
-from satsqueeze.nets.cost import Cost, cost
+from satsqueeze.nets.cost import COST_SIDE, Cost, cost
 from satsqueeze.nets.model import load_model
 from satsqueeze.plan.stage import TrainPlan
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
-_COST_SIDE = 256
 _REPEATS = 3  # the teacher and the threshold do not fly: a rough figure is enough
 
 
@@ -149,7 +148,7 @@ class _Bench:
             lambda: score_images(ensemble, self.prepared, settings),
         )
         told = clean.told(self.prepared.cache.classes)
-        figures = _figures(self.run / f"{TEACHER}/fold_0", side=up(_COST_SIDE, ensemble.size_multiple))
+        figures = _figures(self.run / f"{TEACHER}/fold_0", side=up(COST_SIDE, ensemble.size_multiple))
         weights = [path.stat().st_size for path in sorted((self.run / TEACHER).glob("fold_*/weights.safetensors"))]
         return BenchRow(
             name="teacher",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from satsqueeze.cli.class_run import export_run, is_class_run
-from satsqueeze.cli.network_run import export_network, has_network
+from satsqueeze.cli.network_run import described, export_network, has_network
 from satsqueeze.cli.scores import TEST, protocol, score_graph
 from satsqueeze.cli.stage import PACKAGES, console, open_run, require, run_stage
 from satsqueeze.core.errors import ExportError, RunError, SettingsError
@@ -126,8 +126,6 @@ def _export_rung(run: RunFolder, rung: Rung, prepared: Prepared, settings: Expor
     console.print(f"exporting student {rung.name}", style="dim")
     model, split = load_model(run / rung.folder), prepared.folds[0]
     found = score_graph(model, settings, prepared)
-    cache = prepared.cache
-    told = " + ".join(cache.classes[value] for value in cache.foreground) or ", ".join(cache.classes)
     manifest = export_package(
         model,
         prepared.cache,
@@ -136,7 +134,7 @@ def _export_rung(run: RunFolder, rung: Rung, prepared: Prepared, settings: Expor
         settings,
         run / f"{PACKAGES}/{rung.name}",
         name=rung.name,
-        description=f"{told} from {', '.join(model.card.bands)}",
+        description=described(model.card),
         quality=[Quality(metric="jaccard", value=float(found["jaccard"]), protocol=protocol(prepared), graph=FP32)]
         if found["jaccard"] is not None
         else [],

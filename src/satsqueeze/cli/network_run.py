@@ -61,7 +61,7 @@ def export_network(run: RunFolder, settings: ExportSettings) -> Path:
             settings,
             run / f"{PACKAGES}/{card.name}",
             name=card.name,
-            description=_described(card),
+            description=described(card),
             quality=_quality(model, settings, prepared),
             training={
                 "settings": read_json(run / NETWORK / METRICS_FILE)["settings"],
@@ -77,7 +77,8 @@ def export_network(run: RunFolder, settings: ExportSettings) -> Path:
     return run / str(run_stage(run, "export", key, work, outputs=outputs)["package"])
 
 
-def _described(card: ModelCard) -> str:
+def described(card: ModelCard) -> str:
+    """What a network tells, and from what, in a sentence."""
     told = " + ".join(card.classes[value] for value in card.foreground) or ", ".join(card.classes)
     of_dates = ", from all dates of a place" if card.family == SERIES_FAMILY else ""
     return f"{told} from {', '.join(card.bands)}{of_dates}"

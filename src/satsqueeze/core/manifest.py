@@ -8,7 +8,7 @@ import pydantic
 
 from satsqueeze.core.errors import PackageError, SettingsError
 from satsqueeze.core.labels import IGNORE
-from satsqueeze.core.native import NativeImages
+from satsqueeze.core.native import LARGEST_INPUT, NativeImages
 from satsqueeze.core.rows import RowStream
 from satsqueeze.core.scaling import Scaling
 
@@ -17,8 +17,6 @@ LARGEST_MULTIPLE = 1024
 """Of the sizes that a graph takes, pixels: ten times a pooling by two."""
 LARGEST_FIELD = 65_536
 """Pixels that a graph may look around."""
-LARGEST_INPUT = 4096
-"""Side of an input of fixed size, pixels."""
 LARGEST_BUFFER_M = 10_000.0
 """Metres that masks may be widened by."""
 

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import pydantic
 
-Side = Annotated[int, pydantic.Field(ge=1, le=4096)]
+LARGEST_INPUT = 4096
+"""Side of an input of fixed size, pixels."""
+Side = Annotated[int, pydantic.Field(ge=1, le=LARGEST_INPUT)]
 """Of an image in pixels: memory is reserved by it, so that a huge one would ask for all there is."""
 
 

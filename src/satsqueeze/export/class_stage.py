@@ -17,7 +17,7 @@ from satsqueeze.data.packed import PackedCache
 from satsqueeze.export.class_graph import ClassGraph, class_graph
 from satsqueeze.export.class_validation import ClassValidator
 from satsqueeze.export.draft import FP32, draft_manifest
-from satsqueeze.export.integer import INT8, IntegerBench, IntegerGraphs, integer_graphs
+from satsqueeze.export.integer import IntegerBench, IntegerGraphs, integer_graphs
 from satsqueeze.export.native import proven_native
 from satsqueeze.export.onnx import export_fp32
 from satsqueeze.export.parity import ParityReport, check_batches, check_float
@@ -68,19 +68,8 @@ class ClassExport:
         fp32 = check_float(self.graph, folder / FP32, images, tolerance=settings.tolerance)
         batches = check_batches(folder / FP32, images, tolerance=settings.tolerance)
         integer = self._int8(folder, draft, ranking) if settings.int8 else IntegerGraphs()
-        report = ParityReport(
-            fp32=fp32,
-            sizes=batches,
-            int8={file: entry.verdict for file, entry in integer.found.items()},
-            allowed_loss=settings.allowed_loss,
-            sensitivity={file: entry.sensitivity for file, entry in integer.found.items()},
-            calibration=integer.calibration,
-            drifts=integer.drifts,
-            left_out=integer.left_out,
-        )
-        default = INT8 if settings.default == "int8" else FP32
-        every = (*draft.graphs, *(entry.graph for entry in integer.found.values()))
-        made = draft.model_copy(update={"graphs": every, "default_graph": default})
+        report = ParityReport.of(fp32, batches, integer, allowed_loss=settings.allowed_loss)
+        made = integer.listed(draft, default=settings.default)
         native = proven_native(folder, made, seed=settings.seed) if settings.native_grids else None
         return made.model_copy(update={"native": native}), report
 

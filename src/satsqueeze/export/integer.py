@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from onnxruntime.quantization.calibrate import TensorsData
 
 from satsqueeze.core.errors import ExportError, ParityError
-from satsqueeze.core.manifest import Graph
+from satsqueeze.core.manifest import FlightManifest, Graph
 from satsqueeze.export.fallback import Builder, Found, Search, quantise_within
 from satsqueeze.export.openvino import write_openvino
 from satsqueeze.export.quantise import Calibration, Drift, Feed, Quantiser
@@ -66,6 +67,13 @@ class IntegerGraphs:
     """Per calibration method."""
     left_out: dict[str, str] = field(default_factory=dict)
     """Optional graphs that were not made or did not pass, with the reason."""
+
+    def listed(self, draft: FlightManifest, *, default: Literal["int8", "fp32"]) -> FlightManifest:
+        """A manifest with these graphs beside the float one."""
+        every = (*draft.graphs, *(entry.graph for entry in self.found.values()))
+        return draft.model_copy(
+            update={"graphs": every, "default_graph": INT8 if default == "int8" else draft.default_graph}
+        )
 
 
 def integer_graphs(bench: IntegerBench, *, methods: Sequence[Calibration], openvino: bool) -> IntegerGraphs:

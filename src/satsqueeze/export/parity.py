@@ -17,6 +17,7 @@ from satsqueeze.core.errors import ParityError
 from satsqueeze.core.manifest import FlightManifest, Graph
 from satsqueeze.core.margin import margin
 from satsqueeze.core.run import plain
+from satsqueeze.export.integer import IntegerGraphs
 from satsqueeze.export.onnx import DecisionGraph, FlightGraph, is_layer_of_network
 from satsqueeze.export.validation import Judgement
 from satsqueeze.flight.engine import INPUT
@@ -103,6 +104,27 @@ class ParityReport:
     """Root mean square difference of probabilities from the float graph, per method tried."""
     left_out: dict[str, str]
     """Optional graphs that were not shipped, with the reason."""
+
+    @classmethod
+    def of(
+        cls,
+        fp32: FloatParity | SeriesParity,
+        sizes: SizeParity | BatchParity | None,
+        integer: IntegerGraphs,
+        *,
+        allowed_loss: float,
+    ) -> ParityReport:
+        """The report on a float graph and the int8 graphs made of it."""
+        return cls(
+            fp32=fp32,
+            sizes=sizes,
+            int8={file: entry.verdict for file, entry in integer.found.items()},
+            allowed_loss=allowed_loss,
+            sensitivity={file: entry.sensitivity for file, entry in integer.found.items()},
+            calibration=integer.calibration,
+            drifts=integer.drifts,
+            left_out=integer.left_out,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form; a Jaccard without foreground is None."""

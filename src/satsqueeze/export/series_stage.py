@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from satsqueeze.core.window import Window, up
 from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.series import Series, series_images, series_label, series_of
 from satsqueeze.export.draft import FP32, draft_manifest
-from satsqueeze.export.integer import INT8, IntegerBench, IntegerGraphs, integer_graphs
+from satsqueeze.export.integer import IntegerBench, IntegerGraphs, integer_graphs
 from satsqueeze.export.onnx import export_fp32
 from satsqueeze.export.parity import ParityReport
 from satsqueeze.export.quantise import Drift, Feed
@@ -28,10 +28,9 @@ from satsqueeze.export.settings import ExportSettings
 from satsqueeze.export.validation import MaskValidator
 from satsqueeze.flight.engine import DAYS, INPUT
 from satsqueeze.flight.series import FlightSeries, series_engine
-from satsqueeze.flight.tiling import reflected
+from satsqueeze.flight.tiling import continued
+from satsqueeze.nets.cost import COST_SIDE
 from satsqueeze.nets.model import SegmentationModel
-
-_COST_SIDE = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +101,7 @@ class SeriesSamples:
             row, col = generator.integers(0, (place.height - height + 1, place.width - width + 1)).tolist()
             window = Window(row=row, col=col, height=height, width=width)
             images = series_images(self.cache, place, window=window)[:, channels]
-            down, across = (reflected(0, up(size, multiple), size) for size in (height, width))
-            continued = np.ascontiguousarray(images[:, :, down][..., across])
-            found.append({INPUT: continued[None], DAYS: np.array([place.days], np.float32)})
+            found.append({INPUT: continued(images, multiple)[None], DAYS: np.array([place.days], np.float32)})
         return found
 
 
@@ -135,7 +132,7 @@ class SeriesExport:
 
     def draft(self, *, name: str, description: str) -> FlightManifest:
         """Everything that is known before a graph exists; multiply-accumulates are those of one date."""
-        side = up(_COST_SIDE, self.model.size_multiple)
+        side = up(COST_SIDE, self.model.size_multiple)
         return draft_manifest(
             self.model,
             name=name,
@@ -151,19 +148,9 @@ class SeriesExport:
         export_fp32(graph, folder / FP32)
         fp32 = check_series(graph, folder / FP32, seed=settings.seed, tolerance=settings.tolerance)
         integer = self._int8(folder, draft) if settings.int8 else IntegerGraphs()
-        report = ParityReport(
-            fp32=fp32,
-            sizes=None,
-            int8={file: entry.verdict for file, entry in integer.found.items()},
-            allowed_loss=settings.allowed_loss,
-            sensitivity={file: entry.sensitivity for file, entry in integer.found.items()},
-            calibration=integer.calibration,
-            drifts=integer.drifts,
-            left_out=dict.fromkeys(integer.left_out, "series fly on onnxruntime"),
-        )
-        default = INT8 if settings.default == "int8" else FP32
-        every = (*draft.graphs, *(entry.graph for entry in integer.found.values()))
-        return draft.model_copy(update={"graphs": every, "default_graph": default}), report
+        integer = replace(integer, left_out=dict.fromkeys(integer.left_out, "series fly on onnxruntime"))
+        report = ParityReport.of(fp32, None, integer, allowed_loss=settings.allowed_loss)
+        return integer.listed(draft, default=settings.default), report
 
     def _int8(self, folder: Path, draft: FlightManifest) -> IntegerGraphs:
         settings = self.settings

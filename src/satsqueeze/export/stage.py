@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -35,6 +35,7 @@ from satsqueeze.export.vectors import make_vectors, smooth_image
 from satsqueeze.flight.verify import verify_package
 from satsqueeze.nets.card import SERIES_FAMILY
 from satsqueeze.nets.classifier import ClassifierConfig
+from satsqueeze.nets.cost import COST_SIDE
 from satsqueeze.nets.flight_model import PACKAGE_CARD
 from satsqueeze.nets.model import SegmentationModel
 from satsqueeze.nets.receptive import receptive_field
@@ -42,8 +43,6 @@ from satsqueeze.nets.receptive import receptive_field
 VECTORS = "vectors.npz"
 ITEM = "item.json"
 PARITY = "parity.json"
-COST_SIDE = 256
-"""Input size at which MACs are counted, raised to a multiple of the model's ``size_multiple``."""
 
 
 def export_package(  # noqa: PLR0917 - what goes in and where to, in the order of the work
@@ -179,20 +178,9 @@ class _Export:
         sizes = check_sizes(graph, draft, folder / FP32, generated[0], tolerance=self.settings.tolerance)
         integer = self._int8(folder, draft) if self.settings.int8 else IntegerGraphs()
         stream, reason = self._rows(folder, draft) if INT8 in integer.found else (None, {})
-        report = ParityReport(
-            fp32=fp32,
-            sizes=sizes,
-            int8={file: entry.verdict for file, entry in integer.found.items()},
-            allowed_loss=self.settings.allowed_loss,
-            sensitivity={file: entry.sensitivity for file, entry in integer.found.items()},
-            calibration=integer.calibration,
-            drifts=integer.drifts,
-            left_out={**integer.left_out, **reason},
-        )
-        default = INT8 if self.settings.default == "int8" else FP32
-        every = (*draft.graphs, *(entry.graph for entry in integer.found.values()))
-        fields = {"graphs": every, "default_graph": default, "stream": stream}
-        return draft.model_copy(update=fields), report
+        integer = replace(integer, left_out={**integer.left_out, **reason})
+        report = ParityReport.of(fp32, sizes, integer, allowed_loss=self.settings.allowed_loss)
+        return integer.listed(draft, default=self.settings.default).model_copy(update={"stream": stream}), report
 
     def _rows(self, folder: Path, draft: FlightManifest) -> tuple[RowStream | None, dict[str, str]]:
         """The int8 graph once more, for rows; or why not, which costs speed and memory alone."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from numbers import Real
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from satsqueeze.core.errors import MissingDependencyError, PackageError, SettingsError
 from satsqueeze.core.manifest import LARGEST_BUFFER_M, FlightManifest, Graph
 from satsqueeze.flight.engine import EngineName, has_openvino
+from satsqueeze.flight.vectors import SelfTest, TestVectors
 
 
 def require_buffer(manifest: FlightManifest, buffer_m: float) -> None:
@@ -56,9 +58,63 @@ def candidates(manifest: FlightManifest, engine: str, precision: str) -> list[tu
     return pairs
 
 
-def none_passed(folder: Path, notes: Sequence[str]) -> PackageError:
-    """What to say of a package of which no graph reproduces its test vectors; notes say why each was passed over."""
-    return PackageError(
+class Tested(Protocol):
+    """A model that can tell whether this machine computes what the exporting machine computed."""
+
+    @property
+    def graph(self) -> Graph:
+        """That it runs."""
+        ...
+
+    @property
+    def engine(self) -> Named:
+        """That runs it."""
+        ...
+
+    def try_out(self) -> None:
+        """Run the graph, of which nobody knows what it should give."""
+        ...
+
+    def self_test(self, vectors: TestVectors) -> SelfTest:
+        """Run the test vectors."""
+        ...
+
+
+class Named(Protocol):
+    """An engine, by its name."""
+
+    @property
+    def name(self) -> EngineName:
+        """Of the engine."""
+        ...
+
+
+AnyTested = TypeVar("AnyTested", bound=Tested)
+
+
+def first_sound(
+    models: Iterable[AnyTested], vectors: TestVectors | None, notes: list[str], *, folder: Path
+) -> AnyTested:
+    """The first model that reproduces the test vectors, or that runs where a package has none.
+
+    Args:
+        models: of the graphs of a package, the best first; each is opened when those before it have failed.
+        vectors: of the package; None where it has none.
+        notes: told of each that was passed over, and why, before the next is opened.
+        folder: of the package, for the message.
+
+    Raises:
+        PackageError: there is none.
+    """
+    for model in models:
+        if vectors is None:
+            model.try_out()
+            return model
+        result = model.self_test(vectors)
+        if result.passed:
+            return model
+        notes.append(f"{model.graph.file} on {model.engine.name} was passed over: {result.reason}")
+    raise PackageError(
         f"{folder}: no graph reproduces the test vectors on this machine ({'; '.join(notes)}). Do not fly it: update "
         "the engine, or export the package again here."
     )

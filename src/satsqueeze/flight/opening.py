@@ -10,9 +10,9 @@ from typing import Literal
 from satsqueeze.core.errors import PackageError
 from satsqueeze.core.manifest import FlightManifest, Graph
 from satsqueeze.core.package import verify
-from satsqueeze.flight.choice import candidates, none_passed, require_buffer
+from satsqueeze.flight.choice import candidates, first_sound, require_buffer
 from satsqueeze.flight.classifier import FlightClassifier
-from satsqueeze.flight.engine import Engine
+from satsqueeze.flight.engine import Engine, EngineName
 from satsqueeze.flight.engines import open_engine
 from satsqueeze.flight.runtime import DEFAULT_WINDOW, FlightModel
 from satsqueeze.flight.vectors import TestVectors
@@ -60,22 +60,17 @@ def open_package(
     if manifest.task == "series":
         raise PackageError(f"{folder} is a package for series of dates; use open_series and predict")
     vectors = TestVectors.read(folder / manifest.vectors) if manifest.vectors else None
-    notes = []
+    notes: list[str] = []
     if manifest.task == "segmentation" and not manifest.window_invariant:
         notes.append("not window-invariant: large images are blended from overlapping tiles")
-    for graph, name in candidates(manifest, engine, precision):
-        opened = open_engine(
-            name, folder / graph.file, threads=threads, streams=streams if manifest.window_invariant else 1
-        )
-        model = flight_model(manifest, graph=graph, engine=opened, window=window, notes=notes, buffer_m=buffer_m)
-        if vectors is None:
-            model.try_out()
-            return model
-        result = model.self_test(vectors)
-        if result.passed:
-            return model
-        notes.append(f"{graph.file} on {name} was passed over: {result.reason}")
-    raise none_passed(folder, notes)
+    streams = streams if manifest.window_invariant else 1
+
+    def opened(graph: Graph, name: EngineName) -> FlightModel:
+        found = open_engine(name, folder / graph.file, threads=threads, streams=streams)
+        return flight_model(manifest, graph=graph, engine=found, window=window, notes=notes, buffer_m=buffer_m)
+
+    models = (opened(graph, name) for graph, name in candidates(manifest, engine, precision))
+    return first_sound(models, vectors, notes, folder=folder)
 
 
 def flight_model(

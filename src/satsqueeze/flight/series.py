@@ -13,14 +13,13 @@ from satsqueeze.core.bands import band_positions
 from satsqueeze.core.errors import GridError, PackageError
 from satsqueeze.core.manifest import FlightManifest, Graph
 from satsqueeze.core.package import verify
-from satsqueeze.core.window import up
-from satsqueeze.flight.choice import candidates, none_passed
+from satsqueeze.flight.choice import candidates, first_sound
 from satsqueeze.flight.classifier import check_images
 from satsqueeze.flight.engine import DAYS, INPUT
 from satsqueeze.flight.onnx_engine import OnnxInputs
 from satsqueeze.flight.runtime import Prediction
 from satsqueeze.flight.source import arrays_of, require_names
-from satsqueeze.flight.tiling import reflected
+from satsqueeze.flight.tiling import continued
 from satsqueeze.flight.vectors import Result, SelfTest, TestVectors, compare, fitting
 
 _LAST_DAY = 366
@@ -97,7 +96,9 @@ class FlightSeries:
         if valid is not None:
             missing |= ~valid
         values = np.where(missing[:, None], np.float32(0), values)
-        found = self.engine.run({INPUT: self._continued(values)[None], DAYS: _days_of(days, len(images))[None]})
+        found = self.engine.run(
+            {INPUT: continued(values, self.manifest.size_multiple)[None], DAYS: _days_of(days, len(images))[None]}
+        )
         rows, cols = slice(images.shape[2]), slice(images.shape[3])
         return Prediction(
             mask=found.mask[0, rows, cols], probabilities=np.asarray(found.probabilities)[0, :, rows, cols]
@@ -125,12 +126,6 @@ class FlightSeries:
         """
         with fitting(self.graph.file):
             self.predict(np.zeros((1, len(self.bands), 1, 1), np.float32), [1.0], self.bands)
-
-    def _continued(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The dates (T, C, h, w), continued by reflection to what the graph takes."""
-        multiple = self.manifest.size_multiple
-        down, across = (reflected(0, up(size, multiple), size) for size in values.shape[2:])
-        return np.ascontiguousarray(values[:, :, down][..., across])
 
 
 def _days_of(days: object, dates: int) -> NDArray[np.float32]:
@@ -180,13 +175,8 @@ def open_series(
         raise PackageError(f"{folder} is a {manifest.task} package, of one date; use open_package")
     notes: list[str] = []
     vectors = TestVectors.read(folder / manifest.vectors) if manifest.vectors else None
-    for graph, _ in candidates(manifest, "onnx", precision):
-        model = FlightSeries(manifest, graph=graph, engine=series_engine(folder, graph, threads=threads), notes=notes)
-        if vectors is None:
-            model.try_out()
-            return model
-        result = model.self_test(vectors)
-        if result.passed:
-            return model
-        notes.append(f"{graph.file} was passed over: {result.reason}")
-    raise none_passed(folder, notes)
+    models = (
+        FlightSeries(manifest, graph=graph, engine=series_engine(folder, graph, threads=threads), notes=notes)
+        for graph, _ in candidates(manifest, "onnx", precision)
+    )
+    return first_sound(models, vectors, notes, folder=folder)

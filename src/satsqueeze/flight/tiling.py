@@ -143,6 +143,12 @@ class Mirror:
         return np.ascontiguousarray(part, dtype=np.float32)
 
 
+def continued(values: NDArray[np.float32], multiple: int) -> NDArray[np.float32]:
+    """Images (..., h, w), continued below and to the right by reflection to sides that are multiples of a number."""
+    down, across = (reflected(0, up(size, multiple), size) for size in values.shape[-2:])
+    return np.ascontiguousarray(values[..., down, :][..., across])
+
+
 def reflected(start: int, stop: int, size: int) -> NDArray[np.intp]:
     """Positions start..stop along a side of ``size`` pixels that is continued by reflection; one pixel is repeated."""
     positions = np.arange(start, stop)

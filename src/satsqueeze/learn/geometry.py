@@ -11,7 +11,8 @@ from torch.nn import functional
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.learn.batch import TrainBatch
 
-_CERTAIN_HALF = 0.5  # a resampled pixel is valid if at least half of its weight is
+CERTAIN_HALF = 0.5
+"""A resampled pixel is valid if at least half of its weight is."""
 
 
 def oriented(batch: TrainBatch, *, upside_down: Tensor, sideways: Tensor, transposed: Tensor) -> TrainBatch:
@@ -78,8 +79,8 @@ def warped(batch: TrainBatch, chosen: Tensor, matrices: Tensor) -> TrainBatch:
     )
     bands = images.shape[1]
     weight = smooth[:, bands : bands + 1]
-    keep = weight >= _CERTAIN_HALF
-    batch.images[chosen] = torch.where(keep, smooth[:, :bands] / weight.clamp(min=_CERTAIN_HALF), 0.0)
+    keep = weight >= CERTAIN_HALF
+    batch.images[chosen] = torch.where(keep, smooth[:, :bands] / weight.clamp(min=CERTAIN_HALF), 0.0)
     nearest = functional.grid_sample(
         labels[:, None].to(images.dtype), grid, mode="nearest", padding_mode="reflection", align_corners=False
     )
@@ -99,4 +100,4 @@ def valid_pixels(images: Tensor) -> Tensor:
 def renormalised(soft: Tensor) -> Tensor:
     """Probabilities (M, ..., K, h, w) that sum to 1 over K, or to 0 where less than half of a target is there."""
     total = soft.sum(dim=-3, keepdim=True)
-    return torch.where(total >= _CERTAIN_HALF, soft / total.clamp(min=_CERTAIN_HALF), 0.0)
+    return torch.where(total >= CERTAIN_HALF, soft / total.clamp(min=CERTAIN_HALF), 0.0)

@@ -17,7 +17,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from satsqueeze.nets.model import SegmentationModel
 
-__all__ = ["Cost", "cost", "cost_of_network", "count_parameters"]
+__all__ = ["COST_SIDE", "Cost", "cost", "cost_of_network", "count_parameters"]
+
+COST_SIDE = 256
+"""Height and width in pixels at which networks that take any size are counted, raised to a size that they take."""
 
 # Layers that an engine computes in place, or folds into the layer before, when their input is read no more.
 _IN_PLACE = frozenset(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from satsqueeze.core.errors import TrainError
-from satsqueeze.learn.geometry import valid_pixels
+from satsqueeze.learn.geometry import CERTAIN_HALF, valid_pixels
 from satsqueeze.nets.model import SegmentationModel
 from satsqueeze.pretrain.features import sampled
 from satsqueeze.pretrain.view_sampler import ViewBatch
@@ -18,7 +18,6 @@ from satsqueeze.pretrain.weather import at_points
 _YEAR = 365.25
 _HARMONICS = 4
 _HIDDEN = 64
-_CERTAIN_HALF = 0.5  # of a point's weight must be of pixels with data
 _BETA = 0.2  # standard deviations beyond which errors count linearly: a cloud is no lesson
 
 
@@ -68,9 +67,9 @@ def forecast_loss(forecast: Forecast, model: SegmentationModel, found: Tensor, b
     valid = valid_pixels(flat).float()
     # Pixels without data carry no weight in what lies between them and others.
     weight = sampled(valid, points, size=size)
-    shown = sampled(model.normalise(flat) * valid, points, size=size) / weight.clamp(min=_CERTAIN_HALF)
+    shown = sampled(model.normalise(flat) * valid, points, size=size) / weight.clamp(min=CERTAIN_HALF)
     shown = shown.reshape(-1, dates, *shown.shape[1:])
-    seen = (at_points(valid, points).bool() & (weight >= _CERTAIN_HALF)[:, 0]).reshape(-1, dates, points.shape[1])
+    seen = (at_points(valid, points).bool() & (weight >= CERTAIN_HALF)[:, 0]).reshape(-1, dates, points.shape[1])
     seen &= batch.counts.repeat(2, 1)[:, None]
     told = forecast(found, _exchanged(batch.days))
     counted = _exchanged(seen)[:, :, None].expand_as(told)

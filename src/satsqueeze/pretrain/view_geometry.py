@@ -12,11 +12,10 @@ from torch.nn import functional
 
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.window import Window
+from satsqueeze.learn.geometry import CERTAIN_HALF
 
 Points = NDArray[np.float64]
 """(..., 2) coordinates (row, col) in pixels; whole numbers are centres of pixels."""
-
-_CERTAIN_HALF = 0.5  # a resampled pixel is valid if at least half of its weight is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +97,7 @@ class ViewGeometry:
             # Without antialiasing, whose weights are not exactly centred on the pixel of the view.
             resampled = functional.interpolate(planes, size=size, mode="bilinear", align_corners=False)[0]
             share = resampled[-1:]
-            values = torch.where(share >= _CERTAIN_HALF, resampled[:-1] / share.clamp(min=_CERTAIN_HALF), 0.0)
+            values = torch.where(share >= CERTAIN_HALF, resampled[:-1] / share.clamp(min=CERTAIN_HALF), 0.0)
         turned = values.flip([axis for axis, back in ((-2, self.upside_down), (-1, self.sideways)) if back])
         return turned.transpose(-1, -2) if self.transposed else turned
 
