@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from satsqueeze.bench.pictures import Panel
+from satsqueeze.bench.drawing.pictures import Panel
 from satsqueeze.bench.row import read_rows
 from satsqueeze.cli.panels import worst_and_best
 from satsqueeze.core.files import replacing

@@ -139,7 +139,7 @@ def test_rooms_and_commands_that_fly_start_without_torch():
     ]
     modules += [
         "satsqueeze.bench.evaluate",
-        "satsqueeze.bench.robustness",
+        "satsqueeze.bench.robustness.score",
         "satsqueeze.bench.latency",
         "satsqueeze.bench.energy",
     ]

@@ -62,10 +62,10 @@ def test_train_export_evaluate(tiles, run_main, tmp_path):
 @pytest.mark.parametrize(
     ("command", "work"),
     [
-        ("bench", "satsqueeze.bench.zoo_sweep.ZooSweep.run"),
-        ("scale", "satsqueeze.bench.scaling_search.ScalingSearch.run"),
-        ("grid", "satsqueeze.bench.class_grid.ClassGrid.execute"),
-        ("transfer", "satsqueeze.bench.transfer_grid.TransferGrid.execute"),
+        ("bench", "satsqueeze.bench.zoo.sweep.ZooSweep.run"),
+        ("scale", "satsqueeze.bench.scaling.search.ScalingSearch.run"),
+        ("grid", "satsqueeze.bench.classes.grid.ClassGrid.execute"),
+        ("transfer", "satsqueeze.bench.transfer.grid.TransferGrid.execute"),
     ],
 )
 def test_comparisons_name_what_is_left_out(tiles, run_main, tmp_path, monkeypatch, command, work):

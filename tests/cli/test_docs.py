@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import satsqueeze
-from satsqueeze.bench.class_recipe import ClassRecipe
+from satsqueeze.bench.classes.recipe import ClassRecipe
 from satsqueeze.cli.flags import read_settings
 from satsqueeze.cli.main import COMMANDS
 from satsqueeze.data.dataset import open_dataset

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from satsqueeze.bench.ablation_recipe import AblationRecipe
-from satsqueeze.bench.class_recipe import ClassRecipe
-from satsqueeze.bench.init_recipe import InitRecipe
-from satsqueeze.bench.init_students import StudentsRecipe
-from satsqueeze.bench.recipe import Recipe
-from satsqueeze.bench.transfer_recipe import TransferRecipe
+from satsqueeze.bench.classes.recipe import ClassRecipe
+from satsqueeze.bench.folds.recipe import Recipe
+from satsqueeze.bench.starts.ablation_recipe import AblationRecipe
+from satsqueeze.bench.starts.recipe import InitRecipe
+from satsqueeze.bench.starts.students import StudentsRecipe
+from satsqueeze.bench.transfer.recipe import TransferRecipe
 from satsqueeze.cli.flags import read_settings
 from satsqueeze.cli.main import main
 from satsqueeze.core.yaml_text import parse_yaml

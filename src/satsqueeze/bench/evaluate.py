@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from satsqueeze.bench.class_evaluate import evaluate_classes
+from satsqueeze.bench.classes.evaluate import evaluate_classes
 from satsqueeze.bench.evaluation import judged, left_out, none_scored, require_task, scored_with
 from satsqueeze.bench.mask_tally import MaskTally, compare_classes
 from satsqueeze.bench.series_evaluate import evaluate_series
@@ -35,7 +35,7 @@ def evaluate(
 
     Images are read, predicted and counted one after another, so memory does not grow with their number. One that
     cannot be read or does not fit is left out and listed, and the job goes on. Sources of role ``train`` are left out.
-    A package that decides on whole images is scored by :func:`satsqueeze.bench.class_evaluate.evaluate_classes`, one
+    A package that decides on whole images is scored by :func:`satsqueeze.bench.classes.evaluate.evaluate_classes`, one
     over dates by :func:`satsqueeze.bench.series_evaluate.evaluate_series`.
 
     Args:

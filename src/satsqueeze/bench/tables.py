@@ -20,18 +20,18 @@ from typing import Any
 
 import yaml
 
-from satsqueeze.bench.ablation_row import read_ablation_rows
-from satsqueeze.bench.ablation_table import ablation_table
-from satsqueeze.bench.init_row import read_init_rows
-from satsqueeze.bench.init_students import students_table
-from satsqueeze.bench.init_table import class_table, init_table
 from satsqueeze.bench.markdown import markdown
-from satsqueeze.bench.robustness_row import read_robustness_rows
-from satsqueeze.bench.robustness_twins import twins_table
+from satsqueeze.bench.robustness.row import read_robustness_rows
+from satsqueeze.bench.robustness.twins import twins_table
 from satsqueeze.bench.row_file import AnyRow
-from satsqueeze.bench.scaling_figure import scaling_table
-from satsqueeze.bench.scaling_row import read_scaling_rows
-from satsqueeze.bench.transfer_row import read_transfer_rows, transfer_table
+from satsqueeze.bench.scaling.figure import scaling_table
+from satsqueeze.bench.scaling.row import read_scaling_rows
+from satsqueeze.bench.starts.ablation_row import read_ablation_rows
+from satsqueeze.bench.starts.ablation_table import ablation_table
+from satsqueeze.bench.starts.row import read_init_rows
+from satsqueeze.bench.starts.students import students_table
+from satsqueeze.bench.starts.table import class_table, init_table
+from satsqueeze.bench.transfer.row import read_transfer_rows, transfer_table
 from satsqueeze.core.errors import RunError, SettingsError
 from satsqueeze.core.yaml_text import parse_yaml
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from satsqueeze.bench.class_grid import ClassGrid
-from satsqueeze.bench.class_recipe import ClassRecipe
-from satsqueeze.bench.class_ship import rescore as rescore_package
-from satsqueeze.bench.class_ship import ship as ship_package
-from satsqueeze.bench.grid_row import GridRow, read_grid_rows, record_grid_rows
+from satsqueeze.bench.classes.grid import ClassGrid
+from satsqueeze.bench.classes.recipe import ClassRecipe
+from satsqueeze.bench.classes.row import GridRow, read_grid_rows, record_grid_rows
+from satsqueeze.bench.classes.ship import rescore as rescore_package
+from satsqueeze.bench.classes.ship import ship as ship_package
 from satsqueeze.cli.flags import read_settings
 from satsqueeze.cli.stage import console, tell_packed
 from satsqueeze.core.errors import SettingsError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from satsqueeze.bench.crossval import Crossval
-from satsqueeze.bench.recipe import Recipe
+from satsqueeze.bench.folds.crossval import Crossval
+from satsqueeze.bench.folds.recipe import Recipe
 from satsqueeze.bench.row import record_row
 from satsqueeze.cli.flags import read_settings
 from satsqueeze.core.errors import SettingsError

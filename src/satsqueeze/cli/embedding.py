@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from satsqueeze.bench.curves import CURVES_FILE
-from satsqueeze.bench.embedding import embedding
+from satsqueeze.bench.drawing.curves import CURVES_FILE
 from satsqueeze.bench.history import read_history
-from satsqueeze.bench.pretraining import EMBEDDING_FILE, PretrainingView, draw_curves, draw_embedding
+from satsqueeze.bench.report.embedding import embedding
+from satsqueeze.bench.report.pretraining import EMBEDDING_FILE, PretrainingView, draw_curves, draw_embedding
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.packed import PackedCache
 from satsqueeze.learn.progress import HISTORY_FILE

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from satsqueeze.bench.ablation import Ablation, Variant
-from satsqueeze.bench.ablation_figure import draw_ablation
-from satsqueeze.bench.ablation_recipe import AblationRecipe
-from satsqueeze.bench.ablation_table import ablation_table
-from satsqueeze.bench.init_recipe import InitRecipe
 from satsqueeze.bench.row_file import write_row_file
+from satsqueeze.bench.starts.ablation import Ablation, Variant
+from satsqueeze.bench.starts.ablation_figure import draw_ablation
+from satsqueeze.bench.starts.ablation_recipe import AblationRecipe
+from satsqueeze.bench.starts.ablation_table import ablation_table
+from satsqueeze.bench.starts.recipe import InitRecipe
 from satsqueeze.cli.flags import read_settings
 from satsqueeze.cli.stage import console
 from satsqueeze.core.run import RunFolder

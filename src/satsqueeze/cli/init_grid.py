@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from satsqueeze.bench.init_figure import draw_curves
-from satsqueeze.bench.init_grid import InitGrid
-from satsqueeze.bench.init_recipe import InitRecipe
-from satsqueeze.bench.init_row import write_init_rows
-from satsqueeze.bench.init_table import class_table, init_table
+from satsqueeze.bench.starts.figure import draw_curves
+from satsqueeze.bench.starts.grid import InitGrid
+from satsqueeze.bench.starts.recipe import InitRecipe
+from satsqueeze.bench.starts.row import write_init_rows
+from satsqueeze.bench.starts.table import class_table, init_table
 from satsqueeze.cli.flags import read_settings
 from satsqueeze.cli.stage import console
 from satsqueeze.core.run import RunFolder

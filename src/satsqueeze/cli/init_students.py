@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from satsqueeze.bench.init_recipe import InitRecipe
-from satsqueeze.bench.init_row import write_init_rows
-from satsqueeze.bench.init_students import StudentsRecipe, compare_students, draw_students, students_table
+from satsqueeze.bench.starts.recipe import InitRecipe
+from satsqueeze.bench.starts.row import write_init_rows
+from satsqueeze.bench.starts.students import StudentsRecipe, compare_students, draw_students, students_table
 from satsqueeze.cli.flags import read_settings
 from satsqueeze.cli.stage import console
 from satsqueeze.core.run import RunFolder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from satsqueeze.bench.pictures import Case, Panel, pick_cases
+from satsqueeze.bench.drawing.pictures import Case, Panel, pick_cases
 from satsqueeze.cli.distill import own_teacher
 from satsqueeze.cli.stage import PACKAGES, PLAN, TEACHER
 from satsqueeze.core.bands import band_positions

@@ -8,8 +8,8 @@ from typing import Any
 
 from satsqueeze.bench.history import find_histories
 from satsqueeze.bench.machine import installed_versions
-from satsqueeze.bench.pretraining import PretrainingView
-from satsqueeze.bench.report import ReportInputs, write_report
+from satsqueeze.bench.report.page import ReportInputs, write_report
+from satsqueeze.bench.report.pretraining import PretrainingView
 from satsqueeze.bench.row import read_rows
 from satsqueeze.cli.bench import models_of
 from satsqueeze.cli.embedding import pretraining_view

@@ -11,7 +11,7 @@ from satsqueeze.cli.progress import progress
 from satsqueeze.core.errors import SettingsError
 
 if TYPE_CHECKING:
-    from satsqueeze.bench.robustness_row import RobustnessRow
+    from satsqueeze.bench.robustness.row import RobustnessRow
 
 
 def robustness(  # noqa: PLR0917 - all but package and data are flags
@@ -45,8 +45,8 @@ def robustness(  # noqa: PLR0917 - all but package and data are flags
         figure: PNG to draw of all in that file: accuracy by severity for every share, mean and range over seeds.
         json: print one line of JSON per corruption and severity instead of a table.
     """
-    from satsqueeze.bench.robustness import RobustnessSettings
-    from satsqueeze.bench.robustness import robustness as measure
+    from satsqueeze.bench.robustness.score import RobustnessSettings
+    from satsqueeze.bench.robustness.score import robustness as measure
     from satsqueeze.data.class_split import read_split
     from satsqueeze.data.corruptions import CORRUPTIONS, SEVERITIES
     from satsqueeze.data.dataset import open_dataset
@@ -77,8 +77,8 @@ def robustness(  # noqa: PLR0917 - all but package and data are flags
 
 
 def _keep(rows: Sequence[RobustnessRow], path: Path, figure: Path | None) -> None:
-    from satsqueeze.bench.robustness_figure import draw_robustness
-    from satsqueeze.bench.robustness_row import read_robustness_rows, record_robustness_rows
+    from satsqueeze.bench.robustness.figure import draw_robustness
+    from satsqueeze.bench.robustness.row import read_robustness_rows, record_robustness_rows
 
     record_robustness_rows(path, rows)
     if figure is not None:

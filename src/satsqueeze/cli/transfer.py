@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from satsqueeze.bench.transfer_grid import TransferGrid
-from satsqueeze.bench.transfer_recipe import TransferRecipe
-from satsqueeze.bench.transfer_row import transfer_table, write_transfer_rows
+from satsqueeze.bench.transfer.grid import TransferGrid
+from satsqueeze.bench.transfer.recipe import TransferRecipe
+from satsqueeze.bench.transfer.row import transfer_table, write_transfer_rows
 from satsqueeze.cli.flags import read_settings
 from satsqueeze.cli.stage import console, tell_packed
 from satsqueeze.core.run import RunFolder

@@ -6,8 +6,8 @@ import sys
 from json import dumps
 from pathlib import Path
 
-from satsqueeze.bench.zoo_row import ZooRow, zoo_table
-from satsqueeze.bench.zoo_sweep import SweepSettings, ZooSweep, failures
+from satsqueeze.bench.zoo.row import ZooRow, zoo_table
+from satsqueeze.bench.zoo.sweep import SweepSettings, ZooSweep, failures
 from satsqueeze.cli.progress import progress
 from satsqueeze.cli.stage import console, tell_packed
 from satsqueeze.core.run import RunFolder

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from satsqueeze.bench.scaling_plot import plot_scores
-from satsqueeze.bench.zoo_row import read_zoo_rows
+from satsqueeze.bench.scaling.plot import plot_scores
+from satsqueeze.bench.zoo.row import read_zoo_rows
 from satsqueeze.core.errors import RunError
 
 

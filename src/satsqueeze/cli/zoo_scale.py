@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from satsqueeze.bench.scaling_figure import draw_scaling
-from satsqueeze.bench.scaling_row import Ranked, ScalingRow, ranked, write_scaling_rows
-from satsqueeze.bench.scaling_search import ScalingSearch
-from satsqueeze.bench.scaling_settings import ScalingSettings
+from satsqueeze.bench.scaling.figure import draw_scaling
+from satsqueeze.bench.scaling.row import Ranked, ScalingRow, ranked, write_scaling_rows
+from satsqueeze.bench.scaling.search import ScalingSearch
+from satsqueeze.bench.scaling.settings import ScalingSettings
 from satsqueeze.cli.progress import progress
 from satsqueeze.cli.stage import console, tell_packed
 from satsqueeze.core.run import RunFolder

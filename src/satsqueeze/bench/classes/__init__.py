@@ -1,0 +1,1 @@
+"""Networks that decide on whole images: scores, and comparisons of ways of teaching."""

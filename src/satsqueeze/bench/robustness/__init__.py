@@ -1,0 +1,1 @@
+"""How packages fare when something is wrong with the images."""

@@ -1,0 +1,1 @@
+"""The search for the factors of compound scaling."""

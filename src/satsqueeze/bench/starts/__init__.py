@@ -1,0 +1,1 @@
+"""What a start of training is worth with few labels."""

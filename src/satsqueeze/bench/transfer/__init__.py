@@ -1,0 +1,1 @@
+"""What starting from another data set is worth with few labels."""

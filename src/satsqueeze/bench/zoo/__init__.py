@@ -1,0 +1,1 @@
+"""Sweeps over the zoo under one budget."""
