@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from satsqueeze.bench.drawing.pictures import Panel
-from satsqueeze.bench.row import read_rows
+from satsqueeze.bench.row import BenchRow
 from satsqueeze.cli.panels import worst_and_best
 from satsqueeze.core.files import replacing
 from satsqueeze.core.labels import IGNORE
@@ -42,7 +42,7 @@ def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 def heads(run: RunFolder, chosen: str) -> list[tuple[str, str]]:
     """Title and subtitle of each column."""
-    rows = {row.key: row for row in read_rows(run / "bench.jsonl")}
+    rows = {row.key: row for row in BenchRow.read(run / "bench.jsonl")}
     teacher, student = rows["teacher", "fp32"], rows[chosen, "fp32"]
     return [
         ("generated scene", "reflectance, red-green-blue"),

@@ -4,7 +4,7 @@ import json
 import os
 
 from satsqueeze.bench.machine import installed_versions, this_machine
-from satsqueeze.bench.row import BenchRow, read_rows, write_rows
+from satsqueeze.bench.row import BenchRow, write_rows
 
 
 def test_reads_what_the_kernel_says(tmp_path):
@@ -32,7 +32,7 @@ def test_the_record_is_json_even_without_a_load_average(monkeypatch, tmp_path):
     row = BenchRow(name="x", kind="student", machine=this_machine())
     path = tmp_path / "rows.jsonl"
     write_rows(path, [row])
-    assert read_rows(path) == (row,)
+    assert BenchRow.read(path) == (row,)
 
 
 def test_only_installed_distributions_have_versions():

@@ -9,7 +9,7 @@ import pytest
 from satsqueeze.bench.energy import Energy, NotMeasured
 from satsqueeze.bench.latency import Latency
 from satsqueeze.bench.machine import this_machine
-from satsqueeze.bench.row import BenchRow, Score, read_rows, record_row, write_rows
+from satsqueeze.bench.row import BenchRow, Score, record_row, write_rows
 from satsqueeze.core.errors import RunError
 
 LATENCY = Latency(
@@ -52,7 +52,7 @@ FULL = BenchRow(
 def test_rows_survive_json_lines(tmp_path):
     rows = (FULL, BenchRow(name="threshold", kind="threshold", energy=NotMeasured("no meter")))
     write_rows(tmp_path / "bench.jsonl", rows)
-    assert read_rows(tmp_path / "bench.jsonl") == rows
+    assert BenchRow.read(tmp_path / "bench.jsonl") == rows
     assert len((tmp_path / "bench.jsonl").read_text().splitlines()) == 2
 
 
@@ -64,7 +64,7 @@ def test_not_measured_is_a_value_that_survives():
 
 def test_nan_becomes_none_on_the_way(tmp_path):
     write_rows(tmp_path / "x.jsonl", [FULL.model_copy(update={"train_minutes": float("nan")})])
-    assert read_rows(tmp_path / "x.jsonl")[0].train_minutes is None
+    assert BenchRow.read(tmp_path / "x.jsonl")[0].train_minutes is None
 
 
 def test_the_first_score_is_the_headline():
@@ -80,13 +80,13 @@ def test_a_rerun_replaces_its_own_row_in_place(tmp_path):
         record_row(path, BenchRow(name=name, kind="student"))
     record_row(path, BenchRow(name="b", kind="student", parameters=5))
     record_row(path, BenchRow(name="b", kind="student", precision="int8"))
-    rows = read_rows(path)
+    rows = BenchRow.read(path)
     assert [row.key for row in rows] == [("a", "fp32"), ("b", "fp32"), ("c", "fp32"), ("b", "int8")]
     assert rows[1].parameters == 5
 
 
 def test_no_file_means_no_rows(tmp_path):
-    assert read_rows(tmp_path / "none.jsonl") == ()
+    assert BenchRow.read(tmp_path / "none.jsonl") == ()
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"name": "x"}', '{"name": "x", "kind": "hero"}', '{"unknown": 1}'])
@@ -95,13 +95,13 @@ def test_a_broken_line_is_named(tmp_path, line):
     write_rows(path, [FULL])
     path.write_text(path.read_text() + "\n" + line + "\n")
     with pytest.raises(RunError, match="line 3"):
-        read_rows(path)
+        BenchRow.read(path)
 
 
 def test_unreadable_files_are_run_errors(tmp_path):
     (tmp_path / "x.jsonl").write_bytes(b"\xff\xfe")
     with pytest.raises(RunError, match="cannot be read"):
-        read_rows(tmp_path / "x.jsonl")
+        BenchRow.read(tmp_path / "x.jsonl")
 
 
 def test_a_full_disk_keeps_the_rows_there_were(tmp_path, monkeypatch):
@@ -114,4 +114,4 @@ def test_a_full_disk_keeps_the_rows_there_were(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(RunError, match="disk is full"):
         record_row(path, BenchRow(name="other", kind="student"))
-    assert read_rows(path) == (FULL,)
+    assert BenchRow.read(path) == (FULL,)

@@ -6,7 +6,7 @@ import pytest
 
 from satsqueeze.bench.energy import Energy, NotMeasured
 from satsqueeze.bench.latency import LatencySettings
-from satsqueeze.bench.row import BenchRow, Score, read_rows
+from satsqueeze.bench.row import BenchRow, Score
 from satsqueeze.bench.suite import Job, PackageBench, PackageFacts, package_jobs, run_suite, scores_of
 from satsqueeze.core.errors import SettingsError, TrainError
 
@@ -48,7 +48,7 @@ def test_rows_of_models_that_are_no_longer_there_are_dropped(tmp_path):
     run_suite([job("a", made), job("b", made), job("b", made, precision="int8")], path)
     rows = run_suite([job("b", made)], path)
     assert [row.key for row in rows] == [("b", "fp32")]
-    assert read_rows(path) == rows
+    assert BenchRow.read(path) == rows
     assert made == ["a", "b", "b"]
 
 
@@ -84,7 +84,7 @@ def test_a_package_becomes_a_row(tmp_path, tiny_package):
     assert row.energy.watts == pytest.approx(2)
     assert row.machine.cores >= 1
     again = package_jobs(tiny_package, facts, FAST, meter=meter)
-    assert run_suite(again, tmp_path / "bench.jsonl") == read_rows(tmp_path / "bench.jsonl")
+    assert run_suite(again, tmp_path / "bench.jsonl") == BenchRow.read(tmp_path / "bench.jsonl")
 
 
 def test_without_a_meter_the_row_says_not_measured(tmp_path, tiny_package):

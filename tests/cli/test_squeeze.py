@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from satsqueeze.bench.row import read_rows
+from satsqueeze.bench.row import BenchRow
 from satsqueeze.cli import bench, distill, plan, squeeze, train
 from satsqueeze.cli.main import main
 from satsqueeze.cli.scores import score_package
@@ -68,7 +68,7 @@ def test_every_student_is_a_package_that_verifies(squeezed):
 
 
 def test_rows_hold_every_model_on_the_same_images(squeezed):
-    rows = read_rows(squeezed / "bench.jsonl")
+    rows = BenchRow.read(squeezed / "bench.jsonl")
     names = [row.key for row in rows]
     students = [rung.name for rung in read_ladder(squeezed / "ladder.json")[0]]
     assert names[:2] == [("threshold", "fp32"), ("teacher", "fp32")]
@@ -82,7 +82,7 @@ def test_rows_hold_every_model_on_the_same_images(squeezed):
 def test_the_float_package_scores_as_the_trained_student(squeezed):
     for rung in read_ladder(squeezed / "ladder.json")[0]:
         manifest = verify(squeezed / "packages" / rung.name)
-        row = next(r for r in read_rows(squeezed / "bench.jsonl") if r.key == (rung.name, "fp32"))
+        row = next(r for r in BenchRow.read(squeezed / "bench.jsonl") if r.key == (rung.name, "fp32"))
         if manifest.quality:
             assert row.jaccard == pytest.approx(manifest.quality[0].value, abs=2e-4)
 

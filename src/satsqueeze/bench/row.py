@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal, Self
 
 import pydantic
@@ -11,7 +9,7 @@ import pydantic
 from satsqueeze.bench.energy import Energy, NotMeasured
 from satsqueeze.bench.latency import Latency
 from satsqueeze.bench.machine import Machine
-from satsqueeze.bench.row_file import Row, read_row_file, with_row, write_row_file
+from satsqueeze.bench.row_file import KeyedRow
 from satsqueeze.core.errors import RunError
 
 Kind = Literal["threshold", "baseline", "teacher", "student"]
@@ -38,8 +36,11 @@ class Score(pydantic.BaseModel):
     """Other metrics as fractions, such as ``precision`` or ``jaccard_per_image_mean``."""
 
 
-class BenchRow(Row):
+class BenchRow(KeyedRow):
     """What is known about one model at one precision; None means not known."""
+
+    called = "benchmark row"
+    made_by = "'satsqueeze bench'"
 
     name: str
     kind: Kind
@@ -99,29 +100,3 @@ class BenchRow(Row):
             return cls.model_validate(record)
         except pydantic.ValidationError as error:
             raise RunError(f"not a benchmark row: {error}. Remove its line and measure the model again") from error
-
-
-def read_rows(path: Path) -> tuple[BenchRow, ...]:
-    """Rows of a JSON-lines file, in order; none where there is no file yet.
-
-    Raises:
-        RunError: a line that is not a row; the message gives its number.
-    """
-    return read_row_file(
-        path,
-        BenchRow,
-        name="benchmark row",
-        remedy="check the path; if the file is damaged, remove it and run 'satsqueeze bench' again",
-    )
-
-
-def write_rows(path: Path, rows: Sequence[BenchRow]) -> None:
-    """Write rows as JSON lines, whole or not at all."""
-    write_row_file(path, rows)
-
-
-def record_row(path: Path, row: BenchRow) -> tuple[BenchRow, ...]:
-    """Add a row, or replace the one of the same name and precision; returns all rows."""
-    rows = with_row(read_rows(path), row)
-    write_rows(path, rows)
-    return rows

@@ -21,7 +21,8 @@ from satsqueeze.bench.energy import (
 )
 from satsqueeze.bench.latency import LatencySettings, measure_package
 from satsqueeze.bench.machine import this_machine
-from satsqueeze.bench.row import ALL_SOURCES, BenchRow, Kind, Score, read_rows, record_row, write_rows
+from satsqueeze.bench.row import ALL_SOURCES, BenchRow, Kind, Score
+from satsqueeze.bench.row_file import record_row, write_rows
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.files import sha256
 from satsqueeze.core.manifest import FlightManifest
@@ -62,7 +63,7 @@ def run_suite(
         raise SettingsError(f"each name and precision may be measured once, got {sorted(keys)}")
     for done, job in enumerate(jobs):
         fingerprint = fingerprint_of(job.settings)
-        if any(row.key == (job.name, job.precision) and row.fingerprint == fingerprint for row in read_rows(path)):
+        if any(row.key == (job.name, job.precision) and row.fingerprint == fingerprint for row in BenchRow.read(path)):
             continue
         if on_progress is not None:
             on_progress(done, len(jobs), job.name)
@@ -71,7 +72,7 @@ def run_suite(
             path,
             row.model_copy(update={"name": job.name, "precision": job.precision, "fingerprint": fingerprint}),
         )
-    found = {row.key: row for row in read_rows(path)}
+    found = {row.key: row for row in BenchRow.read(path)}
     rows = tuple(found[key] for key in keys)
     write_rows(path, rows)
     return rows

@@ -16,24 +16,26 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from satsqueeze.bench.markdown import markdown
-from satsqueeze.bench.robustness.row import read_robustness_rows
+from satsqueeze.bench.robustness.row import RobustnessRow
 from satsqueeze.bench.robustness.twins import twins_table
-from satsqueeze.bench.row_file import AnyRow
+from satsqueeze.bench.row_file import Row
 from satsqueeze.bench.scaling.figure import scaling_table
-from satsqueeze.bench.scaling.row import read_scaling_rows
-from satsqueeze.bench.starts.ablation_row import read_ablation_rows
+from satsqueeze.bench.scaling.row import ScalingRow
+from satsqueeze.bench.starts.ablation_row import AblationRow
 from satsqueeze.bench.starts.ablation_table import ablation_table
-from satsqueeze.bench.starts.row import read_init_rows
+from satsqueeze.bench.starts.row import InitRow
 from satsqueeze.bench.starts.students import students_table
 from satsqueeze.bench.starts.table import class_table, init_table
-from satsqueeze.bench.transfer.row import read_transfer_rows, transfer_table
+from satsqueeze.bench.transfer.row import TransferRow, transfer_table
 from satsqueeze.core.errors import RunError, SettingsError
 from satsqueeze.core.yaml_text import parse_yaml
+
+AnyRow = TypeVar("AnyRow", bound=Row)
 
 _BLOCK = re.compile(r"(<!-- table:([\w.-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
 _OPENING = re.compile(r"<!-- table:([\w.-]+) -->")
@@ -187,26 +189,27 @@ def _table(folder: Path, entry: Mapping[str, Any]) -> str:
 
 
 def _labels(path: Path) -> str:
-    return init_table(_some(read_init_rows(path), path))
+    return init_table(_some(InitRow, path))
 
 
 def _classes(path: Path) -> str:
-    rows = _some(read_init_rows(path), path)
+    rows = _some(InitRow, path)
     return class_table(rows, fraction=min(row.fraction for row in rows))
 
 
 _OF_EXPERIMENTS: Mapping[str, Callable[[Path], str]] = {
     "labels": _labels,
     "classes": _classes,
-    "transfer": lambda path: transfer_table(_some(read_transfer_rows(path), path)),
-    "students": lambda path: students_table(_some(read_init_rows(path), path)),
-    "ablation": lambda path: ablation_table(_some(read_ablation_rows(path), path)),
-    "scaling": lambda path: scaling_table(_some(read_scaling_rows(path), path)),
-    "robust twins": lambda path: twins_table(_some(read_robustness_rows(path), path)),
+    "transfer": lambda path: transfer_table(_some(TransferRow, path)),
+    "students": lambda path: students_table(_some(InitRow, path)),
+    "ablation": lambda path: ablation_table(_some(AblationRow, path)),
+    "scaling": lambda path: scaling_table(_some(ScalingRow, path)),
+    "robust twins": lambda path: twins_table(_some(RobustnessRow, path)),
 }
 
 
-def _some(rows: Sequence[AnyRow], path: Path) -> Sequence[AnyRow]:
+def _some(kind: type[AnyRow], path: Path) -> Sequence[AnyRow]:
+    rows = kind.read(path)
     if not rows:
         raise SettingsError(f"{path} has no row; make it again with its command")
     return rows

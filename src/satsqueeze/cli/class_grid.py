@@ -7,7 +7,7 @@ from pathlib import Path
 
 from satsqueeze.bench.classes.grid import ClassGrid
 from satsqueeze.bench.classes.recipe import ClassRecipe
-from satsqueeze.bench.classes.row import GridRow, read_grid_rows, record_grid_rows
+from satsqueeze.bench.classes.row import GridRow, record_grid_rows
 from satsqueeze.bench.classes.ship import rescore as rescore_package
 from satsqueeze.bench.classes.ship import ship as ship_package
 from satsqueeze.cli.flags import read_settings
@@ -52,13 +52,13 @@ def grid(
     if ship is not None and ship.is_file():
         raise SettingsError(f"--ship: {ship} is a file; name a folder")
     if rows is not None:
-        read_grid_rows(rows)  # before hours of training: a file of something else is not overwritten
+        GridRow.read(rows)  # before hours of training: a file of something else is not overwritten
     work = ClassGrid(read_settings(ClassRecipe, recipe), RunFolder(out), say=console.print)
     tell_packed(work.prepared.cache)
     if rescore is not None:
         if rows is None:
             raise SettingsError("--rescore needs the --rows in which the package was recorded")
-        found = rescore_package(work, student, way, rescore, read_grid_rows(rows))
+        found = rescore_package(work, student, way, rescore, GridRow.read(rows))
     elif ship is not None:
         ship_package(work, student, way, ship)
         found = work.rows()

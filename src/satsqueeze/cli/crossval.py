@@ -6,7 +6,7 @@ from pathlib import Path
 
 from satsqueeze.bench.folds.crossval import Crossval
 from satsqueeze.bench.folds.recipe import Recipe
-from satsqueeze.bench.row import record_row
+from satsqueeze.bench.row_file import record_row
 from satsqueeze.cli.flags import read_settings
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.run import RunFolder

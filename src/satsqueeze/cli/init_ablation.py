@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from satsqueeze.bench.row_file import write_row_file
+from satsqueeze.bench.row_file import write_rows
 from satsqueeze.bench.starts.ablation import Ablation, Variant
 from satsqueeze.bench.starts.ablation_figure import draw_ablation
 from satsqueeze.bench.starts.ablation_recipe import AblationRecipe
@@ -36,7 +36,7 @@ def init_ablation(
     names = {factor.name: factor.reference for factor in told.factors}
     found = Ablation(reference, names, variants, RunFolder(out), say=console.print).execute()
     if rows is not None:
-        write_row_file(rows, found)
+        write_rows(rows, found)
     draw_ablation(found, figure or out / "init-ablation.png")
     print(ablation_table(found))
     return 0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from satsqueeze.bench.row_file import write_rows
 from satsqueeze.bench.starts.figure import draw_curves
 from satsqueeze.bench.starts.grid import InitGrid
 from satsqueeze.bench.starts.recipe import InitRecipe
-from satsqueeze.bench.starts.row import write_init_rows
 from satsqueeze.bench.starts.table import class_table, init_table
 from satsqueeze.cli.flags import read_settings
 from satsqueeze.cli.stage import console
@@ -28,7 +28,7 @@ def init_grid(
     told = read_settings(InitRecipe, recipe)
     found = InitGrid(told, RunFolder(out), say=console.print).execute()
     if rows is not None:
-        write_init_rows(rows, found)
+        write_rows(rows, found)
     draw_curves(found, figure or out / "init-grid.png")
     print(init_table(found))
     print()

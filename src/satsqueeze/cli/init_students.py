@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from satsqueeze.bench.row_file import write_rows
 from satsqueeze.bench.starts.recipe import InitRecipe
-from satsqueeze.bench.starts.row import write_init_rows
 from satsqueeze.bench.starts.students import StudentsRecipe, compare_students, draw_students, students_table
 from satsqueeze.cli.flags import read_settings
 from satsqueeze.cli.stage import console
@@ -27,7 +27,7 @@ def init_students(
     grid = read_settings(InitRecipe, recipe.parent / told.grid, told.changes)
     found = compare_students(grid, told.models, RunFolder(out), say=console.print)
     if rows is not None:
-        write_init_rows(rows, found)
+        write_rows(rows, found)
     draw_students(found, figure or out / "init-students.png")
     print(students_table(found))
     return 0

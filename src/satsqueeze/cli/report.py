@@ -10,7 +10,7 @@ from satsqueeze.bench.history import find_histories
 from satsqueeze.bench.machine import installed_versions
 from satsqueeze.bench.report.page import ReportInputs, write_report
 from satsqueeze.bench.report.pretraining import PretrainingView
-from satsqueeze.bench.row import read_rows
+from satsqueeze.bench.row import BenchRow
 from satsqueeze.cli.bench import models_of
 from satsqueeze.cli.embedding import pretraining_view
 from satsqueeze.cli.panels import worst_and_best
@@ -61,7 +61,7 @@ def report_stage(run: RunFolder) -> Path:
     inputs = ReportInputs(
         title=f"{', '.join(sorted({entry.source for entry in prepared.cache.entries}))}, squeezed",
         subtitle=f"It has {rung.compression:,.0f} times fewer parameters than one network of the teacher.",
-        rows=read_rows(run / ROWS),
+        rows=BenchRow.read(run / ROWS),
         chosen=chosen,
         curves=_curves(run, rungs),
         pretraining=_pretraining(run, prepared),

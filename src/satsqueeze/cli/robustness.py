@@ -78,11 +78,11 @@ def robustness(  # noqa: PLR0917 - all but package and data are flags
 
 def _keep(rows: Sequence[RobustnessRow], path: Path, figure: Path | None) -> None:
     from satsqueeze.bench.robustness.figure import draw_robustness
-    from satsqueeze.bench.robustness.row import read_robustness_rows, record_robustness_rows
+    from satsqueeze.bench.robustness.row import record_robustness_rows
 
-    record_robustness_rows(path, rows)
+    kept = record_robustness_rows(path, rows)
     if figure is not None:
-        draw_robustness(read_robustness_rows(path), figure)
+        draw_robustness(kept, figure)
 
 
 def _table(rows: Sequence[RobustnessRow], severities: Sequence[int]) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from satsqueeze.bench.row_file import write_rows
 from satsqueeze.bench.transfer.grid import TransferGrid
 from satsqueeze.bench.transfer.recipe import TransferRecipe
-from satsqueeze.bench.transfer.row import transfer_table, write_transfer_rows
+from satsqueeze.bench.transfer.row import transfer_table
 from satsqueeze.cli.flags import read_settings
 from satsqueeze.cli.stage import console, tell_packed
 from satsqueeze.core.run import RunFolder
@@ -32,6 +33,6 @@ def transfer(
     if ship is not None:
         save_model(load_model(grid.source_run[0]), ship)
     if rows is not None:
-        write_transfer_rows(rows, found)
+        write_rows(rows, found)
     print(transfer_table(found))
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from satsqueeze.bench.scaling.plot import plot_scores
-from satsqueeze.bench.zoo.row import read_zoo_rows
+from satsqueeze.bench.zoo.row import ZooRow
 from satsqueeze.core.errors import RunError
 
 
@@ -18,6 +18,6 @@ def plot(rows: Path, out: Path = Path("zoo.png")) -> int:
     """
     if not rows.is_file():
         raise RunError(f"there is no file {rows}; expected the zoo.jsonl in the run folder of 'satsqueeze zoo bench'")
-    plot_scores(read_zoo_rows(rows), out)
+    plot_scores(ZooRow.read(rows), out)
     print(out)
     return 0

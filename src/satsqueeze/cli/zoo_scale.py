@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from satsqueeze.bench.row_file import write_rows
 from satsqueeze.bench.scaling.figure import draw_scaling
-from satsqueeze.bench.scaling.row import Ranked, ScalingRow, ranked, write_scaling_rows
+from satsqueeze.bench.scaling.row import Ranked, ScalingRow, ranked
 from satsqueeze.bench.scaling.search import ScalingSearch
 from satsqueeze.bench.scaling.settings import ScalingSettings
 from satsqueeze.cli.progress import progress
@@ -56,7 +57,7 @@ def scale(  # noqa: PLR0917 - all but the data set are flags
     tell_packed(prepared.cache)
     trials = ScalingSearch(prepared, search, run.path).run(_report)
     if rows is not None:
-        write_scaling_rows(rows, trials)
+        write_rows(rows, trials)
     found = ranked(trials)
     print("\n".join([_HEAD, *map(_line, found)]))
     if found:

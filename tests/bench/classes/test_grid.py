@@ -31,10 +31,11 @@ from satsqueeze.bench.classes.recipe import (
     TrainedNetwork,
     Way,
 )
-from satsqueeze.bench.classes.row import read_grid_rows, record_grid_rows, write_grid_rows
+from satsqueeze.bench.classes.row import GridRow, record_grid_rows
 from satsqueeze.bench.classes.ship import long_cell, rescore, ship
 from satsqueeze.bench.drawing.curves import CURVES_FILE
 from satsqueeze.bench.evaluate import evaluate
+from satsqueeze.bench.row_file import write_rows
 from satsqueeze.cli.flags import read_settings
 from satsqueeze.cli.main import main
 from satsqueeze.core.errors import DataError, RunError, SettingsError, TrainError
@@ -102,7 +103,7 @@ def test_a_row_for_each_teacher_and_each_student_in_each_way(work):
         ("small", "student", "gated", (0, 1)),
         ("small", "student", "confidence", (0, 1)),
     ]
-    assert read_grid_rows(grid.run / ROWS) == rows
+    assert GridRow.read(grid.run / ROWS) == rows
     split = grid.prepared.split
     assert [len(part) for part in (split.train, split.validation, split.test)] == [12, 6, 6]
     alone, gated = rows[2], rows[3]
@@ -308,7 +309,7 @@ def test_a_package_that_ships_is_scored_anew(work, tiles, tmp_path):
     sealed = ship(grid, "small", "confidence", tmp_path / "tiny")
     rows = [row for row in grid.rows() if row.kind == "shipped"]
     worse = [row.model_copy(update={"test": {**row.test, "accuracy": 0.0}}) for row in rows]
-    write_grid_rows(grid.run / SHIPPED, worse)
+    write_rows(grid.run / SHIPPED, worse)
     renewed = rescore(grid, "small", "confidence", tmp_path / "tiny", worse)
     assert [row.test for row in renewed] == [row.test for row in rows]
     assert [row.test for row in grid.rows() if row.kind == "shipped"] == [row.test for row in rows]
@@ -462,7 +463,7 @@ def test_the_command(tiles, tmp_path, capsys, monkeypatch):
     path.write_text(yaml.safe_dump(record))
     words = ["zoo", "grid", str(path), "--out", str(tmp_path / "run")]
     assert main([*words, "--only", "small,alone", "--rows", str(rows)]) == 0
-    assert [row.way for row in read_grid_rows(rows)] == ["alone"]
+    assert [row.way for row in GridRow.read(rows)] == ["alone"]
     assert main(words) == 0
     assert "points, p = " in capsys.readouterr().out.splitlines()[-1]
     monkeypatch.setattr(class_grid, "fit_classifier", refusing)
@@ -485,13 +486,13 @@ def test_rows_of_other_networks_and_ways_stay_in_the_file(work, tmp_path):
     better = one.model_copy(update={"epochs": 99})
     again = taught.model_copy(update={"kind": "shipped", "graph": "fp32.onnx"})
     record_grid_rows(path, [better, again])
-    assert read_grid_rows(path) == (other, better, again)
+    assert GridRow.read(path) == (other, better, again)
 
 
 def test_damaged_rows_and_answers_are_run_errors(tmp_path):
     (tmp_path / ROWS).write_text("{}\n")
     with pytest.raises(RunError, match="line 1 is no row of a grid"):
-        read_grid_rows(tmp_path / ROWS)
+        GridRow.read(tmp_path / ROWS)
     (tmp_path / HELD).write_bytes(b"x")
     with pytest.raises(RunError, match=r"remove .* and train again"):
         HeldAnswers.read(tmp_path / HELD)

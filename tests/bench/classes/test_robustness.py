@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from satsqueeze.bench.robustness.figure import draw_robustness
-from satsqueeze.bench.robustness.row import RobustnessRow, read_robustness_rows, record_robustness_rows
+from satsqueeze.bench.robustness.row import RobustnessRow, record_robustness_rows
 from satsqueeze.bench.robustness.score import RobustnessSettings, robustness
 from satsqueeze.bench.robustness.twins import twins_table
 from satsqueeze.cli.main import main
@@ -138,7 +138,7 @@ def test_the_command_and_its_rows(package, tiles, tmp_path, capsys):
     words = ["robustness", str(package), str(root), "--rows", str(rows)]
     assert main([*words, "--severities", "1,5", "--json", "--limit", "9"]) == 0
     printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [row.line() for row in read_robustness_rows(rows)] == [json.dumps(row, sort_keys=True) for row in printed]
+    assert [row.line() for row in RobustnessRow.read(rows)] == [json.dumps(row, sort_keys=True) for row in printed]
     assert len(printed) == 1 + 2 * len(CORRUPTIONS)
     assert {row["images"] for row in printed} == {9}
     assert main([*words, "--corruptions", "noise,haze", "--split", str(split)]) == 0
@@ -147,13 +147,13 @@ def test_the_command_and_its_rows(package, tiles, tmp_path, capsys):
     assert [line.split()[0] for line in said[1:]] == ["1", "clean", "noise", "haze"]
     assert len(said[-1].split()) == 6
     # Rows of the same package and precision are replaced, others stay.
-    found = read_robustness_rows(rows)
+    found = RobustnessRow.read(rows)
     assert {row.corruption for row in found} == {"clean", "noise", "haze"}
     record_robustness_rows(rows, [found[0].model_copy(update={"precision": "int8"})])
-    assert len(read_robustness_rows(rows)) == len(found) + 1
+    assert len(RobustnessRow.read(rows)) == len(found) + 1
     rows.write_text(rows.read_text() + "{}\n")
     with pytest.raises(RunError, match="is no row of robustness"):
-        read_robustness_rows(rows)
+        RobustnessRow.read(rows)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_twins_stand_side_by_side_with_the_spread_of_their_seeds(tmp_path):
     assert "70.0 %" in mixed[1]
     record_robustness_rows(tmp_path / "rows.jsonl", rows)
     record_robustness_rows(tmp_path / "rows.jsonl", [twin(0.5, 0, 1, 0.6)])
-    kept = read_robustness_rows(tmp_path / "rows.jsonl")
+    kept = RobustnessRow.read(tmp_path / "rows.jsonl")
     assert [row.accuracy for row in kept] == [0.9, 0.5, 0.8, 0.3, 0.6]
     draw_robustness(kept, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes()[:4] == b"\x89PNG"

@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from satsqueeze.bench.row_file import record_row, write_rows
 from satsqueeze.bench.scaling import figure as scaling_figure
 from satsqueeze.bench.scaling import search as module
 from satsqueeze.bench.scaling import trials as scaling_trials
 from satsqueeze.bench.scaling.figure import draw_scaling, scaling_table
 from satsqueeze.bench.scaling.plot import plot_scores, series_of
-from satsqueeze.bench.scaling.row import ScalingRow, ranked, read_scaling_rows, write_scaling_rows
+from satsqueeze.bench.scaling.row import ScalingRow, ranked
 from satsqueeze.bench.scaling.search import ROWS, ScalingSearch
 from satsqueeze.bench.scaling.settings import ScalingSettings
 from satsqueeze.bench.scaling.trials import TOLERANCE, counted_macs, trials
-from satsqueeze.bench.zoo.row import ZooRow, record_zoo_row
+from satsqueeze.bench.zoo.row import ZooRow
 from satsqueeze.cli.main import main
 from satsqueeze.core.errors import DataError, RunError, SettingsError, SplitError, TrainError
 from satsqueeze.core.run import RunFolder
@@ -63,7 +64,7 @@ def test_a_search_is_resumed_and_never_looks_at_test_images(prepared, tmp_path, 
     blind = replace(prepared, split=replace(prepared.split, test=()))
     seen = []
     rows = ScalingSearch(blind, SETTINGS, tmp_path).run(seen.append)
-    assert tuple(seen) == rows == read_scaling_rows(tmp_path / ROWS)
+    assert tuple(seen) == rows == ScalingRow.read(tmp_path / ROWS)
     assert [(row.side, row.epochs, row.size, row.metric) for row in rows] == [
         (16, 1, SIDE, "accuracy"),
         (20, 1, SIDE, "accuracy"),
@@ -82,7 +83,7 @@ def test_a_search_is_resumed_and_never_looks_at_test_images(prepared, tmp_path, 
     monkeypatch.undo()
     again = ScalingSearch(blind, replace(SETTINGS, seeds=(0, 1)), tmp_path).run()
     assert not any(row.failure for row in again)
-    assert len(read_scaling_rows(tmp_path / ROWS)) == 2 * len(rows)
+    assert len(ScalingRow.read(tmp_path / ROWS)) == 2 * len(rows)
     with pytest.raises(SplitError, match="decided by validation images"):
         ScalingSearch(replace(prepared, split=replace(prepared.split, validation=())), SETTINGS, tmp_path)
 
@@ -152,14 +153,14 @@ def test_refused_searches(changes, message):
 
 def test_rows_are_read_back_or_refused(tmp_path):
     rows = (row(1, 0.9), row(2, None))
-    write_scaling_rows(tmp_path / ROWS, rows)
-    assert read_scaling_rows(tmp_path / ROWS) == rows
-    assert read_scaling_rows(tmp_path / "none") == ()
+    write_rows(tmp_path / ROWS, rows)
+    assert ScalingRow.read(tmp_path / ROWS) == rows
+    assert ScalingRow.read(tmp_path / "none") == ()
     (tmp_path / ROWS).write_text("{}\n")
     with pytest.raises(RunError, match="line 1 is no trial of a rule"):
-        read_scaling_rows(tmp_path / ROWS)
+        ScalingRow.read(tmp_path / ROWS)
     with pytest.raises(RunError, match="cannot be read"):
-        read_scaling_rows(tmp_path)
+        ScalingRow.read(tmp_path)
 
 
 def test_the_command(tiles, tmp_path, capsys):
@@ -229,7 +230,7 @@ def test_the_plot_command_and_its_mistakes(tmp_path, capsys):
     assert main(["zoo", "plot", str(rows)]) == 2
     assert "expected the zoo.jsonl in the run folder" in capsys.readouterr().err
     for one in ZOO_ROWS:
-        record_zoo_row(rows, one)
+        record_row(rows, one)
     assert main(["zoo", "plot", str(rows), "--out", str(out)]) == 0
     with Image.open(out) as picture:
         assert min(picture.size) > 500

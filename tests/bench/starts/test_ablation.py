@@ -11,7 +11,7 @@ import yaml
 from satsqueeze.bench.starts.ablation import ROWS, Ablation, Variant
 from satsqueeze.bench.starts.ablation_figure import draw_ablation
 from satsqueeze.bench.starts.ablation_recipe import AblationRecipe, Factor
-from satsqueeze.bench.starts.ablation_row import AblationRow, read_ablation_rows
+from satsqueeze.bench.starts.ablation_row import AblationRow
 from satsqueeze.bench.starts.ablation_table import ablation_table, by_seed
 from satsqueeze.bench.starts.grid import InitGrid
 from satsqueeze.bench.starts.seed_estimate import gain
@@ -56,7 +56,7 @@ def test_every_factor_has_the_reference_and_its_variants(done):
         )
         for seed in (0, 1)
     ]
-    assert rows == read_ablation_rows(folder / ROWS)
+    assert rows == AblationRow.read(folder / ROWS)
     assert by_seed(rows, "steps", "1") == by_seed(rows, "places", "all")
     assert [path.name for path in (folder / "regions").iterdir()] == ["alba"]
 
@@ -207,7 +207,7 @@ def test_the_command_reads_a_recipe_and_what_differs(tmp_path, capsys):
     words = ["bench", "init-ablation", str(tmp_path / "ablation.yaml"), "--out", str(tmp_path / "run")]
     assert main([*words, "--rows", str(tmp_path / "rows.jsonl"), "--figure", str(tmp_path / "found.png")]) == 0
     assert "| width | 4 (reference) |" in capsys.readouterr().out
-    assert len(read_ablation_rows(tmp_path / "rows.jsonl")) == 6
+    assert len(AblationRow.read(tmp_path / "rows.jsonl")) == 6
     assert (tmp_path / "found.png").is_file()
     recipe["factors"][0]["variants"] = {"8": {"pretrain": {"contrast": {"breadth": 8}}}}
     (tmp_path / "ablation.yaml").write_text(yaml.safe_dump(recipe))

@@ -10,10 +10,11 @@ import pytest
 import yaml
 from scipy import stats
 
+from satsqueeze.bench.row_file import write_rows
 from satsqueeze.bench.starts.figure import draw_curves
 from satsqueeze.bench.starts.grid import ROWS, InitGrid
 from satsqueeze.bench.starts.recipe import STARTS, InitRecipe, Region
-from satsqueeze.bench.starts.row import InitRow, read_init_rows, write_init_rows
+from satsqueeze.bench.starts.row import InitRow
 from satsqueeze.bench.starts.seed_estimate import estimate, paired_p
 from satsqueeze.bench.starts.table import class_table, init_table
 from satsqueeze.bench.tables import make_tables
@@ -75,7 +76,7 @@ def done(tmp_path_factory):
 def test_one_row_per_cell_at_the_rate_that_validation_chose(done):
     folder, rows = done
     assert [row.key for row in rows] == [("alba", start, 1.0, seed) for start in TINY.starts for seed in (0, 1)]
-    assert rows == read_init_rows(folder / ROWS)
+    assert rows == InitRow.read(folder / ROWS)
     assert {row.start: row.source for row in rows} == {"random": "", "other-continent": "corda", "supervised": "borea"}
     for row in rows:
         assert (row.labels, row.steps, row.test_images) == (4, 1, 1)
@@ -193,7 +194,7 @@ def test_the_command_prints_tables_and_draws_curves(done, tmp_path, capsys):
     assert out.startswith("| target | labels | random | other-continent | supervised |")
     assert "| alba | 4 (100 %) |" in out
     assert "| class (100 % of labels) |" in out
-    assert [row.test for row in read_init_rows(tmp_path / "rows.jsonl")] == [row.test for row in rows]
+    assert [row.test for row in InitRow.read(tmp_path / "rows.jsonl")] == [row.test for row in rows]
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -237,8 +238,8 @@ def test_tables_show_means_gains_and_classes(tmp_path):
 
 def test_documents_take_their_tables_from_committed_rows(tmp_path):
     rows = [row(start, seed, 0.1 * seed) for start in ("random", "same-region") for seed in (1, 2, 3)]
-    write_init_rows(tmp_path / "rows.jsonl", rows)
-    rows = read_init_rows(tmp_path / "rows.jsonl")
+    write_rows(tmp_path / "rows.jsonl", rows)
+    rows = InitRow.read(tmp_path / "rows.jsonl")
     entries = {of: {"file": "rows.jsonl", "table": of} for of in ("labels", "classes")}
     (tmp_path / "tables.yaml").write_text(yaml.safe_dump(entries))
     made = make_tables(tmp_path / "tables.yaml")
@@ -254,12 +255,12 @@ def test_documents_take_their_tables_from_committed_rows(tmp_path):
 
 
 def test_rows_come_back_and_others_are_refused(tmp_path):
-    write_init_rows(tmp_path / "rows.jsonl", [row("random", 0, 0.5)])
-    assert read_init_rows(tmp_path / "rows.jsonl") == (row("random", 0, 0.5),)
-    assert read_init_rows(tmp_path / "none.jsonl") == ()
+    write_rows(tmp_path / "rows.jsonl", [row("random", 0, 0.5)])
+    assert InitRow.read(tmp_path / "rows.jsonl") == (row("random", 0, 0.5),)
+    assert InitRow.read(tmp_path / "none.jsonl") == ()
     (tmp_path / "rows.jsonl").write_text('{"start": "random"}\n')
     with pytest.raises(RunError, match="line 1 is no row"):
-        read_init_rows(tmp_path / "rows.jsonl")
+        InitRow.read(tmp_path / "rows.jsonl")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import yaml
 
 from satsqueeze.bench.starts.grid import InitGrid
 from satsqueeze.bench.starts.recipe import InitRecipe
-from satsqueeze.bench.starts.row import read_init_rows
+from satsqueeze.bench.starts.row import InitRow
 from satsqueeze.bench.starts.students import StudentsRecipe, compare_students, draw_students, students_table
 from satsqueeze.bench.starts.teacher import distilling, teacher_recipe
 from satsqueeze.bench.tables import make_tables
@@ -166,7 +166,7 @@ def test_the_command(done, tmp_path, capsys):
     words = ["bench", "init-students", str(tmp_path / "students.yaml"), "--out", str(tmp_path / "run")]
     assert main([*words, "--rows", str(tmp_path / "rows.jsonl"), "--figure", str(tmp_path / "found.png")]) == 0
     assert "| unet-2 |" in capsys.readouterr().out
-    assert [row.start for row in read_init_rows(tmp_path / "rows.jsonl")] == ["random", "distilled"]
+    assert [row.start for row in InitRow.read(tmp_path / "rows.jsonl")] == ["random", "distilled"]
     assert (tmp_path / "found.png").is_file()
 
 

@@ -11,9 +11,10 @@ import rasterio
 import yaml
 from affine import Affine
 
+from satsqueeze.bench.row_file import write_rows
 from satsqueeze.bench.transfer.grid import ROWS, TransferGrid
 from satsqueeze.bench.transfer.recipe import TransferRecipe, TransferStart
-from satsqueeze.bench.transfer.row import read_transfer_rows, transfer_table, write_transfer_rows
+from satsqueeze.bench.transfer.row import TransferRow, transfer_table
 from satsqueeze.cli.flags import read_settings
 from satsqueeze.cli.main import main
 from satsqueeze.core.errors import RunError, SettingsError, SplitError
@@ -95,7 +96,7 @@ def test_one_row_per_cell_at_the_rate_that_validation_chose(recipe, tmp_path):
     assert [row.key for row in rows] == [
         (start, fraction, seed) for fraction in (0.1, 1.0) for start in ("random", "transferred") for seed in (0, 1, 2)
     ]
-    assert rows == read_transfer_rows(tmp_path / "run" / ROWS)
+    assert rows == TransferRow.read(tmp_path / "run" / ROWS)
     for row in rows:
         assert row.labels == {0.1: 3, 1.0: 30}[row.fraction]
         assert set(row.tried) == {"0.001", "0.01"}
@@ -119,10 +120,10 @@ def test_one_row_per_cell_at_the_rate_that_validation_chose(recipe, tmp_path):
     stamps = [path.stat().st_mtime_ns for path in weights]
     # What a recipe with other fractions left there stays.
     foreign = rows[0].model_copy(update={"fraction": 0.5, "fingerprint": "of another recipe"})
-    write_transfer_rows(tmp_path / "run" / ROWS, [foreign])
+    write_rows(tmp_path / "run" / ROWS, [foreign])
     again = quiet(recipe, tmp_path / "run").execute()
     assert [row.test for row in again] == [row.test for row in rows]
-    assert foreign in read_transfer_rows(tmp_path / "run" / ROWS)
+    assert foreign in TransferRow.read(tmp_path / "run" / ROWS)
     assert [path.stat().st_mtime_ns for path in weights] == stamps
     table = transfer_table(rows).splitlines()
     assert table[0] == "| labels | random | transferred |"
@@ -216,4 +217,4 @@ def test_mistakes(recipe, tmp_path):
         quiet(replace(recipe, target=replace(recipe.target, split=str(lists))), tmp_path / "c").execute()
     (tmp_path / "rows.jsonl").write_text("{}\n")
     with pytest.raises(RunError, match="line 1 is no row of a transfer experiment"):
-        read_transfer_rows(tmp_path / "rows.jsonl")
+        TransferRow.read(tmp_path / "rows.jsonl")

@@ -10,10 +10,11 @@ import pytest
 from satsqueeze.bench.energy import NoMeter
 from satsqueeze.bench.history import read_history
 from satsqueeze.bench.machine import this_machine
+from satsqueeze.bench.row_file import record_row
 from satsqueeze.bench.throughput import Throughput, measure_throughput
 from satsqueeze.bench.zoo import speed as zoo_speed
 from satsqueeze.bench.zoo import sweep as zoo_sweep
-from satsqueeze.bench.zoo.row import ZooRow, read_zoo_rows, record_zoo_row, zoo_table
+from satsqueeze.bench.zoo.row import ZooRow, zoo_table
 from satsqueeze.bench.zoo.speed import SPEED, SpeedTrial, precisions, training_rate
 from satsqueeze.bench.zoo.sweep import ROWS, SweepSettings, ZooSweep, failures
 from satsqueeze.cli import zoo_bench
@@ -61,7 +62,7 @@ def test_one_row_each_that_is_kept(prepared, tmp_path):
     seen = []
     rows = sweep(prepared, tmp_path).run(seen.append)
     assert [row.key for row in rows] == [("resnet8", 0), ("resnet16", 0)]
-    assert tuple(seen) == rows == read_zoo_rows(tmp_path / ROWS)
+    assert tuple(seen) == rows == ZooRow.read(tmp_path / ROWS)
     first = rows[0]
     assert first.parameters == 3 * 8 * 9 + 2 * 8 + 3 * (32 + 1)
     assert (first.size, first.epochs, first.steps, first.train_batch) == (SIDE, 2, 6, 8)
@@ -76,7 +77,7 @@ def test_one_row_each_that_is_kept(prepared, tmp_path):
     assert again == rows
     more = sweep(prepared, tmp_path, seeds=(0, 1), models=("resnet8",)).run()
     assert [row.key for row in more] == [("resnet8", 0), ("resnet8", 1)]
-    assert len(read_zoo_rows(tmp_path / ROWS)) == 3
+    assert len(ZooRow.read(tmp_path / ROWS)) == 3
 
 
 def test_a_failure_is_a_row_and_is_tried_again(prepared, tmp_path):
@@ -129,9 +130,9 @@ def test_figures_of_another_training_are_not_lost(prepared, tmp_path, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(SpeedTrial, "speed", no_luck)
         assert failing.run()[0].failure == "ExportError: no such luck"
-    assert read_zoo_rows(tmp_path / ROWS)[0] == again
+    assert ZooRow.read(tmp_path / ROWS)[0] == again
     failed = again.model_copy(update={"failure": "no such luck"})
-    record_zoo_row(tmp_path / ROWS, failed)
+    record_row(tmp_path / ROWS, failed)
     assert sweep(prepared, tmp_path, models=("resnet8",), **longer).run()[0].failure.startswith("RunError")
 
 
@@ -208,12 +209,12 @@ def test_refused_sweeps(changes, message):
 def test_rows_are_read_back_or_refused(tmp_path):
     path = tmp_path / ROWS
     row = ZooRow(model="a", seed=0, fingerprint="x", failure="y")
-    record_zoo_row(path, row)
-    assert record_zoo_row(path, row.model_copy(update={"failure": "z"}))[0].failure == "z"
-    assert len(read_zoo_rows(path)) == 1
+    record_row(path, row)
+    assert record_row(path, row.model_copy(update={"failure": "z"}))[0].failure == "z"
+    assert len(ZooRow.read(path)) == 1
     path.write_text(path.read_text() + "{}\n")
     with pytest.raises(RunError, match="line 2 is no row of a sweep"):
-        read_zoo_rows(path)
+        ZooRow.read(path)
 
 
 def test_all_are_timed_before_any_is_trained(prepared, tmp_path):

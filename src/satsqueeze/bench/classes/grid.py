@@ -32,12 +32,11 @@ from satsqueeze.bench.classes.row import (
     mean_metrics,
     metrics_of,
     metrics_spread,
-    read_grid_rows,
-    write_grid_rows,
 )
 from satsqueeze.bench.classes.teaching import ClassTeaching
 from satsqueeze.bench.drawing.curves import CURVES_FILE
 from satsqueeze.bench.history import FILE, read_history
+from satsqueeze.bench.row_file import write_rows
 from satsqueeze.core.errors import RunError, SatsqueezeError, SplitError
 from satsqueeze.core.files import write_json
 from satsqueeze.core.run import RunFolder, fingerprint_of
@@ -119,9 +118,9 @@ class ClassGrid:
         self.failures.clear()
         for cell in cells:
             self._attempt(cell)
-            write_grid_rows(self.run / ROWS, self.rows())
+            write_rows(self.run / ROWS, self.rows())
         rows = self.rows()
-        write_grid_rows(self.run / ROWS, rows)
+        write_rows(self.run / ROWS, rows)
         return rows
 
     def _chosen(self, only: Sequence[str]) -> list[Cell]:
@@ -236,7 +235,7 @@ class ClassGrid:
             for student in self.recipe.students
             for way in self.recipe.ways
         ]
-        return (*(row for row in found if row is not None), *read_grid_rows(self.run / SHIPPED))
+        return (*(row for row in found if row is not None), *GridRow.read(self.run / SHIPPED))
 
     def _row(self, cells: Sequence[Cell], kind: Any) -> GridRow | None:
         done = [cell for cell in cells if self._is_valid(cell)]

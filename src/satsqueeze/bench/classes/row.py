@@ -11,7 +11,7 @@ import pydantic
 
 from satsqueeze.bench.classes.paired import Paired
 from satsqueeze.bench.machine import Machine
-from satsqueeze.bench.row_file import Row, read_row_file, write_row_file
+from satsqueeze.bench.row_file import Row, write_rows
 from satsqueeze.bench.throughput import Throughput
 from satsqueeze.core.class_metrics import ClassMetrics
 
@@ -21,6 +21,9 @@ METRICS = ("accuracy", "precision_weighted", "recall_weighted", "f1_macro", "mea
 
 class GridRow(Row):
     """What is known about one network taught in one way; None means not known or undefined."""
+
+    called = "row of a grid"
+    made_by = "'satsqueeze zoo grid'"
 
     name: str
     """Of the student or teacher."""
@@ -93,32 +96,13 @@ def _columns(records: Sequence[Metrics]) -> Iterator[tuple[str, list[float]]]:
         yield name, values if len(values) == len(records) else []
 
 
-def read_grid_rows(path: Path) -> tuple[GridRow, ...]:
-    """Rows of a JSON-lines file, in order; none where there is no file yet.
-
-    Raises:
-        RunError: a line that is not a row; the message gives its number.
-    """
-    return read_row_file(
-        path,
-        GridRow,
-        name="row of a grid",
-        remedy="check the path; if the file is damaged, remove it and run 'satsqueeze zoo grid' again",
-    )
-
-
 def record_grid_rows(path: Path, rows: Sequence[GridRow]) -> None:
     """Put rows into a file, in place of those of the same networks and ways; what else stands there stays.
 
     One row of a network as it ships replaces all others of that network as it ships, however it was taught.
 
     Raises:
-        RunError: see :func:`read_grid_rows`.
+        RunError: see :meth:`GridRow.read`.
     """
     written = {row.place for row in rows}
-    write_grid_rows(path, [*(row for row in read_grid_rows(path) if row.place not in written), *rows])
-
-
-def write_grid_rows(path: Path, rows: Sequence[GridRow]) -> None:
-    """Write rows as JSON lines, whole or not at all."""
-    write_row_file(path, rows)
+    write_rows(path, [*(row for row in GridRow.read(path) if row.place not in written), *rows])

@@ -17,8 +17,9 @@ from satsqueeze.bench.classes.grid import SHIPPED, ClassGrid
 from satsqueeze.bench.classes.held import HeldAnswers
 from satsqueeze.bench.classes.image_pass import ClassPass
 from satsqueeze.bench.classes.recipe import StudentNetwork, Way
-from satsqueeze.bench.classes.row import GridRow, metrics_of, read_grid_rows, write_grid_rows
+from satsqueeze.bench.classes.row import GridRow, metrics_of
 from satsqueeze.bench.machine import this_machine
+from satsqueeze.bench.row_file import write_rows
 from satsqueeze.bench.throughput import Throughput, measure_throughput
 from satsqueeze.core.class_metrics import ClassMetrics
 from satsqueeze.core.errors import SettingsError
@@ -98,8 +99,8 @@ def rescore(grid: ClassGrid, student: str, way: str, folder: Path, rows: Sequenc
 
 def _record(grid: ClassGrid, student: str, way: str, rows: Sequence[GridRow]) -> None:
     """Put rows into the run folder, in place of older ones of the same student and way."""
-    others = [row for row in read_grid_rows(grid.run / SHIPPED) if (row.name, row.way) != (student, way)]
-    write_grid_rows(grid.run / SHIPPED, [*others, *rows])
+    others = [row for row in GridRow.read(grid.run / SHIPPED) if (row.name, row.way) != (student, way)]
+    write_rows(grid.run / SHIPPED, [*others, *rows])
 
 
 def _sealed(  # noqa: PLR0917 - what is sealed, where and with which scores

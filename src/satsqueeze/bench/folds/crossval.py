@@ -18,7 +18,8 @@ from satsqueeze.bench.folds.counts import Candidate, FoldCounts
 from satsqueeze.bench.folds.network_figures import network_figures, with_latency
 from satsqueeze.bench.folds.recipe import NetworkSettings, Recipe
 from satsqueeze.bench.folds.trainings import FoldTrainings
-from satsqueeze.bench.row import BenchRow, Kind, write_rows
+from satsqueeze.bench.row import BenchRow, Kind
+from satsqueeze.bench.row_file import write_rows
 from satsqueeze.core.manifest import FlightManifest, Quality
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.packed import PackedCache

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from satsqueeze.bench.row_file import Row, read_row_file, write_row_file
+from satsqueeze.bench.row_file import Row, write_rows
 
 CLEAN = "clean"
 
 
 class RobustnessRow(Row):
     """Scores of one package under one corruption."""
+
+    called = "row of robustness"
+    made_by = "'satsqueeze robustness'"
 
     package: str
     precision: str
@@ -44,17 +47,9 @@ class RobustnessRow(Row):
         return self.package, self.precision, self.corrupted_share, self.training_seed
 
 
-def read_robustness_rows(path: Path) -> tuple[RobustnessRow, ...]:
-    """Rows of a JSON-lines file, in order; none where there is no file yet.
-
-    Raises:
-        RunError: a line that is not a row; the message gives its number.
-    """
-    return read_row_file(path, RobustnessRow, name="row of robustness", remedy="remove the line, or name another file")
-
-
-def record_robustness_rows(path: Path, rows: Sequence[RobustnessRow]) -> None:
-    """Write rows after those of the file; all that it had of the same package, precision and training are replaced."""
+def record_robustness_rows(path: Path, rows: Sequence[RobustnessRow]) -> tuple[RobustnessRow, ...]:
+    """Write rows after those of the file, but those of the same package, precision and training; returns all."""
     fresh = {row.maker for row in rows}
-    kept = [row for row in read_robustness_rows(path) if row.maker not in fresh]
-    write_row_file(path, [*kept, *rows])
+    kept = (*(row for row in RobustnessRow.read(path) if row.maker not in fresh), *rows)
+    write_rows(path, kept)
+    return kept

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from satsqueeze.bench.row_file import Row, read_row_file, write_row_file
+from satsqueeze.bench.row_file import Row
 from satsqueeze.nets.zoo.scaling import CompoundScaling
 
 
 class ScalingRow(Row):
     """One training; None means that it failed."""
+
+    called = "trial of a rule"
+    made_by = "the search"
 
     depth: float
     """alpha."""
@@ -78,22 +80,3 @@ def ranked(rows: Sequence[ScalingRow]) -> tuple[Ranked, ...]:
             Ranked(scaling=scaling, score=float(np.mean(scores)), spread=spread, seeds=len(scores), row=members[0])
         )
     return tuple(sorted(found, key=lambda one: (-one.score, one.row.macs or 0)))
-
-
-def read_scaling_rows(path: Path) -> tuple[ScalingRow, ...]:
-    """Rows of a JSON-lines file, in order; none where there is no file yet.
-
-    Raises:
-        RunError: a line that is not a row; the message gives its number.
-    """
-    return read_row_file(
-        path,
-        ScalingRow,
-        name="trial of a rule",
-        remedy="check the path; if the file is damaged, remove it and run the search again",
-    )
-
-
-def write_scaling_rows(path: Path, rows: Sequence[ScalingRow]) -> None:
-    """Write rows as JSON lines, whole or not at all."""
-    write_row_file(path, rows)

@@ -13,7 +13,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from satsqueeze.bench.scaling.row import ScalingRow, read_scaling_rows, write_scaling_rows
+from satsqueeze.bench.row_file import write_rows
+from satsqueeze.bench.scaling.row import ScalingRow
 from satsqueeze.bench.scaling.settings import ScalingSettings
 from satsqueeze.bench.scaling.trials import trials
 from satsqueeze.core.errors import SatsqueezeError, SplitError
@@ -68,7 +69,7 @@ class ScalingSearch:
     def _row(self, scaling: CompoundScaling, seed: int) -> ScalingRow:
         fit, config = replace(self.settings.fit, seed=seed), self._config(scaling)
         key = fingerprint_of([self.prepared.key, config.to_dict(), fit.to_dict()])
-        known = {row.fingerprint: row for row in read_scaling_rows(self.folder / ROWS)}
+        known = {row.fingerprint: row for row in ScalingRow.read(self.folder / ROWS)}
         if key in known and not known[key].failure:
             return known[key]
         place = self.folder / key[:12]
@@ -77,7 +78,7 @@ class ScalingSearch:
         except (SatsqueezeError, RuntimeError, MemoryError) as error:
             failure = f"{type(error).__name__}: {error}"
             row = ScalingRow(**asdict(scaling), seed=seed, fingerprint=key, failure=failure)
-        write_scaling_rows(self.folder / ROWS, tuple((known | {key: row}).values()))
+        write_rows(self.folder / ROWS, tuple((known | {key: row}).values()))
         return row
 
     def _config(self, scaling: CompoundScaling) -> ScaledConfig:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from satsqueeze.bench.row_file import write_row_file
+from satsqueeze.bench.row_file import write_rows
 from satsqueeze.bench.starts.ablation_row import AblationRow
 from satsqueeze.bench.starts.grid import InitGrid
 from satsqueeze.bench.starts.recipe import InitRecipe
@@ -82,7 +82,7 @@ class Ablation:
                     self.say(f"{factor}: {variant.value}")
                     made = self._made(variant.recipe, variant.place)
                     rows += [_row(row, factor, variant.value, is_reference=False) for row in made]
-        write_row_file(self.run / ROWS, rows)
+        write_rows(self.run / ROWS, rows)
         return tuple(rows)
 
     def _made(self, recipe: InitRecipe, place: Path) -> tuple[InitRow, ...]:

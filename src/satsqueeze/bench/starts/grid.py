@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from satsqueeze.bench.machine import this_machine
+from satsqueeze.bench.row_file import write_rows
 from satsqueeze.bench.starts.land import Land, prepare_land
 from satsqueeze.bench.starts.recipe import DISTILLED, InitRecipe, Start
-from satsqueeze.bench.starts.row import InitRow, read_init_rows, write_init_rows
+from satsqueeze.bench.starts.row import InitRow
 from satsqueeze.bench.starts.teacher import answers_of, distilling, teacher_recipe
 from satsqueeze.core.metrics import class_jaccards, mean_jaccard
 from satsqueeze.core.run import RunFolder, fingerprint_of
@@ -114,7 +115,7 @@ class InitGrid:
 
     def rows(self) -> tuple[InitRow, ...]:
         """What has been scored as the recipe says, in its order."""
-        known = {row.fingerprint: row for row in read_init_rows(self.run / ROWS)}
+        known = {row.fingerprint: row for row in InitRow.read(self.run / ROWS)}
         recipe = self.recipe
         keys = [
             self._fingerprint(target, start, fraction, seed)
@@ -149,7 +150,7 @@ class InitGrid:
         recipe = self.recipe
         keys = {seed: self._fingerprint(target, start, fraction, seed) for seed in recipe.seeds}
         # Rows of other recipes, such as one with fewer targets, stay.
-        known = read_init_rows(self.run / ROWS)
+        known = InitRow.read(self.run / ROWS)
         if {row.fingerprint for row in known}.issuperset(keys.values()):
             return
         tried: dict[float, float] = {}
@@ -165,7 +166,7 @@ class InitGrid:
             trial = Trial(target=target, start=start, fraction=fraction, seed=seed, rate=best)
             row = self._row(trial, key, tried)
             known = (*(old for old in known if old.key != row.key), row)
-        write_init_rows(self.run / ROWS, known)
+        write_rows(self.run / ROWS, known)
 
     def _train(self, trial: Trial) -> FitResult:
         """Train, or take what has been trained."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from satsqueeze.bench.machine import Machine
-from satsqueeze.bench.row_file import Row, read_row_file, write_row_file
+from satsqueeze.bench.row_file import Row
 
 
 class InitRow(Row):
     """What came of one target, start, label fraction and seed, at the learning rate that was chosen for them."""
+
+    called = "row of a comparison of starts"
+    made_by = "the comparison"
 
     target: str
     """Region that was learnt and tested on."""
@@ -49,25 +51,6 @@ class InitRow(Row):
     def key(self) -> tuple[str, str, float, int]:
         """What a rerun replaces."""
         return self.target, self.start, self.fraction, self.seed
-
-
-def read_init_rows(path: Path) -> tuple[InitRow, ...]:
-    """Rows of a JSON-lines file, in order; none where there is no file yet.
-
-    Raises:
-        RunError: a line that is not a row; the message gives its number.
-    """
-    return read_row_file(
-        path,
-        InitRow,
-        name="row of a comparison of starts",
-        remedy="check the path; if the file is damaged, remove it and run the comparison again",
-    )
-
-
-def write_init_rows(path: Path, rows: Sequence[InitRow]) -> None:
-    """Write rows as JSON lines, whole or not at all."""
-    write_row_file(path, rows)
 
 
 def distinct(rows: Sequence[InitRow], field: str) -> tuple[str, ...]:

@@ -17,8 +17,9 @@ import numpy as np
 
 from satsqueeze.bench.classes.row import METRICS
 from satsqueeze.bench.machine import this_machine
+from satsqueeze.bench.row_file import write_rows
 from satsqueeze.bench.transfer.recipe import TransferRecipe, TransferStart
-from satsqueeze.bench.transfer.row import TransferRow, read_transfer_rows, write_transfer_rows
+from satsqueeze.bench.transfer.row import TransferRow
 from satsqueeze.core.errors import SplitError
 from satsqueeze.core.run import RunFolder, fingerprint_of
 from satsqueeze.data.band_statistics import scaling_of
@@ -121,7 +122,7 @@ class TransferGrid:
 
     def rows(self) -> tuple[TransferRow, ...]:
         """What has been scored as the recipe says, in its order."""
-        known = {row.fingerprint: row for row in read_transfer_rows(self.run / ROWS)}
+        known = {row.fingerprint: row for row in TransferRow.read(self.run / ROWS)}
         recipe = self.recipe
         keys = [
             self._fingerprint(start, fraction, seed)
@@ -153,7 +154,7 @@ class TransferGrid:
         recipe = self.recipe
         keys = {seed: self._fingerprint(start, fraction, seed) for seed in recipe.seeds}
         # Rows of other recipes, such as one with fewer starts, stay.
-        known = read_transfer_rows(self.run / ROWS)
+        known = TransferRow.read(self.run / ROWS)
         if {row.fingerprint for row in known}.issuperset(keys.values()):
             return
         tried: dict[float, float] = {}
@@ -166,7 +167,7 @@ class TransferGrid:
         for seed, key in keys.items():
             row = self._row(Trial(start=start, fraction=fraction, seed=seed, rate=best), key, tried)
             known = (*(old for old in known if old.key != row.key), row)
-        write_transfer_rows(self.run / ROWS, known)
+        write_rows(self.run / ROWS, known)
 
     def _train(self, trial: Trial) -> tuple[FitResult, TransferReport | None]:
         """Train, or take what has been trained."""

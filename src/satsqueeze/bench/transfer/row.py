@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from satsqueeze.bench.classes.row import Metrics
 from satsqueeze.bench.machine import Machine
 from satsqueeze.bench.markdown import markdown
-from satsqueeze.bench.row_file import Row, read_row_file, write_row_file
+from satsqueeze.bench.row_file import Row
 
 
 class TransferRow(Row):
     """What came of one start, label fraction and seed, at the learning rate that was chosen for them."""
+
+    called = "row of a transfer experiment"
+    made_by = "the experiment"
 
     start: str
     fraction: float
@@ -52,25 +54,6 @@ class TransferRow(Row):
     def key(self) -> tuple[str, float, int]:
         """What a rerun replaces."""
         return self.start, self.fraction, self.seed
-
-
-def read_transfer_rows(path: Path) -> tuple[TransferRow, ...]:
-    """Rows of a JSON-lines file, in order; none where there is no file yet.
-
-    Raises:
-        RunError: a line that is not a row; the message gives its number.
-    """
-    return read_row_file(
-        path,
-        TransferRow,
-        name="row of a transfer experiment",
-        remedy="check the path; if the file is damaged, remove it and run the experiment again",
-    )
-
-
-def write_transfer_rows(path: Path, rows: Sequence[TransferRow]) -> None:
-    """Write rows as JSON lines, whole or not at all."""
-    write_row_file(path, rows)
 
 
 def transfer_table(rows: Sequence[TransferRow]) -> str:

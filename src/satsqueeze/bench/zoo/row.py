@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from satsqueeze.bench.energy import Energy, NotMeasured
 from satsqueeze.bench.machine import Machine
 from satsqueeze.bench.markdown import markdown
-from satsqueeze.bench.row_file import Row, read_row_file, with_row, write_row_file
+from satsqueeze.bench.row_file import KeyedRow
 from satsqueeze.bench.throughput import Throughput
 
 
-class ZooRow(Row):
+class ZooRow(KeyedRow):
     """What is known about one network, trained under a stated budget from one seed; None means not known."""
+
+    called = "row of a sweep"
+    made_by = "the sweep"
 
     model: str
     """Name of the zoo."""
@@ -58,27 +60,6 @@ class ZooRow(Row):
     def key(self) -> tuple[str, int]:
         """What a rerun replaces."""
         return self.model, self.seed
-
-
-def read_zoo_rows(path: Path) -> tuple[ZooRow, ...]:
-    """Rows of a JSON-lines file, in order; none where there is no file yet.
-
-    Raises:
-        RunError: a line that is not a row; the message gives its number.
-    """
-    return read_row_file(
-        path,
-        ZooRow,
-        name="row of a sweep",
-        remedy="check the path; if the file is damaged, remove it and run the sweep again",
-    )
-
-
-def record_zoo_row(path: Path, row: ZooRow) -> tuple[ZooRow, ...]:
-    """Add a row, or replace the one of the same network and seed; returns all rows."""
-    rows = with_row(read_zoo_rows(path), row)
-    write_row_file(path, rows)
-    return rows
 
 
 def zoo_table(rows: Sequence[ZooRow]) -> str:

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 
 from satsqueeze.bench.energy import Meter
+from satsqueeze.bench.row_file import record_row
 from satsqueeze.bench.throughput import Throughput
-from satsqueeze.bench.zoo.row import ZooRow, read_zoo_rows, record_zoo_row
+from satsqueeze.bench.zoo.row import ZooRow
 from satsqueeze.bench.zoo.speed import SpeedTrial, ZooSpeed, precisions, trained_in, training_rate
 from satsqueeze.core.errors import RunError, SatsqueezeError, SettingsError
 from satsqueeze.core.files import read_json, write_json
@@ -143,7 +144,7 @@ class ZooSweep:
 
     def _known(self, name: str, seed: int) -> ZooRow | None:
         """The row with figures of a network, whatever it was trained with."""
-        rows = read_zoo_rows(self.folder / ROWS)
+        rows = ZooRow.read(self.folder / ROWS)
         return next((row for row in rows if row.key == (name, seed) and not row.failure), None)
 
     def _measured_before(self, name: str, seed: int) -> ZooRow | None:
@@ -169,7 +170,7 @@ class ZooSweep:
             row = ZooRow(model=name, seed=seed, fingerprint=key, failure=f"{type(error).__name__}: {error}")
             if self._known(name, seed) is not None:
                 return row  # figures of an earlier measurement are worth more than why this one failed
-        record_zoo_row(self.folder / ROWS, row)
+        record_row(self.folder / ROWS, row)
         return row
 
     def _alike(self, seed: int) -> dict[str, Any]:
