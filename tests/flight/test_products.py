@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import warnings
 
 import numpy as np
 import pystac
 import pytest
 import rasterio
 from affine import Affine
+from rasterio.errors import NotGeoreferencedWarning
 
 from satsqueeze.cli.main import main
 from satsqueeze.cli.predict import parse_size
@@ -22,7 +24,9 @@ from satsqueeze.data.product import find_scenes
 from satsqueeze.data.product_date import acquired_in
 from satsqueeze.data.scene_reader import open_scene
 from satsqueeze.flight.cog import CogLayout, writing_cog
+from satsqueeze.flight.legend import LINE
 from satsqueeze.flight.opening import open_package
+from satsqueeze.flight.quicklook import quicklook
 
 from .scene_files import BANDS, SCALE, numbers, write, write_item, write_landsat, write_safe, write_scene
 
@@ -42,6 +46,13 @@ def run(package, capsys):
 def mask_of(path):
     with rasterio.open(path) as source:
         return source.read(1)
+
+
+def picture_of(path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(path) as source:
+            return source.read()
 
 
 def want(package, values, scale=SCALE, offset=0.0):
@@ -286,6 +297,18 @@ def test_the_item_is_valid_and_says_where_the_mask_is_from(run, package, tmp_pat
     assert {entry.name for entry in out.iterdir()} == {
         "scene.tif", "scene.json", "scene.png", "scene_probabilities.tif", "manifest.jsonl",
     }  # fmt: skip
+
+
+def test_the_preview_of_a_large_scene_tells_the_shares_of_all_its_pixels(run, package, tmp_path):
+    run(write_scene(tmp_path / "scene.tif", 64, 2100), "--out", tmp_path / "m.tif", "--preview", tmp_path / "m.png")
+    model, mask = open_package(package, threads=1), mask_of(tmp_path / "m.tif")
+    drawn = picture_of(tmp_path / "m.png")
+    assert drawn.shape[2] < mask.shape[1]
+    quicklook(
+        np.zeros((3, *mask.shape), np.float32), mask, tmp_path / "whole.png",
+        classes=model.classes, foreground=model.foreground,
+    )  # fmt: skip
+    np.testing.assert_array_equal(drawn[:, -LINE:], picture_of(tmp_path / "whole.png")[:, -LINE:])
 
 
 def test_the_ledger_has_times_by_stage(run, tmp_path):

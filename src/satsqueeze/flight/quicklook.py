@@ -33,6 +33,7 @@ def quicklook(
     classes: Sequence[str],
     bands: Sequence[str] = ("red", "green", "blue"),
     foreground: Sequence[int] = (),
+    counts: NDArray[np.int64] | None = None,
 ) -> None:
     """Write a PNG: the image in true colour, beside it the mask laid over it, below a legend with shares.
 
@@ -44,6 +45,7 @@ def quicklook(
         classes: name of each class value.
         bands: names of the C channels; without red, green and blue the first three (or one) are shown.
         foreground: values of the classes that are dropped, such as clouds; the others are kept. Empty: nothing is said.
+        counts: (256,) pixels of each value in the whole mask, where ``mask`` has been thinned out already.
 
     Raises:
         GridError: image and mask differ in size.
@@ -67,7 +69,9 @@ def quicklook(
         laid = np.where((values == IGNORE)[..., None], np.float32(1), laid)
         panels[rows, :width] = picture
         panels[rows, width + GAP :] = picture * (1 - laid) + colours[values] * laid
-    key = legend(_entries(mask, classes, foreground), width=panels.shape[1]).astype(np.uint8)
+    if counts is None:
+        counts = np.bincount(mask.ravel(), minlength=256)
+    key = legend(_entries(counts, classes, foreground), width=panels.shape[1]).astype(np.uint8)
     # Of a tiny image, the legend is wider than the panels.
     panels = np.pad(panels, ((0, GAP), (0, key.shape[1] - panels.shape[1]), (0, 0)), constant_values=255)
     _write_png(Path(path), np.concatenate([panels, key]))
@@ -95,10 +99,10 @@ def _shown(bands: Sequence[str]) -> list[int]:
     return [names.index(b) for b in wanted] if set(wanted) <= set(names) else [i % len(names) for i in range(3)]
 
 
-def _entries(mask: NDArray[np.uint8], classes: Sequence[str], foreground: Sequence[int]) -> list[Entry]:
+def _entries(counts: NDArray[np.int64], classes: Sequence[str], foreground: Sequence[int]) -> list[Entry]:
     """Classes with their shares of the pixels that have data, and pixels without data with theirs of all."""
-    counts = np.bincount(mask.ravel(), minlength=256)
-    seen = max(int(mask.size - counts[IGNORE]), 1)
+    pixels = int(counts.sum())
+    seen = max(pixels - int(counts[IGNORE]), 1)
     # The first class is not laid over the picture, so its swatch is empty.
     colours = ((255, 255, 255), *overlay_colours(classes)[1:])
     fates = [("drop" if i in foreground else "keep") if foreground else "" for i in range(len(classes))]
@@ -106,7 +110,7 @@ def _entries(mask: NDArray[np.uint8], classes: Sequence[str], foreground: Sequen
         Entry(name, colour, counts[i] / seen, fates[i])
         for i, (name, colour) in enumerate(zip(classes, colours, strict=True))
     ]
-    return [*shown, Entry("no data", NODATA_COLOUR, counts[IGNORE] / mask.size)]
+    return [*shown, Entry("no data", NODATA_COLOUR, counts[IGNORE] / pixels)]
 
 
 def _write_png(path: Path, picture: NDArray[np.uint8]) -> None:

@@ -188,7 +188,7 @@ class ScenePilot:
                 self.rows.graph.rest()
             with tally.timer("write"):
                 if picture is not None and parts.preview is not None:
-                    self._draw(reader, picture, sink, parts.preview)
+                    self._draw(reader, picture, sink, parts.preview, tally)
                 if parts.item is not None:
                     write_json(parts.item, self._item(reader, origin, outputs, tally))
                 stack.close()
@@ -204,7 +204,7 @@ class ScenePilot:
             classes=self.model.classes,
         )
 
-    def _draw(self, reader: StripReader, picture: Sample, sink: FileSink, path: Path) -> None:
+    def _draw(self, reader: StripReader, picture: Sample, sink: FileSink, path: Path, tally: SceneTally) -> None:
         values, _ = reader.reflectance(*picture.collected())
         quicklook(
             values,
@@ -213,6 +213,7 @@ class ScenePilot:
             classes=self.model.classes,
             bands=reader.bands.names,
             foreground=self.model.foreground,
+            counts=tally.counts,
         )
 
     def _item(
