@@ -17,6 +17,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from satsqueeze.cli.main import main
 from satsqueeze.cli.predict import parse_size
 from satsqueeze.core.errors import GridError, RunError, SettingsError
+from satsqueeze.core.package import read_manifest, seal
 from satsqueeze.core.raster import Georeference
 from satsqueeze.core.window import Window
 from satsqueeze.data.grid import GridRule
@@ -297,6 +298,18 @@ def test_the_item_is_valid_and_says_where_the_mask_is_from(run, package, tmp_pat
     assert {entry.name for entry in out.iterdir()} == {
         "scene.tif", "scene.json", "scene.png", "scene_probabilities.tif", "manifest.jsonl",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("classes", [None, ("water", "wood", "field", "town")])
+def test_only_clouds_are_described_as_clouds(package, tmp_path, classes):
+    folder = tmp_path / "package"
+    shutil.copytree(package, folder)
+    manifest = read_manifest(folder)
+    seal(folder, manifest.model_copy(update={"classes": classes or manifest.classes}))
+    scene, out = write_scene(tmp_path / "scene.tif"), tmp_path / "mask.tif"
+    assert main(["predict", str(scene), "--package", str(folder), "--out", str(out), "--threads", "1"]) == 0
+    with rasterio.open(out) as source:
+        assert source.descriptions == ("class mask" if classes else "cloud mask",)
 
 
 def test_the_preview_of_a_large_scene_tells_the_shares_of_all_its_pixels(run, package, tmp_path):

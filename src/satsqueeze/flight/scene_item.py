@@ -86,7 +86,7 @@ def mask_item(record: MaskRecord) -> pystac.Item:
         },
         stac_extensions=[_PROCESSING],
     )
-    clouds = [name for name in record.manifest.classes if _is_cloud(name)]
+    clouds = [name for name in record.manifest.classes if is_cloud(name)]
     if clouds:
         cover = 100 * sum(record.shares.get(name, 0.0) for name in clouds)
         EOExtension.ext(item, add_if_missing=True).cloud_cover = round(min(cover, 100.0), 4)
@@ -100,7 +100,7 @@ def mask_item(record: MaskRecord) -> pystac.Item:
     return item
 
 
-def _is_cloud(name: str) -> bool:
+def is_cloud(name: str) -> bool:
     """Whether a class is cloud, by its name: "cloud shadow", "no cloud" and "cloud-free" bear the word, too."""
     words = set(re.findall("[a-z]+", name.lower()))
     return bool(words & _CLOUD) and not words & _NONE

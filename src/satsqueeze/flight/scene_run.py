@@ -26,7 +26,7 @@ from satsqueeze.flight.runtime import FlightModel
 from satsqueeze.flight.sample import Sample
 from satsqueeze.flight.scene import fly
 from satsqueeze.flight.scene_flight import Plan, SceneFlight, SceneTally, nowhere
-from satsqueeze.flight.scene_item import MaskRecord, mask_item
+from satsqueeze.flight.scene_item import MaskRecord, is_cloud, mask_item
 from satsqueeze.flight.scene_plan import BlendPlan, ScenePlan
 from satsqueeze.flight.sinks import FileSink, SceneFiles, file_sink
 from satsqueeze.flight.stream_plan import StreamPlan
@@ -202,6 +202,7 @@ class ScenePilot:
             width=reader.width,
             georeference=reader.georeference,
             classes=self.model.classes,
+            description="cloud mask" if any(map(is_cloud, self.model.classes)) else "class mask",
         )
 
     def _draw(self, reader: StripReader, picture: Sample, sink: FileSink, path: Path, tally: SceneTally) -> None:

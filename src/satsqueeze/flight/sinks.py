@@ -34,7 +34,8 @@ class SceneFiles:
     width: int
     georeference: Georeference | None
     classes: tuple[str, ...]
-    description: str = "cloud mask"
+    description: str = "class mask"
+    """Of the mask's band."""
 
     def mask_layout(self) -> CogLayout:
         """Of the mask."""
