@@ -586,6 +586,29 @@ def test_bands_that_the_package_does_not_need_may_differ(run, tmp_path):
     assert "1 done" in run(item, "--out", tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("id_", "properties", "status"),
+    [
+        ("LC08_L2SP_013031_20240105_02_T1", {}, 0),
+        ("an-item", {"platform": "landsat-8"}, 0),
+        ("an-item", {"platform": "landsat-5"}, 0),
+        ("an-item", {"platform": "sentinel-2a"}, 2),  # whose nir08 is a band beside its nir
+        ("an-item", {}, 2),
+    ],
+)
+def test_items_of_landsat_call_the_near_infrared_nir08(run, package, tmp_path, id_, properties, status):
+    item = write_item(tmp_path / "in")
+    record = json.loads(item.read_text())
+    record["assets"]["nir"]["eo:bands"] = [{"name": "OLI_B5", "common_name": "nir08"}]
+    record["properties"] |= properties
+    item.write_text(json.dumps({**record, "id": id_}))
+    said = run(item, "--out", tmp_path / "mask.tif", status=status)
+    if status:
+        assert "nir is missing" in said
+    else:
+        np.testing.assert_array_equal(mask_of(tmp_path / "mask.tif"), want(package, numbers(90, 80)))
+
+
 def test_bands_of_one_asset_may_not_differ(run, package, tmp_path):
     values = numbers(90, 80)
     write(tmp_path / "in/all.tif", values, names=BANDS, nodata=None)

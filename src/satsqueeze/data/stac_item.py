@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from satsqueeze.core.errors import BandError, RasterError
-from satsqueeze.data.band_naming import NOT_REFLECTIVE, common_name
+from satsqueeze.data.band_naming import NOT_REFLECTIVE, common_name, sensor_in
 
 _LARGEST_BYTES = 64 * 2**20
 _APPLIED = ("earthsearch:boa_offset_applied", "s2:boa_offset_applied")
@@ -65,21 +65,22 @@ def read_item(path: Path) -> StacScene:
     assets = record.get("assets")
     if record.get("type") != "Feature" or not isinstance(assets, Mapping):
         raise RasterError(f"{path} is not a STAC item (a JSON object of type Feature with assets); check the path")
-    wanted = [(name, asset) for name, asset in assets.items() if isinstance(asset, Mapping) and _is_data(asset)]
-    found = [(band, asset) for name, asset in wanted for band in [_band_of(name, asset)] if band]
+    name = str(record.get("id") or path.stem)
+    raw = record.get("properties")
+    properties = raw if isinstance(raw, Mapping) else {}
+    landsat = _is_of_landsat(name, properties)
+    wanted = [(key, asset) for key, asset in assets.items() if isinstance(asset, Mapping) and _is_data(asset)]
+    found = [(band, asset) for key, asset in wanted for band in [_band_of(key, asset, landsat=landsat)] if band]
     whole = [asset for _, asset in wanted if len(_bands(asset)) > 1]
     if not found and not whole:
         raise BandError(
             f"{path}: no asset names a band; expected a common name such as 'red' in bands, eo:bands or the asset's key"
         )
-    name = str(record.get("id") or path.stem)
     if found:
         at_hand = [(band, _at_hand(path, name, asset)) for band, asset in found if band not in NOT_REFLECTIVE]
         chosen = _one_each(at_hand)
     else:
         chosen = [("", _at_hand(path, name, whole[0]))]
-    raw = record.get("properties")
-    properties = raw if isinstance(raw, Mapping) else {}
     stated = [_stated(properties, asset) for _, asset in chosen]
     return StacScene(
         id=name,
@@ -132,15 +133,22 @@ def _bands(asset: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     return [band for band in found if isinstance(band, Mapping)] if isinstance(found, list) else []
 
 
-def _band_of(name: str, asset: Mapping[str, Any]) -> str | None:
+def _is_of_landsat(name: str, properties: Mapping[str, Any]) -> bool:
+    told = sensor_in(name) or sensor_in(str(properties.get("platform") or ""))
+    return told is not None and told.startswith("landsat")
+
+
+def _band_of(name: str, asset: Mapping[str, Any], *, landsat: bool) -> str | None:
     bands = _bands(asset)
     if len(bands) > 1:
         return None
     stated = [bands[0].get(key) for key in ("eo:common_name", "common_name")] if bands else []
     words = [str(word) for word in stated if word]
-    return next((found for word in words if (found := common_name(word))), None) or (
+    found = next((found for word in words if (found := common_name(word))), None) or (
         common_name(name) if not words else None
     )
+    # The one near infrared that Landsat has: items call it so for its wavelength.
+    return "nir" if landsat and found == "nir08" else found
 
 
 def _local(item: Path, asset: Mapping[str, Any]) -> str:
