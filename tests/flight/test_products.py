@@ -609,6 +609,22 @@ def test_items_of_landsat_call_the_near_infrared_nir08(run, package, tmp_path, i
         np.testing.assert_array_equal(mask_of(tmp_path / "mask.tif"), want(package, numbers(90, 80)))
 
 
+@pytest.mark.parametrize("keys", [("eo:bands", "common_name"), ("bands", "eo:common_name"), ("bands", "name")])
+def test_an_item_names_the_channels_of_its_asset(run, package, tmp_path, keys):
+    values = numbers(90, 80)
+    write(tmp_path / "in/all.tif", values[::-1], nodata=0)
+    item = write_item(tmp_path / "other").rename(tmp_path / "in/an-item.json")
+    record = json.loads(item.read_text())
+    told = [{keys[1]: band} for band in BANDS[::-1]]
+    record["assets"] = {"all": {"href": "./all.tif", keys[0]: told, "raster:bands": [{"scale": SCALE}] * 4}}
+    item.write_text(json.dumps(record))
+    run(item, "--out", tmp_path / "mask.tif")
+    np.testing.assert_array_equal(mask_of(tmp_path / "mask.tif"), want(package, values))
+    with rasterio.open(tmp_path / "in/all.tif", "r+") as target:
+        target.descriptions = ("swir16", *BANDS[:3])
+    assert "were stated" in run(item, "--out", tmp_path / "other.tif", status=2)
+
+
 def test_bands_of_one_asset_may_not_differ(run, package, tmp_path):
     values = numbers(90, 80)
     write(tmp_path / "in/all.tif", values, names=BANDS, nodata=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from satsqueeze.core.errors import RadiometryError, SettingsError
@@ -116,6 +116,7 @@ def _missing(source: SceneSource, reading: Reading, model: FlightModel) -> tuple
 
 def _job(source: SceneSource, reading: Reading, model: FlightModel) -> SceneJob:
     rule = GridRule(gsd_m=_gsd_m(reading, model), exact=reading.gsd_m is not None)
+    reading = replace(reading, bands=reading.bands or source.channels)
 
     def opened() -> SceneReader:
         if source.problem is not None:

@@ -100,6 +100,7 @@ def _of_item(path: Path) -> SceneSource:
         path=path,
         files=item.files,
         file_bands=item.bands,
+        channels=item.channels,
         stated=item.stated,
         acquired=item.acquired,
     )

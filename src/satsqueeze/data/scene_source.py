@@ -22,6 +22,8 @@ class SceneSource:
     files: tuple[str, ...] = ()
     file_bands: tuple[str, ...] = ()
     """The band of each file where each has one; empty where the files say."""
+    channels: tuple[str, ...] = ()
+    """Names of the channels of a file that holds several bands, where metadata beside it names them."""
     stated: tuple[StatedNumbers, ...] = ()
     """Of each file, or of each band where one file holds them all; empty where no metadata says anything."""
     acquired: datetime | None = None

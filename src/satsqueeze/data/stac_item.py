@@ -38,6 +38,8 @@ class StacScene:
     files: tuple[str, ...]
     bands: tuple[str, ...]
     """The band of each file; empty where one file holds them all."""
+    channels: tuple[str, ...]
+    """Names of the channels of such a file; empty where the item does not name them all."""
     stated: tuple[StatedNumbers, ...]
     """Of each file, or of each band where one file holds them all."""
     acquired: datetime | None
@@ -81,11 +83,13 @@ def read_item(path: Path) -> StacScene:
         chosen = _one_each(at_hand)
     else:
         chosen = [("", _at_hand(path, name, whole[0]))]
+    channels = () if found else _channels(whole[0], landsat=landsat)
     stated = [_stated(properties, asset) for _, asset in chosen]
     return StacScene(
         id=name,
         files=tuple(_local(path, asset) for _, asset in chosen),
         bands=tuple(band for band, _ in chosen if band),
+        channels=channels,
         stated=tuple(numbers[0] for numbers in stated) if found else stated[0],
         # What was measured over a time has no datetime, by the specification, but a start and an end.
         acquired=_datetime(properties.get("datetime") or properties.get("start_datetime")),
@@ -142,11 +146,18 @@ def _band_of(name: str, asset: Mapping[str, Any], *, landsat: bool) -> str | Non
     bands = _bands(asset)
     if len(bands) > 1:
         return None
-    stated = [bands[0].get(key) for key in ("eo:common_name", "common_name")] if bands else []
-    words = [str(word) for word in stated if word]
-    found = next((found for word in words if (found := common_name(word))), None) or (
-        common_name(name) if not words else None
-    )
+    return _name_of(bands[0] if bands else {}, name, landsat=landsat)
+
+
+def _channels(asset: Mapping[str, Any], *, landsat: bool) -> tuple[str, ...]:
+    names = [_name_of(band, str(band.get("name") or ""), landsat=landsat) for band in _bands(asset)]
+    return tuple(name for name in names if name) if all(names) else ()
+
+
+def _name_of(band: Mapping[str, Any], otherwise: str, *, landsat: bool) -> str | None:
+    """The common name of a band; where none is stated, what another name of it means."""
+    words = [str(word) for key in ("eo:common_name", "common_name") if (word := band.get(key))]
+    found = next((found for word in words or [otherwise] if (found := common_name(word))), None)
     # The one near infrared that Landsat has: items call it so for its wavelength.
     return "nir" if landsat and found == "nir08" else found
 
