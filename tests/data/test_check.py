@@ -124,6 +124,12 @@ def test_a_mask_that_labels_nothing_is_a_warning(spoilt, write_tiff):
     assert (found.severity, "its mask gives no pixel a class" in found.problem) == ("warning", True)
 
 
+def test_masks_without_an_image_are_told(spoilt):
+    (found,) = spoilt(lambda root: (root / "images/b.tif").unlink())
+    assert (found.severity, found.file.endswith("labels/b.tif")) == ("warning", True)
+    assert found.problem == "the image of this mask is missing"
+
+
 def test_nan_is_a_warning(spoilt, write_tiff, reflectance):
     image = reflectance()
     image[0, :2, :3] = np.nan

@@ -152,6 +152,14 @@ def _whole_problems(dataset: Dataset, facts: dict[str, _Facts]) -> Iterator[Prob
                 problem=f"images of '{source}' have different data types: {told_types(counts)}; expected one",
                 remedy="write all images with the same type and scale",
             )
+    if dataset.idle_labels:
+        first, *others = dataset.idle_labels
+        yield Problem(
+            file=first,
+            problem=f"the image of this mask is missing{f', and those of {len(others)} others' if others else ''}",
+            remedy="nothing, if the image was left out on purpose; else put it there, or correct 'images' or 'labels'",
+            severity="warning",
+        )
     yield from _other_sizes(dataset, facts)
     yield from _absent_foreground(dataset, facts)
     totals = [known.class_pixels for known in facts.values() if known.class_pixels]

@@ -18,7 +18,7 @@ from satsqueeze.data.card import DatasetCard, GroupTable
 from satsqueeze.data.catalogue import card_from, load_card, override, parse_yaml, read_yaml
 from satsqueeze.data.filetree import FileTree, archives_in, list_files, read_bytes
 from satsqueeze.data.frames import frame_items
-from satsqueeze.data.indexing import index_items
+from satsqueeze.data.indexing import idle_labels, index_items
 from satsqueeze.data.item import Item, Role
 from satsqueeze.data.pattern import PathPattern, anywhere
 from satsqueeze.data.raster_file import read_single
@@ -44,6 +44,8 @@ class Dataset:
     """Classes that count as positive in the headline score."""
     weights: Mapping[str, float] = field(default_factory=dict)
     """Sampling weight by source, for sources whose entry states one."""
+    idle_labels: tuple[str, ...] = ()
+    """Label files that belong to no item."""
 
     def __len__(self) -> int:
         return len(self.items)
@@ -174,7 +176,8 @@ def _source(entry: Any, where: str, folder: Path) -> _Source:
 
 
 def _combine(sources: Sequence[_Source]) -> Dataset:
-    items = [replace(item, role=source.role) for source in sources for item in _items(source)]
+    found = [(source, *_items(source)) for source in sources]
+    items = [replace(item, role=source.role) for source, own, _ in found for item in own]
     bands = [_bands_of(source, items) for source in sources]
     common = tuple(name for name in bands[0] if all(name in others for others in bands))
     if not common:
@@ -194,6 +197,7 @@ def _combine(sources: Sequence[_Source]) -> Dataset:
         classes=first.card.classes,
         foreground=first.card.foreground,
         weights={source.name: float(source.weight) for source in sources if source.weight is not None},
+        idle_labels=tuple(label for *_, idle in found for label in idle),
     )
 
 
@@ -220,14 +224,16 @@ def require_unambiguous_labels(items: Sequence[Item]) -> None:
         )
 
 
-def _items(source: _Source) -> tuple[Item, ...]:
+def _items(source: _Source) -> tuple[tuple[Item, ...], tuple[str, ...]]:
+    """Items, and labels that are of none of them."""
     trees: Iterator[FileTree] = _trees(source.path)
     for tree in trees:
         card = source.card
         groups, dates = _table(tree, card.group_table), _table(tree, card.date_table)
         found = index_items(tree, card, source.name, groups=groups, dates=dates)
         if found:
-            return found if card.arrays is None else frame_items(found, tree, card)
+            items = found if card.arrays is None else frame_items(found, tree, card)
+            return items, idle_labels(tree, card, found)
     raise DataError(
         f"no image of card '{source.card.name}' under {source.path}; expected paths like {source.card.images}. "
         "Check the folder, choose another --card, or state 'images' in dataset.yaml"

@@ -59,6 +59,17 @@ def index_items(
     return tuple(sorted(items, key=lambda item: item.id))
 
 
+def idle_labels(tree: FileTree, card: DatasetCard, items: Sequence[Item]) -> tuple[str, ...]:
+    """Files where the card looks for labels that are those of no item: their image is missing, or named otherwise."""
+    if card.label_kind not in ("mask", "json"):
+        return ()
+    used = {item.label for item in items} | {image for item in items for image in item.images}
+    labels = [
+        opened for path, opened in tree.files.items() if any(pattern.match(path) for pattern in card.label_patterns)
+    ]
+    return tuple(opened for opened in labels if opened not in used)
+
+
 def _require_groups(card: DatasetCard, found: Sequence[_Found]) -> None:
     """Refuse an expression of groups that tells none apart: splits would cut through scenes, or find none.
 
