@@ -192,6 +192,12 @@ def test_files_of_an_item_are_no_scene_of_their_own_where_they_lie_below_it(tmp_
     assert [scene.id for scene in find_scenes([tmp_path])] == ["an-item"]
 
 
+def test_a_renamed_product_was_acquired_when_its_bands_say(tmp_path):
+    renamed = write_safe(tmp_path).rename(tmp_path / "mine")
+    (scene,) = find_scenes([renamed])
+    assert f"{scene.acquired:%Y-%m-%dT%H:%M}" == "2024-01-05T10:34"
+
+
 def test_an_item_of_a_span_of_time_was_acquired_when_that_began(tmp_path):
     item = write_item(tmp_path)
     record = json.loads(item.read_text())

@@ -50,12 +50,14 @@ def _of_granule(folder: Path, granule: Path, gsd_m: float) -> SceneSource:
         rank = size if size != gsd_m else 0.0
         if name not in best or rank < best[name][0]:
             best[name] = (rank, path)
+    # Files of bands bear the time as well, where the folder was renamed.
+    names = (folder.name, *(path.name for _, path in best.values()))
     problem = None if best else RasterError(f"{granule} holds no band files in IMG_DATA; fetch the product again")
     return SceneSource(
         id=folder.stem,
         path=folder,
         files=tuple(str(path) for _, path in best.values()),
         file_bands=tuple(best),
-        acquired=acquired_in(folder.name),
+        acquired=next((moment for name in names if (moment := acquired_in(name))), None),
         problem=problem,
     )
