@@ -79,6 +79,22 @@ def test_pairs_are_on_valid_cloudless_ground(cache):
     assert batch.counts.any(dim=1).all()
 
 
+def test_no_pair_is_where_a_view_lost_a_valid_pixel_among_invalid_ones(tmp_path):
+    image, label = fields(0, 0)
+    image[:, np.random.default_rng(0).random((SIDE, SIDE)) < 0.4] = 0
+    write_places(tmp_path / "d", places=0)
+    write_tif(tmp_path / "d/images/p0_d0.tif", image)
+    write_tif(tmp_path / "d/labels/p0_d0.tif", label[None])
+    packed = pack(open_dataset(tmp_path / "d"), tmp_path / "cache")
+    batch = ViewSampler(packed, packed.ids, SETTINGS, batch_size=8, seed=0).batch(0)
+    nearest = batch.points.round().long().clamp(0, SETTINGS.size - 1)
+    views = zip(batch.images, nearest.mT, strict=True)
+    seen = torch.stack([view[:, rows, cols].any(dim=0) for view, (rows, cols) in views])
+    for side in seen.chunk(2):
+        assert side[batch.counts].all()
+    assert batch.counts.any(dim=1).all()
+
+
 def test_one_date_does_not_mind_the_cloud_of_the_other(cache):
     first = [name for name in cache.ids if name.endswith("d0")]
     settings = replace(SETTINGS, dates="one", positions=400, scale_range=(0.6, 0.6))

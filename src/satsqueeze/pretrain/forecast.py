@@ -12,8 +12,8 @@ from satsqueeze.core.errors import TrainError
 from satsqueeze.learn.geometry import CERTAIN_HALF, valid_pixels
 from satsqueeze.nets.model import SegmentationModel
 from satsqueeze.pretrain.features import sampled
+from satsqueeze.pretrain.view_geometry import at_points
 from satsqueeze.pretrain.view_sampler import ViewBatch
-from satsqueeze.pretrain.weather import at_points
 
 _YEAR = 365.25
 _HARMONICS = 4

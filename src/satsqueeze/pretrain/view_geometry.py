@@ -108,3 +108,12 @@ class ViewGeometry:
     @property
     def _reversed(self) -> NDArray[np.bool_]:
         return np.array([self.upside_down, self.sideways])
+
+
+def at_points(maps: Tensor, points: Tensor) -> Tensor:
+    """Values of maps (M, 1, h, w) at the nearest pixels to points (M, P, 2): (M, P)."""
+    height, width = maps.shape[-2:]
+    limits = torch.tensor([height - 1, width - 1], device=maps.device)
+    nearest = points.round().long().clamp(min=0).minimum(limits)
+    flat = nearest[..., 0] * width + nearest[..., 1]
+    return maps.flatten(1).gather(1, flat)

@@ -20,7 +20,7 @@ from satsqueeze.data.acquisition import day_of_year
 from satsqueeze.data.packed import PackedCache
 from satsqueeze.pretrain.neighbours import neighbours
 from satsqueeze.pretrain.places import places_of
-from satsqueeze.pretrain.view_geometry import Points, ViewGeometry
+from satsqueeze.pretrain.view_geometry import Points, ViewGeometry, at_points
 from satsqueeze.pretrain.view_settings import ViewSettings
 
 _ATTEMPTS = 20
@@ -136,11 +136,6 @@ class ViewSampler:
         """
         generator = np.random.Generator(np.random.Philox(key=[self.seed, step]))
         pairs = [self._draw(generator) for _ in range(self.batch_size)]
-        if not any(len(pair.ground) for pair in pairs):
-            raise DataError(
-                f"in {_ATTEMPTS * self.batch_size} draws no two views shared a pixel that is valid and free of cloud "
-                "in both; leave images that are all nodata or cloud out, check 'avoid' and 'place', or set dates to one"
-            )
         count = self.settings.positions
         points = np.zeros((2, self.batch_size, count, 2), np.float32)
         ground, partners = np.zeros((2, self.batch_size, count, 2), np.float32)
@@ -150,13 +145,20 @@ class ViewSampler:
             counts[slot, :found], ground[slot, :found], partners[slot, :found] = True, pair.ground, pair.partners
             for side, (view, pixels) in enumerate(zip(pair.views, (pair.ground, pair.partners), strict=True)):
                 points[side, slot, :found] = view.from_image(pixels)
-        images = [self._cut(pair.dates[side], pair.views[side]) for side in range(2) for pair in pairs]
+        images = torch.stack([self._cut(pair.dates[side], pair.views[side]) for side in range(2) for pair in pairs])
+        located = torch.from_numpy(points.reshape(-1, count, 2))
+        shown = torch.from_numpy(counts) & _shown(images, located)
+        if not shown.any():
+            raise DataError(
+                f"in {_ATTEMPTS * self.batch_size} draws no two views shared a pixel that is valid and free of cloud "
+                "in both; leave images that are all nodata or cloud out, check 'avoid' and 'place', or set dates to one"
+            )
         return ViewBatch(
-            images=torch.stack(images),
-            points=torch.from_numpy(points.reshape(-1, count, 2)),
+            images=images,
+            points=located,
             ground=torch.from_numpy(ground),
             partners=torch.from_numpy(partners),
-            counts=torch.from_numpy(counts),
+            counts=shown,
             places=torch.tensor([pair.place for pair in pairs]),
             step=step,
             days=self._days_of([pair.dates[side] for side in range(2) for pair in pairs]),
@@ -260,3 +262,13 @@ class ViewSampler:
         taken = window if self._channels is None else window[self._channels]
         valid = self.cache.valid(date, view.window)
         return view.cut(torch.from_numpy(np.ascontiguousarray(taken)), torch.from_numpy(np.ascontiguousarray(valid)))
+
+
+def _shown(images: Tensor, points: Tensor) -> Tensor:
+    """Whether both views of a place show the ground at their points (2 N, P): bool (N, P).
+
+    A pixel that is valid in the image may be lost in a view, where it is resampled among others that are not.
+    """
+    valid = images.any(dim=-3, keepdim=True)
+    first, second = at_points(valid if valid.ndim == 4 else valid.any(dim=1), points).chunk(2)
+    return first & second

@@ -11,6 +11,7 @@ from satsqueeze.core.scaling import Scaling
 from satsqueeze.data.corruptions import AIRLIGHT
 from satsqueeze.learn.draws import Draws
 from satsqueeze.learn.geometry import valid_pixels
+from satsqueeze.pretrain.view_geometry import at_points
 from satsqueeze.pretrain.view_sampler import ViewBatch
 from satsqueeze.pretrain.view_settings import ViewSettings
 
@@ -119,12 +120,3 @@ class Weather:
         which = lost.repeat_interleave(count, dim=0)[:, :, None, None].to(images.device)
         # The mean of the data is what says nothing to the network.
         return torch.where(which, self._mean.to(images.device), images)
-
-
-def at_points(maps: Tensor, points: Tensor) -> Tensor:
-    """Values of maps (M, 1, h, w) at the nearest pixels to points (M, P, 2): (M, P)."""
-    height, width = maps.shape[-2:]
-    limits = torch.tensor([height - 1, width - 1], device=maps.device)
-    nearest = points.round().long().clamp(min=0).minimum(limits)
-    flat = nearest[..., 0] * width + nearest[..., 1]
-    return maps.flatten(1).gather(1, flat)
