@@ -26,6 +26,7 @@ from satsqueeze.data.fingerprint import fingerprint
 from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.reader import read_image
 from satsqueeze.data.sampler import PatchSampler
+from satsqueeze.data.split_lists import listed_split
 from satsqueeze.data.splits import ThreeWaySplit
 
 MULTI_CARD = """
@@ -218,6 +219,13 @@ def test_a_part_without_a_class_is_refused(cache):
         require_every_class(cache, absent)
     with pytest.raises(SplitError, match=r"shares of \[0.5, 0.6, -0.1\]"):
         class_split(cache, shares=(0.5, 0.6, -0.1))
+
+
+def test_a_split_without_an_image_to_train_on_is_refused(cache, tmp_path):
+    path = tmp_path / "split.csv"
+    path.write_text("name,split\n" + "".join(f"{name},test\n" for name in cache.ids))
+    with pytest.raises(SplitError, match=r"no image to train on; name some as the part 'train', or .* seeded"):
+        listed_split(cache, path)
 
 
 def test_official_parts(tile_folder, tmp_path):

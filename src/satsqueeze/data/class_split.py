@@ -66,10 +66,10 @@ def official_split(cache: PackedCache) -> ThreeWaySplit:
 
 
 def require_every_class(cache: PackedCache, split: ThreeWaySplit) -> None:
-    """Check that each part that holds images holds every class.
+    """Check that there are images to train on, and that each part that holds images holds every class.
 
     Raises:
-        SplitError: a class has no image there, or none at all.
+        SplitError: no image to train on, or a class has no image in a part, or none at all.
         DataError: an image is not in the cache.
     """
     total = cache.targets.sum(axis=0)
@@ -78,6 +78,11 @@ def require_every_class(cache: PackedCache, split: ThreeWaySplit) -> None:
         raise SplitError(
             f"the class(es) {', '.join(empty)} have no image among {len(cache)}{_left_out(cache)}; add images, or "
             "leave the class out of 'classes' in dataset.yaml"
+        )
+    if not split.train:
+        raise SplitError(
+            f"the split has no image to train on{_left_out(cache)}; name some as the part 'train', or make a split "
+            "instead: --split seeded"
         )
     for part in PARTS:
         ids: tuple[str, ...] = getattr(split, part)
