@@ -192,16 +192,20 @@ def test_collapse_is_told_with_its_likely_cause():
     settings = replace(SETTINGS, collapse_patience=2, collapsed_above=-0.5)
     for fine in ([-0.1], [-0.1, -2.0], [-2.0, -0.1], [-0.1, -0.1, -0.6]):
         report_collapse(fine, settings, pairs=500, contrast=1.0)
-    with pytest.raises(CollapseError, match=r"collapsed: uniformity was -0.100 after the last 2 epochs"):
+    with pytest.raises(CollapseError, match=r"collapsed: uniformity was -0.100 after the last 2 epoch"):
         report_collapse([-2.0, -0.2, -0.1], settings, pairs=500, contrast=1.0)
     with pytest.warns(CollapseWarning, match="learning rate"):
         report_collapse([-0.2, -0.1], replace(settings, on_collapse="warn"), pairs=500, contrast=1.0)
+    # Too few epochs to stop, but the run ends collapsed.
+    with pytest.warns(CollapseWarning, match=r"after the last 1 epoch"):
+        report_collapse([-0.1], replace(settings, epochs=1), pairs=500, contrast=1.0)
+    report_collapse([-0.1], replace(settings, epochs=2), pairs=500, contrast=1.0)
 
 
 def test_a_collapsed_run_stops(cache, tmp_path):
     # Nothing is learnt at all, and a drawn network embeds all pixels nearly alike.
     settings = replace(SETTINGS, collapsed_above=-7.9, collapse_patience=2)
-    with pytest.raises(CollapseError, match="after the last 2 epochs"):
+    with pytest.raises(CollapseError, match="after the last 2 epoch"):
         pretrain(build_model(make_card(), seed=0), cache, cache.ids, settings, tmp_path)
     assert len(history(tmp_path)) == 1
 

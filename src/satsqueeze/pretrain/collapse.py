@@ -19,6 +19,8 @@ class CollapseWarning(UserWarning):
 def report_collapse(history: Sequence[float], settings: PretrainSettings, *, pairs: int, contrast: float) -> None:
     """Warn or stop where the last epochs' embeddings were one point.
 
+    A run of fewer epochs than the settings ask for is warned of at its end: they are too few to stop it.
+
     Args:
         history: uniformity after each epoch.
         settings: of the run.
@@ -29,13 +31,14 @@ def report_collapse(history: Sequence[float], settings: PretrainSettings, *, pai
         CollapseError: collapsed, and the run is to stop.
     """
     last = history[-settings.collapse_patience :]
-    if len(last) < settings.collapse_patience or min(last) <= settings.collapsed_above:
+    enough = len(last) == settings.collapse_patience
+    if not (enough or len(last) == settings.epochs) or min(last) <= settings.collapsed_above:
         return
     told = (
-        f"the embedding has collapsed: uniformity was {last[-1]:.3f} after the last {len(last)} epochs (0 = one point, "
-        f"-4 = well spread). {likely_cause(settings, pairs=pairs, contrast=contrast)}"
+        f"the embedding has collapsed: uniformity was {last[-1]:.3f} after the last {len(last)} epoch(s) (0 = one "
+        f"point, -4 = well spread). {likely_cause(settings, pairs=pairs, contrast=contrast)}"
     )
-    if settings.on_collapse == "stop":
+    if enough and settings.on_collapse == "stop":
         raise CollapseError(told)
     warnings.warn(told, CollapseWarning, stacklevel=2)
 
