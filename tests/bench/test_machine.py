@@ -4,7 +4,8 @@ import json
 import os
 
 from satsqueeze.bench.machine import installed_versions, this_machine
-from satsqueeze.bench.row import BenchRow, write_rows
+from satsqueeze.bench.row import BenchRow
+from satsqueeze.bench.row_file import write_rows
 
 
 def test_reads_what_the_kernel_says(tmp_path):

@@ -9,7 +9,8 @@ import pytest
 from satsqueeze.bench.energy import Energy, NotMeasured
 from satsqueeze.bench.latency import Latency
 from satsqueeze.bench.machine import this_machine
-from satsqueeze.bench.row import BenchRow, Score, record_row, write_rows
+from satsqueeze.bench.row import BenchRow, Score
+from satsqueeze.bench.row_file import record_row, write_rows
 from satsqueeze.core.errors import RunError
 
 LATENCY = Latency(
