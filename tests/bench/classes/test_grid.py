@@ -245,6 +245,8 @@ def test_unknown_names_are_refused_with_the_closest(recipe, tmp_path):
         ({"policy": "static", "teachers": ("big", "big")}, "names a teacher twice: big, big"),
         ({"policy": "static", "teachers": ("big",), "temperature": 0}, "temperature 0; expected one above 0"),
         ({"policy": "gated", "teachers": ("a", "b"), "settings": {"hard": 0.1}}, "Gated"),
+        ({"policy": "gated", "teachers": ("a",)}, "the way 'x': the gated rule is for exactly 2 teachers, got 1"),
+        ({"policy": "static", "teachers": ("a",), "settings": {"shares": [0.4, 0.4]}}, "the way 'x': .*2.*1"),
         ({"policy": "confidence", "teachers": ("a",), "settings": {"hard": 2}}, r"hard in \[0, 1\]"),
     ],
 )
@@ -387,6 +389,14 @@ def test_a_teacher_may_exist_already(recipe, work, tmp_path):
         ClassGrid(whole, RunFolder(tmp_path / "run"), say=lambda _: None).execute()
     with pytest.raises(SettingsError, match="graph is an ONNX file, which shows no features"):
         replace(whole, ways=(WAYS[0], replace(taught, attention=1.0)))
+
+
+def test_a_given_teacher_that_is_not_there_is_told_before_anything_is_trained(recipe, tmp_path):
+    given = (GivenTeacher(name="lost", path=tmp_path / "nowhere"),)
+    taught = Way(name="taught", policy="static", teachers=("big", "lost"))
+    whole = replace(recipe, given=given, students=(recipe.student("small"),), ways=(WAYS[0], taught))
+    with pytest.raises(RunError, match=r"there is no teacher .*nowhere"):
+        ClassGrid(whole, RunFolder(tmp_path / "run"), say=pytest.fail).execute()
 
 
 def test_attention_of_a_teacher_that_averages_views_is_refused(recipe):

@@ -137,10 +137,13 @@ class ClassGrid:
         return [*(cell for teacher in teachers for cell in self.teacher_cells(teacher)), *taught]
 
     def _refuse_others(self, cells: Sequence[Cell]) -> None:
-        """Refuse what was trained otherwise, in these cells and their teachers, before any is trained."""
-        named = map(self.recipe.teacher, dict.fromkeys(name for cell in cells for name in cell.way.teachers))
-        taught_by = [teacher for teacher in named if isinstance(teacher, TrainedNetwork)]
-        for cell in (*cells, *(cell for teacher in taught_by for cell in self.teacher_cells(teacher))):
+        """Refuse what was trained otherwise, and teachers that are not there, before any network is trained."""
+        names = dict.fromkeys(name for cell in cells for name in cell.way.teachers)
+        taught_by = [self.recipe.teacher(name) for name in names]
+        for teacher in taught_by:
+            self._making(teacher)
+        trained = [teacher for teacher in taught_by if isinstance(teacher, TrainedNetwork)]
+        for cell in (*cells, *(cell for teacher in trained for cell in self.teacher_cells(teacher))):
             self._is_done(cell)
 
     def _attempt(self, cell: Cell) -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
+import torch
+
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.names import meant, require_folder_names, require_seeds
 from satsqueeze.data.class_stage import ClassPrepareSettings
@@ -117,7 +119,16 @@ class Way:
             )
         if not self.teachers:
             self._refuse_idle()
-        self.rule()
+        rule = self.rule()
+        if rule is not None:
+            self._try_out(rule)
+
+    def _try_out(self, rule: Policy) -> None:
+        """Ask about one image, so that a wrong number of teachers is not found out after their training."""
+        try:
+            rule(torch.zeros(1, len(self.teachers), 2), self.temperature)
+        except SettingsError as error:
+            raise SettingsError(f"the way {self.name!r}: {error}") from error
 
     def _refuse_idle(self) -> None:
         """Refuse what only teachers give a meaning."""
