@@ -197,9 +197,11 @@ def test_collapse_is_told_with_its_likely_cause():
     with pytest.warns(CollapseWarning, match="learning rate"):
         report_collapse([-0.2, -0.1], replace(settings, on_collapse="warn"), pairs=500, contrast=1.0)
     # Too few epochs to stop, but the run ends collapsed.
-    with pytest.warns(CollapseWarning, match=r"after the last 1 epoch"):
-        report_collapse([-0.1], replace(settings, epochs=1), pairs=500, contrast=1.0)
-    report_collapse([-0.1], replace(settings, epochs=2), pairs=500, contrast=1.0)
+    short = replace(settings, epochs=2, collapse_patience=3)
+    with pytest.warns(CollapseWarning, match=r"after the last 2 epochs"):
+        report_collapse([-0.1, -0.1], short, pairs=500, contrast=1.0)
+    report_collapse([-0.1], short, pairs=500, contrast=1.0)
+    report_collapse([-0.1], replace(settings, epochs=1, collapse_patience=3), pairs=500, contrast=1.0)
 
 
 def test_a_collapsed_run_stops(cache, tmp_path):

@@ -32,11 +32,12 @@ def report_collapse(history: Sequence[float], settings: PretrainSettings, *, pai
     """
     last = history[-settings.collapse_patience :]
     enough = len(last) == settings.collapse_patience
-    if not (enough or len(last) == settings.epochs) or min(last) <= settings.collapsed_above:
+    ended = 1 < len(last) == settings.epochs  # one epoch alone may just have begun
+    if not (enough or ended) or min(last) <= settings.collapsed_above:
         return
     told = (
-        f"the embedding has collapsed: uniformity was {last[-1]:.3f} after the last {len(last)} epoch(s) (0 = one "
-        f"point, -4 = well spread). {likely_cause(settings, pairs=pairs, contrast=contrast)}"
+        f"the embedding has collapsed: uniformity was {last[-1]:.3f} after the last {len(last)} epochs (0 = one point, "
+        f"-4 = well spread). {likely_cause(settings, pairs=pairs, contrast=contrast)}"
     )
     if enough and settings.on_collapse == "stop":
         raise CollapseError(told)
