@@ -18,6 +18,7 @@ from satsqueeze.core.names import meant
 from satsqueeze.core.window import Window
 from satsqueeze.data.acquisition import day_of_year
 from satsqueeze.data.packed import PackedCache
+from satsqueeze.learn.geometry import valid_pixels
 from satsqueeze.pretrain.neighbours import neighbours
 from satsqueeze.pretrain.places import places_of
 from satsqueeze.pretrain.view_geometry import Points, ViewGeometry, at_points
@@ -269,6 +270,6 @@ def _shown(images: Tensor, points: Tensor) -> Tensor:
 
     A pixel that is valid in the image may be lost in a view, where it is resampled among others that are not.
     """
-    valid = images.any(dim=-3, keepdim=True)
-    first, second = at_points(valid if valid.ndim == 4 else valid.any(dim=1), points).chunk(2)
+    valid = valid_pixels(images.flatten(0, -4)).unflatten(0, (len(images), -1)).any(dim=1)  # of series at any date
+    first, second = at_points(valid, points).chunk(2)
     return first & second

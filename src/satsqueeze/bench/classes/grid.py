@@ -141,7 +141,7 @@ class ClassGrid:
         names = dict.fromkeys(name for cell in cells for name in cell.way.teachers)
         taught_by = [self.recipe.teacher(name) for name in names]
         for teacher in taught_by:
-            self._making(teacher)
+            self._making(teacher)  # opens the given ones
         trained = [teacher for teacher in taught_by if isinstance(teacher, TrainedNetwork)]
         for cell in (*cells, *(cell for teacher in trained for cell in self.teacher_cells(teacher))):
             self._is_done(cell)
