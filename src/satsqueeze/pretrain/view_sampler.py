@@ -270,6 +270,7 @@ def _shown(images: Tensor, points: Tensor) -> Tensor:
 
     A pixel that is valid in the image may be lost in a view, where it is resampled among others that are not.
     """
-    valid = valid_pixels(images.flatten(0, -4)).unflatten(0, (len(images), -1)).any(dim=1)  # of series at any date
-    first, second = at_points(valid, points).chunk(2)
+    valid = valid_pixels(images.flatten(0, -4))
+    at_any_date = valid.reshape(len(images), -1, *valid.shape[1:]).any(dim=1)
+    first, second = at_points(at_any_date, points).chunk(2)
     return first & second
