@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from satsqueeze.core.errors import DataError, GridError, RunError
 from satsqueeze.core.window import Window
 from satsqueeze.data import cache as item_cache
-from satsqueeze.data import cache_writer, class_locations
+from satsqueeze.data import cache_writer, checksums, class_locations
 from satsqueeze.data import packing as item_packing
 from satsqueeze.data.cache import pack
 from satsqueeze.data.dataset import open_dataset
@@ -123,6 +125,22 @@ def test_changed_files_are_packed_again(dataset, write_tiff, tmp_path):
     write_tiff(tmp_path / "set" / "labels" / "a.tif", np.full((24, 20), 3, np.uint8))
     assert (pack(dataset, tmp_path / "c").label(0) == 3).all()
     assert pack(dataset, tmp_path / "c", bands=("red",)).bands == ("red",)
+
+
+def test_files_that_were_moved_or_copied_are_the_same(make_folder, tmp_path, monkeypatch):
+    make_folder(tmp_path / "set", names=("a", "b"))
+    first = pack(open_dataset(tmp_path / "set"), tmp_path / "c")
+    moved = shutil.move(tmp_path / "set", tmp_path / "elsewhere")
+    for path in (tmp_path / "elsewhere").rglob("*"):
+        os.utime(path, ns=(0, 0))
+    with monkeypatch.context() as patch:
+        patch.setattr(item_packing, "read_sample", None)
+        again = pack(open_dataset(moved), tmp_path / "c", overwrite=False)
+        assert again.fingerprint == first.fingerprint
+        assert {path.split("/")[-3] for path in again.checksums} == {"elsewhere"}
+        # What was read once to see that is not read again.
+        patch.setattr(checksums, "_crc32", None)
+        assert pack(open_dataset(moved), tmp_path / "c").ids == first.ids
 
 
 def test_what_could_not_be_read_is_tried_again(make_folder, write_tiff, tmp_path):

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import os
 import zipfile
 
 import pytest
 
 from satsqueeze.core.errors import RasterError
-from satsqueeze.data.filetree import archives_in, list_files, local_path, read_bytes, stamp
+from satsqueeze.data.filetree import archives_in, list_files, local_path, read_bytes
 
 
 def test_folder_and_archive_list_the_same(tmp_path):
@@ -54,31 +53,3 @@ def test_errors(tmp_path):
         list_files(tmp_path / "x.zip")
     with pytest.raises(RasterError, match="cannot read"):
         read_bytes(str(tmp_path / "none"))
-
-
-def test_a_file_has_another_stamp_when_it_changes(tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_text("one")
-    before = stamp(path.as_posix())
-    assert before == stamp(path.as_posix()) != []
-    os.utime(path, ns=(0, 0))
-    assert stamp(path.as_posix()) != before
-    assert stamp((tmp_path / "absent").as_posix()) == []
-
-
-def test_a_member_of_an_archive_is_known_by_its_content(tmp_path):
-    archive = tmp_path / "a.zip"
-    member = f"/vsizip/{{{archive.as_posix()}}}/x/1.txt"
-
-    def stamped(text, changed):
-        with zipfile.ZipFile(archive, "w") as handle:
-            handle.writestr("x/1.txt", text)
-        os.utime(archive, ns=(changed, changed))
-        return stamp(member)
-
-    first = stamped("one", 1)
-    assert stamped("one", 2) == first != []
-    assert stamped("two", 3) != first
-    assert stamp(f"{member}.absent") == []
-    archive.write_bytes(b"no archive")
-    assert stamp(member) == []

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,9 @@ from satsqueeze.core.errors import DataError, RunError
 from satsqueeze.core.files import read_json, write_error, write_json
 from satsqueeze.core.run import fingerprint_of
 from satsqueeze.data.cache_writer import JOURNAL, CacheWriter
-from satsqueeze.data.card import IN_WORDS, DatasetCard
+from satsqueeze.data.checksums import Checksums
 from satsqueeze.data.class_locations import write_locations
 from satsqueeze.data.dataset import Dataset
-from satsqueeze.data.filetree import stamp
 from satsqueeze.data.item import Item
 from satsqueeze.data.packed import (
     CLASS_FORMAT_VERSION,
@@ -35,10 +34,6 @@ from satsqueeze.data.packed import (
 from satsqueeze.data.packing import Packed, packed_mask, packed_targets
 
 _WORKERS = 2
-_LATER_FIELDS = (
-    *("files", "others", "series", "date", "date_table", "arrays"),
-    *("label_band", "least_share", "listed", "needs_class"),
-)
 
 Progress = Callable[[int, int], None]
 """Called with the number of items done and of all items."""
@@ -54,6 +49,7 @@ def pack(
 ) -> PackedCache:
     """Read every item once and write the cache; a finished cache of the same files is opened as it is.
 
+    Files are the same if they hold the same bytes, wherever they lie and whenever they were copied there.
     Items that cannot be used are quarantined with their reason, never dropped silently: see
     ``PackedCache.quarantine``. Where labels belong to whole images, entries hold their classes and no pixel has one.
 
@@ -73,12 +69,14 @@ def pack(
     folder = Path(folder)
     bands = tuple(bands or dataset.bands)
     version = FORMAT_VERSION if dataset.task == SEGMENTATION else CLASS_FORMAT_VERSION
-    key = fingerprint_of([version, bands, dataset.classes, [_identity(item) for item in dataset.items]])
-    if (folder / MANIFEST).is_file():
-        done = PackedCache(folder)
+    done = PackedCache(folder) if (folder / MANIFEST).is_file() else None
+    checksums = Checksums(done.checksums if done else None)
+    items = [_identity(item, checksums) for item in dataset.items]
+    key = fingerprint_of([version, bands, dataset.classes, dataset.cards, items])
+    if done is not None:
         same = done.fingerprint in (key, _with_quarantine(key, done.quarantine))
         if same and not _mended(done, dataset, bands):
-            return done if done.weights == dataset.weights else _weighted(folder, dataset)
+            return _noted(done, dataset.weights, checksums)
         if not overwrite:
             raise RunError(
                 f"{folder} holds other images or bands than those asked for, or as they were before they changed; "
@@ -91,7 +89,7 @@ def pack(
             f"none of the {len(dataset.items)} items can be used; the first reason: {writer.quarantine[0].reason}"
         )
     known = _with_quarantine(key, writer.quarantine)
-    record = {"format_version": version, "bands": list(bands), "fingerprint": known}
+    record = {"format_version": version, "bands": list(bands), "fingerprint": known, "checksums": checksums.to_dict()}
     _finish(folder, writer, dataset, record)
     return PackedCache(folder)
 
@@ -150,10 +148,13 @@ def _with_quarantine(key: str, quarantine: Sequence[Quarantined]) -> str:
     return fingerprint_of([key, sorted(entry.id for entry in quarantine)]) if quarantine else key
 
 
-def _weighted(folder: Path, dataset: Dataset) -> PackedCache:
-    """The same cache with other weights of its sources, which change nothing that is packed."""
-    write_json(folder / MANIFEST, {**read_json(folder / MANIFEST), "weights": dict(dataset.weights)})
-    return PackedCache(folder)
+def _noted(cache: PackedCache, weights: Mapping[str, float], checksums: Checksums) -> PackedCache:
+    """The same cache with what is known by now and changes nothing that is packed: weights, and where files lie."""
+    known = {"weights": dict(weights), "checksums": checksums.to_dict()}
+    if known == {"weights": cache.weights, "checksums": cache.checksums}:
+        return cache
+    write_json(cache.folder / MANIFEST, {**read_json(cache.folder / MANIFEST), **known})
+    return PackedCache(cache.folder)
 
 
 def _read_all(dataset: Dataset, bands: Sequence[str], finished: set[str]) -> Iterator[tuple[Item, Packed | DataError]]:
@@ -193,11 +194,8 @@ def _finish(folder: Path, writer: CacheWriter, dataset: Dataset, record: dict[st
     (folder / JOURNAL).unlink(missing_ok=True)
 
 
-def _identity(item: Item) -> list[Any]:
-    files = [*item.images, *([item.label] if item.label else [])]
-    # Left out where a card says nothing of it: older caches were made without.
-    unset = {name for name in _LATER_FIELDS if getattr(item.card, name) == DatasetCard.model_fields[name].default}
-    card = item.card.model_dump_json(exclude=IN_WORDS | unset)
-    places = [item.id, item.source, list(item.groups), item.stratum, item.role, list(item.images), item.label]
-    dated = [item.series, item.date, item.frame] if item.series else []
-    return [zlib.crc32(card.encode()), [*places, *dated], [stamp(path) for path in files]]
+def _identity(item: Item, checksums: Checksums) -> list[Any]:
+    told = (item.groups, item.stratum, item.role, item.part, item.class_name, item.series, item.date, item.frame)
+    label = item.label and checksums.of(item.label)
+    images = [(band, checksums.of(path)) for band, path in zip_longest(item.file_bands, item.images)]
+    return [item.id, item.source, told, images, label]

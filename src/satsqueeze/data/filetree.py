@@ -6,7 +6,6 @@ import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from satsqueeze.core.errors import RasterError
@@ -59,27 +58,6 @@ def local_path(opened: str) -> Path:
     if not opened.startswith("/vsizip/"):
         return Path(opened)
     return Path(opened.removeprefix("/vsizip/{").split("}/", 1)[0])
-
-
-def stamp(opened: str) -> list[int]:
-    """What changes when a file does: its size and time of change; none where there is no such file.
-
-    Of a member of an archive, its size and CRC-32: an archive that was copied or fetched again is the same.
-    """
-    try:
-        status = local_path(opened).stat()
-        if not opened.startswith("/vsizip/"):
-            return [status.st_size, status.st_mtime_ns]
-        archive, member = opened.removeprefix("/vsizip/{").split("}/", 1)
-        return list(_checksums(archive, status.st_mtime_ns)[member])
-    except (OSError, KeyError, zipfile.BadZipFile):
-        return []
-
-
-@lru_cache(maxsize=16)
-def _checksums(archive: str, changed: int) -> dict[str, tuple[int, int]]:  # noqa: ARG001 - read anew when it changes
-    with zipfile.ZipFile(archive) as handle:
-        return {info.filename: (info.file_size, info.CRC) for info in handle.infolist()}
 
 
 def read_bytes(opened: str) -> bytes:

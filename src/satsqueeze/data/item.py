@@ -47,6 +47,11 @@ class Item:
     """Which date of its file it is, where one file holds all of them."""
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """Paths to open: of the image, and last of its label where that has a file."""
+        return (*self.images, self.label) if self.label else self.images
+
+    @property
     def labelled(self) -> bool:
         """Whether it has a mask, or one class for all pixels."""
         return self.card.label_kind == "constant" or (self.card.label_kind == "mask" and self.label is not None)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from satsqueeze.core.errors import RunError
 from satsqueeze.core.files import read_json, write_json
 from satsqueeze.core.run import fingerprint_of
-from satsqueeze.data.filetree import stamp
+from satsqueeze.data.checksums import Checksums
 from satsqueeze.data.item import Item
 
 RECORD = ".made.json"
 
 
-def content_of(item: Item) -> list[Any]:
-    """What an image that something is made from is, whatever the place and age of its files."""
-    files = [*item.images, *([item.label] if item.label else [])]
-    return [item.id, item.card.reading, [stamp(file)[:1] for file in files]]
+def content_of(items: Iterable[Item]) -> list[Any]:
+    """What images that something is made from are, whatever the place and age of their files."""
+    sums = Checksums()
+    return [[item.id, item.card.reading, [sums.of(file) for file in item.files]] for item in items]
 
 
 def claim(folder: Path, making: object) -> None:

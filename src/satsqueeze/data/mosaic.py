@@ -92,7 +92,7 @@ def write_mosaics(
         raise BandError(f"mosaics are written with Sentinel-2's bands, got {', '.join(unknown)}; choose others")
     tiles = shared_out(dataset.items, settings)
     parts = [part for part, count in zip(PARTS, settings.scenes, strict=True) for _ in range(count)]
-    claim(folder, [settings, bands, [content_of(item) for item in dataset.items]])
+    claim(folder, [settings, bands, content_of(dataset.items)])
     names: list[str] = []
     for number, part in enumerate(parts):
         names.append(f"{part}_m{number:04d}")

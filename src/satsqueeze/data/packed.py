@@ -128,6 +128,8 @@ class PackedCache:
         self.quarantine: tuple[Quarantined, ...] = tuple(Quarantined(**entry) for entry in record["quarantine"])
         self.fingerprint: str = record["fingerprint"]
         """Hash of what was packed."""
+        self.checksums: dict[str, list[int]] = dict(record.get("checksums", {}))
+        """Of the files that it was packed from, see :meth:`satsqueeze.data.checksums.Checksums.to_dict`."""
         self._positions = {entry.id: position for position, entry in enumerate(self.entries)}
         pixels = sum(entry.pixels for entry in self.entries)
         self._images = self._map(IMAGES, "<i2", pixels * len(self.bands))

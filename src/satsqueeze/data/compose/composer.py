@@ -89,7 +89,7 @@ def compose(
     images = [ground for item in grounds.items if (ground := _clear(item)) is not None] if settings.composites else []
     if settings.composites and not images:
         raise DataError("no image of clear ground without nodata or foreground; composites need at least one")
-    claim(folder, [_RULES, settings, [content_of(item) for item in grounds.items]])
+    claim(folder, [_RULES, settings, content_of(grounds.items)])
     total = settings.composites + settings.scenes
     for number in range(total):
         name = f"composite{number:05d}" if number < settings.composites else f"scene{number:05d}"
