@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from satsqueeze.bench.machine import this_machine
 from satsqueeze.core.files import write_json
-from satsqueeze.data.packed import PackedCache
-from satsqueeze.data.splits import Split
+from satsqueeze.data.cache.packed import PackedCache
+from satsqueeze.data.splits.split import Split
 from satsqueeze.distill.answers import TeacherAnswers, answer
 from satsqueeze.distill.class_objective import ClassDistillation
 from satsqueeze.distill.weighting import policy_named

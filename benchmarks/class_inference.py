@@ -32,8 +32,8 @@ from satsqueeze.core.errors import PackageError
 from satsqueeze.core.files import write_json
 from satsqueeze.core.manifest import FlightManifest
 from satsqueeze.core.package import read_manifest
-from satsqueeze.data.class_sampler import reflectance
-from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.cache.packed import PackedCache
+from satsqueeze.data.sampling.class_sampler import reflectance
 from satsqueeze.export.settings import ClassExportSettings
 from satsqueeze.export.stage import export_package
 from satsqueeze.flight.engine import EngineName, has_openvino

@@ -34,8 +34,8 @@ from typing_extensions import override
 
 from satsqueeze.bench.machine import this_machine
 from satsqueeze.core.files import write_json
-from satsqueeze.data.packed import PackedCache
-from satsqueeze.data.splits import Split
+from satsqueeze.data.cache.packed import PackedCache
+from satsqueeze.data.splits.split import Split
 from satsqueeze.learn.class_losses import LabelLoss
 from satsqueeze.learn.fit_classifier import ClassFitSettings, fit_classifier
 from satsqueeze.learn.progress import quiet_lightning

@@ -11,11 +11,11 @@ import numpy as np
 from PIL import Image
 
 from satsqueeze.core.errors import DataError
-from satsqueeze.data.band_statistics import scaling_of
-from satsqueeze.data.cache import pack
-from satsqueeze.data.catalogue import load_card
+from satsqueeze.data.cache.band_statistics import scaling_of
+from satsqueeze.data.cache.pack import pack
+from satsqueeze.data.cache.packed import PackedCache
+from satsqueeze.data.cards.catalogue import load_card
 from satsqueeze.data.dataset import open_dataset
-from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.synth.noise import Spectrum, power_noise
 from satsqueeze.nets.card import ModelCard, Task
 from satsqueeze.nets.classifier import FAMILY, ClassifierConfig

@@ -24,11 +24,11 @@ import torch
 from numpy.typing import NDArray
 
 from satsqueeze.core.files import write_json
-from satsqueeze.data.cache import pack
+from satsqueeze.data.cache.fingerprint import fingerprint
+from satsqueeze.data.cache.pack import pack
+from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.data.dataset import open_dataset
-from satsqueeze.data.fingerprint import fingerprint
-from satsqueeze.data.packed import PackedCache
-from satsqueeze.data.splits import Split
+from satsqueeze.data.splits.split import Split
 from satsqueeze.data.synth import DatasetSettings, write_dataset
 from satsqueeze.distill.soft import SoftCache, teach
 from satsqueeze.distill.stage import DistillSettings, train_student

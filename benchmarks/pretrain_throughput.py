@@ -25,11 +25,11 @@ import torch
 
 from satsqueeze.bench.machine import this_machine
 from satsqueeze.core.files import write_json
-from satsqueeze.data.cache import pack
+from satsqueeze.data.cache.pack import pack
+from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.data.dataset import open_dataset
-from satsqueeze.data.packed import PackedCache
-from satsqueeze.data.parts import named_split
-from satsqueeze.data.splits import Split
+from satsqueeze.data.splits.parts import named_split
+from satsqueeze.data.splits.split import Split
 from satsqueeze.data.synth.landcover_writer import PLACE, LandCoverSettings, write_land_cover
 from satsqueeze.learn.augment import AugmentSettings
 from satsqueeze.learn.settings import FitSettings

@@ -38,7 +38,7 @@ from satsqueeze.core.metrics import SegmentationMetrics
 from satsqueeze.core.package import SEAL
 from satsqueeze.core.saturation import SATURATIONS
 from satsqueeze.data.dataset import open_dataset
-from satsqueeze.data.reader import read_sample
+from satsqueeze.data.items.reader import read_sample
 from satsqueeze.data.synth import BIOMES, SceneSettings, generate_scene
 from satsqueeze.flight.opening import open_package
 from satsqueeze.flight.runtime import FlightModel

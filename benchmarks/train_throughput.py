@@ -39,12 +39,12 @@ from torch.utils.data import DataLoader, Dataset
 from typing_extensions import override
 
 from satsqueeze.core.files import write_json
-from satsqueeze.data.cache import pack
+from satsqueeze.data.cache.fingerprint import fingerprint
+from satsqueeze.data.cache.pack import pack
+from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.data.dataset import open_dataset
-from satsqueeze.data.fingerprint import fingerprint
-from satsqueeze.data.packed import PackedCache
-from satsqueeze.data.sampler import PatchSampler
-from satsqueeze.data.splits import Split
+from satsqueeze.data.sampling.sampler import PatchSampler
+from satsqueeze.data.splits.split import Split
 from satsqueeze.data.synth import DatasetSettings, write_dataset
 from satsqueeze.learn.fit import FitSettings, fit
 from satsqueeze.learn.losses import DiceCE

@@ -13,10 +13,10 @@ from affine import Affine
 import satsqueeze
 from satsqueeze.cli import export
 from satsqueeze.core.bands import SENTINEL2_FILE_NAMES
-from satsqueeze.data.cache import pack
-from satsqueeze.data.catalogue import load_card
+from satsqueeze.data.cache.pack import pack
+from satsqueeze.data.cache.packed import PackedCache
+from satsqueeze.data.cards.catalogue import load_card
 from satsqueeze.data.dataset import open_dataset
-from satsqueeze.data.packed import PackedCache
 from satsqueeze.flight import open_package
 
 SIZES = {"B01": 20, "B02": 120, "B03": 120, "B04": 120, "B05": 60, "B06": 60, "B07": 60, "B08": 120}

@@ -16,7 +16,7 @@ from satsqueeze.bench.classes.recipe import ClassRecipe
 from satsqueeze.cli.flags import read_settings
 from satsqueeze.cli.main import COMMANDS
 from satsqueeze.data.dataset import open_dataset
-from satsqueeze.data.reader import read_targets
+from satsqueeze.data.items.reader import read_targets
 from satsqueeze.distill.teachers import OnnxContract
 from satsqueeze.plan.budget_file import read_budgets
 

@@ -16,9 +16,9 @@ from satsqueeze.bench.transfer.recipe import TransferRecipe
 from satsqueeze.cli.flags import read_settings
 from satsqueeze.cli.main import main
 from satsqueeze.core.yaml_text import parse_yaml
-from satsqueeze.data.catalogue import load_card, override
+from satsqueeze.data.cards.catalogue import load_card, override
 from satsqueeze.data.dataset import open_dataset
-from satsqueeze.data.reader import read_targets
+from satsqueeze.data.items.reader import read_targets
 from satsqueeze.distill.teachers import OnnxContract
 
 from .conftest import parse_line

@@ -11,7 +11,7 @@ import pytest
 import rasterio
 
 from satsqueeze.cli import predict as module
-from satsqueeze.data.catalogue import card_names
+from satsqueeze.data.cards.catalogue import card_names
 
 RADIOMETRY = ("--radiometry", "scale:0.0001:-0.1")
 """Of generated scenes."""

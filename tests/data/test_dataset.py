@@ -10,7 +10,7 @@ import yaml
 from satsqueeze.core.errors import BandError, CardError, DataError, LabelError, RasterError
 from satsqueeze.core.labels import CLOUD_CLASSES
 from satsqueeze.data.dataset import open_dataset
-from satsqueeze.data.reader import read_label, read_sample
+from satsqueeze.data.items.reader import read_label, read_sample
 from satsqueeze.data.synth.writer import DatasetSettings, write_dataset
 
 FOUR = ("blue", "green", "red", "nir")

@@ -8,10 +8,10 @@ import pytest
 from satsqueeze.cli.main import main
 from satsqueeze.core.errors import SettingsError, SplitError
 from satsqueeze.core.run import RunFolder
-from satsqueeze.data.cache import pack
+from satsqueeze.data.cache.pack import pack
+from satsqueeze.data.cache.packed import CacheEntry
 from satsqueeze.data.dataset import open_dataset
-from satsqueeze.data.packed import CacheEntry
-from satsqueeze.data.parts import named_split
+from satsqueeze.data.splits.parts import named_split
 from satsqueeze.data.stage import PrepareSettings, prepare
 from satsqueeze.data.synth.countries import COUNTRIES, LAND_USE, Country
 from satsqueeze.data.synth.landcover import PlaceSettings, generate_place

@@ -10,11 +10,11 @@ from affine import Affine
 
 from satsqueeze.cli.main import main
 from satsqueeze.core.errors import BandError, DataError, SettingsError
-from satsqueeze.data.cache import pack
+from satsqueeze.data.cache.pack import pack
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.mosaic import PURE, MosaicSettings, shared_out, write_mosaics
-from satsqueeze.data.parts import named_split
-from satsqueeze.data.splits import stated_test
+from satsqueeze.data.splits.parts import named_split
+from satsqueeze.data.splits.split import stated_test
 from satsqueeze.data.synth import DatasetSettings, write_dataset
 
 CLASSES = ("field", "wood", "lake")

@@ -8,10 +8,10 @@ from pathlib import PurePosixPath
 import numpy as np
 import pytest
 
-from satsqueeze.data.cache import pack
+from satsqueeze.data.cache.pack import pack
 from satsqueeze.data.check import check
 from satsqueeze.data.dataset import open_dataset
-from satsqueeze.data.reader import open_scene, read_image
+from satsqueeze.data.items.reader import open_scene, read_image
 
 FOUR = ("blue", "green", "red", "nir")
 

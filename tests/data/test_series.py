@@ -9,11 +9,11 @@ import pytest
 
 from satsqueeze.core.errors import DataError, GridError, LabelError, SettingsError
 from satsqueeze.core.window import Window
-from satsqueeze.data.cache import pack
+from satsqueeze.data.cache.pack import pack
+from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.data.dataset import open_dataset
-from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.sampling.series_sampler import SeriesSampler
 from satsqueeze.data.series import require_lasting_labels, series_images, series_label, series_of
-from satsqueeze.data.series_sampler import SeriesSampler
 from satsqueeze.data.synth.landcover_writer import LandCoverSettings, write_land_cover
 
 CARD = """

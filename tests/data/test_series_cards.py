@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from satsqueeze.core.errors import BandError, CardError, DataError, GridError, LabelError, RadiometryError, RasterError
-from satsqueeze.data.acquisition import date_in_name, day_of_year, normal_date
-from satsqueeze.data.catalogue import card_from
+from satsqueeze.data.cards.catalogue import card_from
 from satsqueeze.data.check import check
 from satsqueeze.data.dataset import open_dataset
-from satsqueeze.data.reader import read_image, read_sample
+from satsqueeze.data.items.acquisition import date_in_name, day_of_year, normal_date
+from satsqueeze.data.items.reader import read_image, read_sample
 
 DAYS = ("20180905", "20190126", "20190701")
 

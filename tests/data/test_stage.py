@@ -8,7 +8,7 @@ import yaml
 from satsqueeze.core.errors import RunError, SettingsError
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data import stage
-from satsqueeze.data.fingerprint import fingerprint
+from satsqueeze.data.cache.fingerprint import fingerprint
 from satsqueeze.data.stage import PrepareSettings, load_prepared, prepare
 from satsqueeze.data.synth import DatasetSettings, write_dataset
 

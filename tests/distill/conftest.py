@@ -11,9 +11,9 @@ from onnx import TensorProto, helper, numpy_helper
 from rasterio import Affine
 
 from satsqueeze.core.files import write_json
-from satsqueeze.data.cache import pack
+from satsqueeze.data.cache.pack import pack
+from satsqueeze.data.cache.packed import CLASS_FORMAT_VERSION, CacheEntry, PackedCache, quantise
 from satsqueeze.data.dataset import open_dataset
-from satsqueeze.data.packed import CLASS_FORMAT_VERSION, CacheEntry, PackedCache, quantise
 
 BANDS = ("blue", "green", "red", "nir")
 CLASSES = ("clear", "cloud")

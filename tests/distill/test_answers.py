@@ -9,8 +9,8 @@ import pytest
 
 from satsqueeze.core.errors import BandError, DataError, RunError
 from satsqueeze.core.files import read_json, write_json
-from satsqueeze.data.class_sampler import ClassSampler
-from satsqueeze.data.dihedral import VIEWS, view_of
+from satsqueeze.data.sampling.class_sampler import ClassSampler
+from satsqueeze.data.sampling.dihedral import VIEWS, view_of
 from satsqueeze.distill import answers as module
 from satsqueeze.distill.answers import LOGITS, RECORD, TeacherAnswers, answer
 from satsqueeze.distill.calibration import calibrate, calibrate_teachers

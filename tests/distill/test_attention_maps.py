@@ -14,9 +14,9 @@ from torch.nn import functional
 from satsqueeze.core.errors import GridError, RunError, SettingsError, TrainError
 from satsqueeze.core.files import read_json, write_json
 from satsqueeze.core.scaling import Scaling
-from satsqueeze.data.class_sampler import reflectance
-from satsqueeze.data.dihedral import VIEWS, view_of
-from satsqueeze.data.splits import Split
+from satsqueeze.data.sampling.class_sampler import reflectance
+from satsqueeze.data.sampling.dihedral import VIEWS, view_of
+from satsqueeze.data.splits.split import Split
 from satsqueeze.distill import attention_maps as module
 from satsqueeze.distill.attention import AttentionTransfer, attention_distance
 from satsqueeze.distill.attention_layer import feature_layer

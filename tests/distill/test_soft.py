@@ -8,7 +8,7 @@ import pytest
 from satsqueeze.core.errors import BandError, RunError, SettingsError, TrainError
 from satsqueeze.core.run import fingerprint_of
 from satsqueeze.core.window import Window
-from satsqueeze.data.sampler import PatchSampler
+from satsqueeze.data.sampling.sampler import PatchSampler
 from satsqueeze.distill.soft import SoftCache, teach
 
 

@@ -10,7 +10,7 @@ import torch
 
 from satsqueeze.core.errors import BudgetError, RunError, SettingsError
 from satsqueeze.core.scaling import Scaling
-from satsqueeze.data.splits import Split
+from satsqueeze.data.splits.split import Split
 from satsqueeze.distill.pixel_policy import PixelDistillation
 from satsqueeze.distill.soft import teach
 from satsqueeze.distill.stage import (

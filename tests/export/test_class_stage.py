@@ -15,9 +15,9 @@ from torch import nn
 from satsqueeze.core.errors import ExportError, ParityError
 from satsqueeze.core.package import verify
 from satsqueeze.core.scaling import Scaling
-from satsqueeze.data.cache import pack
-from satsqueeze.data.class_sampler import reflectance
+from satsqueeze.data.cache.pack import pack
 from satsqueeze.data.dataset import open_dataset
+from satsqueeze.data.sampling.class_sampler import reflectance
 from satsqueeze.export import ClassExportSettings, ExportSettings, export_fp32, export_package
 from satsqueeze.export.class_graph import ClassGraph, class_graph
 from satsqueeze.export.folding import fold_what_can_be

@@ -10,9 +10,9 @@ import torch
 from affine import Affine
 
 from satsqueeze.core.scaling import Scaling
-from satsqueeze.data.cache import pack
+from satsqueeze.data.cache.pack import pack
 from satsqueeze.data.dataset import open_dataset
-from satsqueeze.data.splits import Split
+from satsqueeze.data.splits.split import Split
 from satsqueeze.export.onnx import export_fp32, flight_graph
 from satsqueeze.learn.fit import FitSettings, fit
 from satsqueeze.nets.card import ModelCard

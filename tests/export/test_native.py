@@ -24,7 +24,7 @@ from satsqueeze.core.errors import (
 )
 from satsqueeze.core.package import read_manifest, seal
 from satsqueeze.core.scaling import Scaling
-from satsqueeze.data.cache import pack
+from satsqueeze.data.cache.pack import pack
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.export import ClassExportSettings, export_package, native
 from satsqueeze.export.native import NATIVE, native_grids, proven_native

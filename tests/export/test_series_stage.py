@@ -24,7 +24,7 @@ from satsqueeze.core.errors import (
 from satsqueeze.core.metrics import SegmentationMetrics
 from satsqueeze.core.package import read_manifest, seal
 from satsqueeze.core.scaling import Scaling
-from satsqueeze.data.cache import pack
+from satsqueeze.data.cache.pack import pack
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.series import series_images, series_label, series_of
 from satsqueeze.data.synth.landcover_writer import LandCoverSettings, write_land_cover

@@ -20,10 +20,10 @@ from satsqueeze.core.errors import GridError, RunError, SettingsError
 from satsqueeze.core.package import read_manifest, seal
 from satsqueeze.core.raster import Georeference
 from satsqueeze.core.window import Window
-from satsqueeze.data.grid import GridRule
-from satsqueeze.data.product import find_scenes
-from satsqueeze.data.product_date import acquired_in
-from satsqueeze.data.scene_reader import open_scene
+from satsqueeze.data.scene.grid import GridRule
+from satsqueeze.data.scene.product import find_scenes
+from satsqueeze.data.scene.product_date import acquired_in
+from satsqueeze.data.scene.reader import open_scene
 from satsqueeze.flight.cog import CogLayout, writing_cog
 from satsqueeze.flight.legend import LINE
 from satsqueeze.flight.opening import open_package

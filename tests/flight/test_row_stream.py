@@ -14,7 +14,7 @@ from satsqueeze.cli.main import main
 from satsqueeze.core.buffer import Buffer
 from satsqueeze.core.errors import PackageError
 from satsqueeze.core.package import read_manifest, seal, verify
-from satsqueeze.data.scene_reader import open_scene
+from satsqueeze.data.scene.reader import open_scene
 from satsqueeze.export.stream import UnstreamableError, write_stream
 from satsqueeze.flight.onnx_engine import OnnxEngine
 from satsqueeze.flight.opening import open_package

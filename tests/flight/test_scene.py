@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from satsqueeze.core.buffer import Buffer
 from satsqueeze.core.errors import BudgetError, DataError, GridError, RadiometryError
 from satsqueeze.core.window import Window
-from satsqueeze.data.grid import GridRule
-from satsqueeze.data.scene_reader import open_scene
+from satsqueeze.data.scene.grid import GridRule
+from satsqueeze.data.scene.reader import open_scene
 from satsqueeze.flight.engine import has_openvino
 from satsqueeze.flight.memory import GraphMemory, ample_ram, resident_bytes
 from satsqueeze.flight.opening import open_package

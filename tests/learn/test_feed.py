@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from satsqueeze.data.sampler import Batch, PatchSampler
+from satsqueeze.data.sampling.sampler import Batch, PatchSampler
 from satsqueeze.learn.feed import Feed, patches
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from satsqueeze.core.errors import BandError, RunError, SettingsError, SplitError, TrainError
-from satsqueeze.data.splits import Split
+from satsqueeze.data.splits.split import Split
 from satsqueeze.learn.fit import FitSettings, fit
 from satsqueeze.nets.model import build_model, load_model
 

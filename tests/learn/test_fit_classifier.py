@@ -11,13 +11,13 @@ import torch
 
 from satsqueeze.core.errors import GridError, LabelError, RunError, SettingsError, SplitError, TrainError
 from satsqueeze.core.scaling import Scaling
-from satsqueeze.data.cache import pack
-from satsqueeze.data.class_split import class_split
+from satsqueeze.data.cache.pack import pack
+from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.data.class_stage import ClassPrepared
 from satsqueeze.data.dataset import open_dataset
-from satsqueeze.data.dihedral import view_of
-from satsqueeze.data.packed import PackedCache
-from satsqueeze.data.splits import Split
+from satsqueeze.data.sampling.dihedral import view_of
+from satsqueeze.data.splits.class_split import class_split
+from satsqueeze.data.splits.split import Split
 from satsqueeze.learn.class_losses import LabelLoss
 from satsqueeze.learn.class_stage import score_on_test, thresholds_of
 from satsqueeze.learn.classify import class_logits, score_classes

@@ -12,12 +12,12 @@ from affine import Affine
 
 from satsqueeze.core.errors import LabelError, SettingsError, SplitError
 from satsqueeze.core.scaling import Scaling
-from satsqueeze.data.cache import pack
+from satsqueeze.data.cache.pack import pack
+from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.data.dataset import open_dataset
-from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.sampling.series_sampler import SeriesSampler
 from satsqueeze.data.series import series_label, series_of
-from satsqueeze.data.series_sampler import SeriesSampler
-from satsqueeze.data.splits import Split
+from satsqueeze.data.splits.split import Split
 from satsqueeze.learn.augment import AugmentSettings
 from satsqueeze.learn.evaluate import ScoreSettings
 from satsqueeze.learn.fit_series import fit_series

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from satsqueeze.core.errors import RunError
-from satsqueeze.data.splits import Split
+from satsqueeze.data.splits.split import Split
 from satsqueeze.learn.checkpoint import BEST_FILE, LAST_FILE, load_checkpoint, remove_checkpoints, save_checkpoint
 from satsqueeze.learn.fit import FitSettings, fit
 from satsqueeze.learn.progress import Course

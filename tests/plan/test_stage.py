@@ -6,7 +6,7 @@ import pytest
 
 from satsqueeze.core.errors import BudgetError, RunError
 from satsqueeze.core.files import read_json, write_json
-from satsqueeze.data.fingerprint import BandStatistics, Fingerprint
+from satsqueeze.data.cache.fingerprint import BandStatistics, Fingerprint
 from satsqueeze.nets.model import build_model
 from satsqueeze.nets.students import parameters_of
 from satsqueeze.plan.budget import Budget

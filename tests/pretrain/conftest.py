@@ -8,9 +8,9 @@ import rasterio
 from affine import Affine
 
 from satsqueeze.core.scaling import Scaling
-from satsqueeze.data.cache import pack
+from satsqueeze.data.cache.pack import pack
+from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.data.dataset import open_dataset
-from satsqueeze.data.packed import PackedCache
 from satsqueeze.nets.model import ModelCard
 from satsqueeze.nets.unet_config import UNetConfig
 

@@ -7,7 +7,7 @@ import pytest
 import rasterio
 from affine import Affine
 
-from satsqueeze.data.cache import pack
+from satsqueeze.data.cache.pack import pack
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.pretrain.places import places_of
 from satsqueeze.pretrain.view_settings import ViewSettings

@@ -11,7 +11,7 @@ from torch import nn
 
 from satsqueeze.bench.history import read_history
 from satsqueeze.core.errors import SettingsError, TrainError
-from satsqueeze.data.cache import pack
+from satsqueeze.data.cache.pack import pack
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.learn.progress import HISTORY_FILE
 from satsqueeze.nets.model import build_model, load_model

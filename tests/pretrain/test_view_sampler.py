@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from satsqueeze.core.errors import DataError, GridError, SettingsError
-from satsqueeze.data.cache import pack
+from satsqueeze.data.cache.pack import pack
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.pretrain.places import places_of
 from satsqueeze.pretrain.view_sampler import ViewSampler

@@ -14,7 +14,7 @@ from satsqueeze.core.errors import DataError, LabelError, SettingsError
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.package import read_manifest
 from satsqueeze.data.dataset import Dataset, Item
-from satsqueeze.data.reader import read_sample
+from satsqueeze.data.items.reader import read_sample
 from satsqueeze.flight.classifier import FlightClassifier
 from satsqueeze.flight.opening import open_package
 from satsqueeze.flight.runtime import FlightModel

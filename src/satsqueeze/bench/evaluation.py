@@ -7,7 +7,7 @@ from typing import Any
 
 from satsqueeze.core.errors import DataError, LabelError
 from satsqueeze.data.dataset import Dataset
-from satsqueeze.data.item import Item
+from satsqueeze.data.items.item import Item
 from satsqueeze.flight.runtime import FlightModel
 from satsqueeze.flight.series import FlightSeries
 

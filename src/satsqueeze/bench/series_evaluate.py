@@ -11,9 +11,9 @@ from satsqueeze.bench.evaluation import judged, left_out, none_scored, scored_wi
 from satsqueeze.bench.mask_tally import MaskTally, compare_classes
 from satsqueeze.core.errors import DataError, GridError, LabelError, SettingsError
 from satsqueeze.core.labels import IGNORE
-from satsqueeze.data.acquisition import day_of_year
 from satsqueeze.data.dataset import Dataset, Item
-from satsqueeze.data.reader import Sample, read_sample
+from satsqueeze.data.items.acquisition import day_of_year
+from satsqueeze.data.items.reader import Sample, read_sample
 from satsqueeze.data.series import agreed
 from satsqueeze.flight.series import FlightSeries
 

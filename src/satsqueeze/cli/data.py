@@ -21,7 +21,7 @@ def list_cards(json: bool = False) -> int:
     from rich.console import Console
     from rich.table import Column, Table
 
-    from satsqueeze.data.catalogue import summaries
+    from satsqueeze.data.cards.catalogue import summaries
 
     cards = summaries()
     if json:
@@ -42,7 +42,7 @@ def describe(card: str) -> int:
     Args:
         card: name of a card, or path of a YAML card.
     """
-    from satsqueeze.data.catalogue import describe as describe_card
+    from satsqueeze.data.cards.catalogue import describe as describe_card
 
     print(dumps(describe_card(card), indent=2))
     return 0

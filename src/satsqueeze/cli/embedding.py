@@ -9,7 +9,7 @@ from satsqueeze.bench.history import read_history
 from satsqueeze.bench.report.embedding import embedding
 from satsqueeze.bench.report.pretraining import EMBEDDING_FILE, PretrainingView, draw_curves, draw_embedding
 from satsqueeze.core.run import RunFolder
-from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.learn.progress import HISTORY_FILE
 from satsqueeze.nets.model import load_model
 from satsqueeze.nets.model_home import PRETRAINED

@@ -13,9 +13,9 @@ from satsqueeze.cli.progress import progress
 from satsqueeze.cli.stage import PLAN, TEACHER, console, run_stage, tell_packed
 from satsqueeze.core.errors import DataError, RunError, SettingsError
 from satsqueeze.core.run import RunFolder
-from satsqueeze.data.cache import pack
+from satsqueeze.data.cache.pack import pack
+from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.data.dataset import open_dataset
-from satsqueeze.data.packed import PackedCache
 from satsqueeze.data.stage import Prepared, load_prepared
 from satsqueeze.learn.progress import HISTORY_FILE
 from satsqueeze.nets.card import ModelCard

@@ -47,9 +47,9 @@ def robustness(  # noqa: PLR0917 - all but package and data are flags
     """
     from satsqueeze.bench.robustness.score import RobustnessSettings
     from satsqueeze.bench.robustness.score import robustness as measure
-    from satsqueeze.data.class_split import read_split
     from satsqueeze.data.corruptions import CORRUPTIONS, SEVERITIES
     from satsqueeze.data.dataset import open_dataset
+    from satsqueeze.data.splits.class_split import read_split
 
     if figure is not None and rows is None:
         raise SettingsError("--figure draws what is in the file of --rows; state that as well")

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from satsqueeze.core.errors import RadiometryError, SettingsError
-from satsqueeze.data.evidence import evidence_files
-from satsqueeze.data.grid import GridRule
-from satsqueeze.data.product import find_scenes
-from satsqueeze.data.product_date import acquired_in
-from satsqueeze.data.scene_reader import SceneReader, open_scene
-from satsqueeze.data.scene_source import SceneSource
+from satsqueeze.data.scene.evidence import evidence_files
+from satsqueeze.data.scene.grid import GridRule
+from satsqueeze.data.scene.product import find_scenes
+from satsqueeze.data.scene.product_date import acquired_in
+from satsqueeze.data.scene.reader import SceneReader, open_scene
+from satsqueeze.data.scene.source import SceneSource
 from satsqueeze.flight.batch import SceneJob
 from satsqueeze.flight.ledger import Ledger
 from satsqueeze.flight.runtime import FlightModel

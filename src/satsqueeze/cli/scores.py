@@ -13,7 +13,7 @@ from torch import Tensor
 from satsqueeze.bench.evaluation import judged
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.run import RunFolder
-from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.data.stage import Prepared
 from satsqueeze.export.onnx import FlightGraph, flight_graph
 from satsqueeze.export.settings import ExportSettings

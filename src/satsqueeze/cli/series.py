@@ -10,10 +10,10 @@ from satsqueeze.cli.network_run import SERIES_STAGE
 from satsqueeze.cli.stage import run_stage
 from satsqueeze.core.metrics import class_jaccards, mean_jaccard
 from satsqueeze.core.run import RunFolder
-from satsqueeze.data.packed import PackedCache
-from satsqueeze.data.place_share import places_with_labels, share_of_places
+from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.data.series import series_of
-from satsqueeze.data.splits import Split
+from satsqueeze.data.splits.place_share import places_with_labels, share_of_places
+from satsqueeze.data.splits.split import Split
 from satsqueeze.data.stage import Prepared
 from satsqueeze.export.series_graph import GRAPH_FILE, export_series
 from satsqueeze.learn.evaluate import ScoreSettings

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from satsqueeze.core.errors import RunError
 from satsqueeze.core.run import RunFolder, plain
-from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.cache.packed import PackedCache
 
 DEFAULT_RUN = Path("runs/latest")
 PLAN, TEACHER, SOFT, STUDENTS, PACKAGES = "plan.json", "teacher", "soft", "students", "packages"

@@ -15,9 +15,9 @@ from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.files import read_json
 from satsqueeze.core.metrics import class_jaccards, mean_jaccard
 from satsqueeze.core.run import RunFolder
-from satsqueeze.data.label_share import share_of_labels, with_labels
-from satsqueeze.data.packed import PackedCache
-from satsqueeze.data.splits import Split
+from satsqueeze.data.cache.packed import PackedCache
+from satsqueeze.data.splits.label_share import share_of_labels, with_labels
+from satsqueeze.data.splits.split import Split
 from satsqueeze.data.stage import Prepared, PrepareSettings, load_prepared
 from satsqueeze.export.series_graph import GRAPH_FILE
 from satsqueeze.learn.augment import AugmentSettings

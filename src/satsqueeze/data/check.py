@@ -10,10 +10,10 @@ from typing import Literal
 import numpy as np
 
 from satsqueeze.core.errors import BandError, DataError, GridError, LabelError, RadiometryError, RasterError
+from satsqueeze.data.cache.packed import SEGMENTATION, class_counts, told_types
 from satsqueeze.data.dataset import Dataset
-from satsqueeze.data.item import Item
-from satsqueeze.data.packed import SEGMENTATION, class_counts, told_types
-from satsqueeze.data.reader import open_item, read_label, read_targets, require_mask_in_place
+from satsqueeze.data.items.item import Item
+from satsqueeze.data.items.reader import open_item, read_label, read_targets, require_mask_in_place
 
 _REMEDIES: tuple[tuple[type[DataError], str], ...] = (
     (RasterError, "fetch or write the file again, or remove it"),

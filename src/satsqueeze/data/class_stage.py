@@ -12,9 +12,12 @@ from satsqueeze.core.errors import DataError
 from satsqueeze.core.files import read_json, sha256, write_json
 from satsqueeze.core.run import RunFolder
 from satsqueeze.core.scaling import Scaling
-from satsqueeze.data.band_statistics import scaling_of
-from satsqueeze.data.cache import pack
-from satsqueeze.data.class_split import (
+from satsqueeze.data.cache.band_statistics import scaling_of
+from satsqueeze.data.cache.growth import other_data, require_whole
+from satsqueeze.data.cache.pack import pack
+from satsqueeze.data.cache.packed import MANIFEST, SEGMENTATION, PackedCache
+from satsqueeze.data.dataset import open_dataset
+from satsqueeze.data.splits.class_split import (
     class_split,
     fraction,
     given_split,
@@ -22,11 +25,8 @@ from satsqueeze.data.class_split import (
     official_split,
     save_class_split,
 )
-from satsqueeze.data.dataset import open_dataset
-from satsqueeze.data.growth import other_data, require_whole
-from satsqueeze.data.packed import MANIFEST, SEGMENTATION, PackedCache
-from satsqueeze.data.split_lists import PARQUET, listed_split
-from satsqueeze.data.splits import ThreeWaySplit
+from satsqueeze.data.splits.lists import PARQUET, listed_split
+from satsqueeze.data.splits.split import ThreeWaySplit
 
 STAGE = "class-data"
 CACHE, SPLIT, SCALING, PLACE = "data/cache", "data/split.json", "data/scaling.json", "data/place.json"
@@ -44,7 +44,7 @@ class ClassPrepareSettings:
     """Common names in channel order; empty: all bands that the sources share."""
     split: str = "seeded"
     """``seeded``: stratified by class; ``official``: as the paths of the data set tell; a file with a split; or lists
-    of names, see :func:`satsqueeze.data.split_lists.listed_split`."""
+    of names, see :func:`satsqueeze.data.splits.lists.listed_split`."""
     shares: tuple[float, float, float] = (0.7, 0.15, 0.15)
     """Of training, validation and test images, where the split is seeded."""
     seed: int = 0
@@ -74,8 +74,8 @@ def prepare_classes(
     """Pack and split; what is done already is read back.
 
     Raises:
-        DataError: see :func:`satsqueeze.data.dataset.open_dataset` and :func:`satsqueeze.data.cache.pack`; or labels of
-            pixels.
+        DataError: see :func:`satsqueeze.data.dataset.open_dataset` and :func:`satsqueeze.data.cache.pack.pack`; or
+            labels of pixels.
         SplitError: a class without images, or too few images for the split.
         RunError: the run folder is about other data, bands or splits, or the data has grown since.
     """

@@ -14,15 +14,15 @@ import numpy as np
 
 from satsqueeze.core.errors import BandError, CardError, DataError, LabelError
 from satsqueeze.core.labels import IGNORE
-from satsqueeze.data.card import DatasetCard, GroupTable
-from satsqueeze.data.catalogue import card_from, load_card, override, parse_yaml, read_yaml
+from satsqueeze.data.cards.card import DatasetCard, GroupTable
+from satsqueeze.data.cards.catalogue import card_from, load_card, override, parse_yaml, read_yaml
+from satsqueeze.data.cards.pattern import PathPattern, anywhere
 from satsqueeze.data.filetree import FileTree, archives_in, list_files, read_bytes
-from satsqueeze.data.frames import frame_items
-from satsqueeze.data.indexing import idle_labels, index_items
-from satsqueeze.data.item import Item, Role
-from satsqueeze.data.pattern import PathPattern, anywhere
-from satsqueeze.data.raster_file import read_single
-from satsqueeze.data.reader import open_item
+from satsqueeze.data.items.frames import frame_items
+from satsqueeze.data.items.indexing import idle_labels, index_items
+from satsqueeze.data.items.item import Item, Role
+from satsqueeze.data.items.reader import open_item
+from satsqueeze.data.scene.raster_file import read_single
 
 __all__ = ["Dataset", "Item", "Role", "open_dataset"]
 

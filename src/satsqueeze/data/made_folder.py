@@ -10,7 +10,7 @@ from satsqueeze.core.errors import RunError
 from satsqueeze.core.files import read_json, write_json
 from satsqueeze.core.run import fingerprint_of
 from satsqueeze.data.checksums import Checksums
-from satsqueeze.data.item import Item
+from satsqueeze.data.items.item import Item
 
 RECORD = ".made.json"
 

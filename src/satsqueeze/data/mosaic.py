@@ -16,10 +16,10 @@ from satsqueeze.core.errors import BandError, DataError, SettingsError
 from satsqueeze.core.files import write_text
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.data.dataset import Dataset
-from satsqueeze.data.item import Item
+from satsqueeze.data.items.item import Item
+from satsqueeze.data.items.reader import read_image
 from satsqueeze.data.made_folder import claim, content_of
-from satsqueeze.data.reader import read_image
-from satsqueeze.data.splits import PARTS
+from satsqueeze.data.splits.split import PARTS
 from satsqueeze.data.synth.noise import stream
 from satsqueeze.data.synth.parcels import divide
 from satsqueeze.data.synth.scene import SynthScene

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from satsqueeze.core.errors import DataError, GridError, LabelError
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.window import Window
-from satsqueeze.data.acquisition import day_of_year
-from satsqueeze.data.packed import PackedCache, dequantise
+from satsqueeze.data.cache.packed import PackedCache, dequantise
+from satsqueeze.data.items.acquisition import day_of_year
 
 _MOST_DISAGREEMENT = 0.5
 

@@ -10,12 +10,12 @@ from typing import Any
 from satsqueeze.core.errors import DataError, RunError, SettingsError
 from satsqueeze.core.files import read_json, write_json
 from satsqueeze.core.run import RunFolder
-from satsqueeze.data.cache import pack
+from satsqueeze.data.cache.fingerprint import Fingerprint, fingerprint
+from satsqueeze.data.cache.growth import other_data, require_whole
+from satsqueeze.data.cache.pack import pack
+from satsqueeze.data.cache.packed import MANIFEST, SEGMENTATION, PackedCache
 from satsqueeze.data.dataset import open_dataset
-from satsqueeze.data.fingerprint import Fingerprint, fingerprint
-from satsqueeze.data.growth import other_data, require_whole
-from satsqueeze.data.packed import MANIFEST, SEGMENTATION, PackedCache
-from satsqueeze.data.splits import Split, grouped_folds, holdout, load_splits, save_splits, stated_test
+from satsqueeze.data.splits.split import Split, grouped_folds, holdout, load_splits, save_splits, stated_test
 
 STAGE = "data"
 CACHE, SPLITS, FINGERPRINT = "data/cache", "data/splits.json", "fingerprint.json"
@@ -76,8 +76,8 @@ def prepare(
     """Pack, split and fingerprint; what is done already is read back.
 
     Raises:
-        DataError: see :func:`satsqueeze.data.dataset.open_dataset` and :func:`satsqueeze.data.cache.pack`; or labels of
-            whole images.
+        DataError: see :func:`satsqueeze.data.dataset.open_dataset` and :func:`satsqueeze.data.cache.pack.pack`; or
+            labels of whole images.
         SplitError: too few scenes for the split.
         RunError: the run folder is about other data, bands or splits, or the data has grown since.
     """

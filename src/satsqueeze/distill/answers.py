@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from satsqueeze.core.bands import band_positions
 from satsqueeze.core.errors import BandError, RunError
 from satsqueeze.core.run import fingerprint_of
-from satsqueeze.data.dihedral import VIEWS, view_of
-from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.cache.packed import PackedCache
+from satsqueeze.data.sampling.dihedral import VIEWS, view_of
 from satsqueeze.distill.class_teachers import ClassTeacher
 from satsqueeze.distill.view_file import ViewFile, ViewKind, check_asked, unasked
 
@@ -34,7 +34,7 @@ class TeacherAnswers:
     """Cached logits of one or several teachers for the items of a packed data set. Pickles as its paths.
 
     Each folder holds float16 (items, 8, K), NaN where the teacher was not asked: items as in the packed cache, views
-    as in :mod:`satsqueeze.data.dihedral`. Images that are not square have four views, kept twice.
+    as in :mod:`satsqueeze.data.sampling.dihedral`. Images that are not square have four views, kept twice.
 
     Args:
         folders: of each teacher, as :func:`answer` returns them.

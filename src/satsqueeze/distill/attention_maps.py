@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from satsqueeze.core.bands import band_positions
 from satsqueeze.core.errors import GridError, RunError
 from satsqueeze.core.run import fingerprint_of
-from satsqueeze.data.class_sampler import reflectance
-from satsqueeze.data.dihedral import VIEWS, view_of
-from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.cache.packed import PackedCache
+from satsqueeze.data.sampling.class_sampler import reflectance
+from satsqueeze.data.sampling.dihedral import VIEWS, view_of
 from satsqueeze.distill.attention_energy import energy, unit_map
 from satsqueeze.distill.attention_layer import feature_layer
 from satsqueeze.distill.class_teachers import ClassModelTeacher
@@ -46,7 +46,7 @@ class TeacherMaps:
     """Cached attention maps of one or several teachers for the images of a packed data set.
 
     Each folder holds float16 (items, 8, g, g) of norm 1, NaN where the teacher was not asked: items as in the packed
-    cache, views as in :mod:`satsqueeze.data.dihedral`.
+    cache, views as in :mod:`satsqueeze.data.sampling.dihedral`.
 
     Args:
         folders: of each teacher, as :func:`ask_maps` returns them.

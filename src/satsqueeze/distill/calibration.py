@@ -16,7 +16,7 @@ from scipy import optimize
 from scipy.special import logsumexp
 
 from satsqueeze.core.errors import DataError
-from satsqueeze.data.dihedral import VIEWS
+from satsqueeze.data.sampling.dihedral import VIEWS
 from satsqueeze.distill.answers import TeacherAnswers
 from satsqueeze.nets.card import Task
 

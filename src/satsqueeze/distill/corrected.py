@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.window import Window
-from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.distill.soft import SoftCache
 
 
@@ -29,7 +29,7 @@ class Corrected:
         self.answers, self.cache, self.sources = answers, cache, frozenset(sources)
 
     def window(self, id: str, window: Window) -> NDArray[np.uint8]:  # noqa: A002 - the sampler's protocol
-        """See :class:`satsqueeze.data.sampler.SoftTargets`: the label's class where it alone is background."""
+        """See :class:`satsqueeze.data.sampling.sampler.SoftTargets`: the label's class where it alone is background."""
         soft = self.answers.window(id, window)
         position = self.cache.position(id)
         if self.cache.entries[position].source not in self.sources:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.run import fingerprint_of
 from satsqueeze.core.window import Window
-from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.distill.soft import SoftCache
 
 
@@ -35,7 +35,7 @@ class Known:
         return f"{self.answers.teachers}, labels {fingerprint_of(sorted(self.labelled))[:12]}"
 
     def window(self, id: str, window: Window) -> NDArray[np.uint8]:  # noqa: A002 - the sampler's protocol
-        """See :class:`satsqueeze.data.sampler.SoftTargets`: 0 everywhere where a known label is 255."""
+        """See :class:`satsqueeze.data.sampling.sampler.SoftTargets`: 0 everywhere where a known label is 255."""
         if id not in self.labelled:
             return self.answers.window(id, window)
         found: NDArray[np.uint8] = self._certain[:, self.cache.label(self.cache.position(id), window)]

@@ -14,7 +14,7 @@ from satsqueeze.core.errors import RunError, TrainError
 from satsqueeze.core.files import read_json, replacing, write_json
 from satsqueeze.core.run import fingerprint_of
 from satsqueeze.core.window import Window
-from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.distill.combination import Combination, teacher_weight
 
 RECORD = "soft.json"

@@ -11,8 +11,8 @@ import torch
 
 from satsqueeze.core.errors import BudgetError, SettingsError
 from satsqueeze.core.files import read_json, write_json
-from satsqueeze.data.packed import PackedCache
-from satsqueeze.data.splits import Split
+from satsqueeze.data.cache.packed import PackedCache
+from satsqueeze.data.splits.split import Split
 from satsqueeze.distill.combination import Combination, check_combination
 from satsqueeze.distill.ladder import NEARLY, Rung
 from satsqueeze.distill.objective import Distillation

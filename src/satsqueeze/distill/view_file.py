@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from satsqueeze.core.errors import RunError
 from satsqueeze.core.files import read_json, replacing, write_json
-from satsqueeze.data.dihedral import VIEWS
-from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.cache.packed import PackedCache
+from satsqueeze.data.sampling.dihedral import VIEWS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class ViewKind:
 class ViewFile:
     """Float16 (items, 8, ...) of one teacher, NaN where it was not asked.
 
-    Items are as in the packed cache, views as in :mod:`satsqueeze.data.dihedral`.
+    Items are as in the packed cache, views as in :mod:`satsqueeze.data.sampling.dihedral`.
 
     Args:
         folder: as :meth:`prepared` left it.

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from satsqueeze.core.bands import band_positions
 from satsqueeze.core.errors import ExportError
 from satsqueeze.core.manifest import FlightManifest
-from satsqueeze.data.class_sampler import reflectance
-from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.cache.packed import PackedCache
+from satsqueeze.data.sampling.class_sampler import reflectance
 from satsqueeze.export.class_graph import ClassGraph, class_graph
 from satsqueeze.export.class_validation import ClassValidator
 from satsqueeze.export.draft import FP32, draft_manifest

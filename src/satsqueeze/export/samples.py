@@ -16,7 +16,7 @@ from satsqueeze.core.window import up
 
 
 class ImageCache(Protocol):
-    """What export needs of ``satsqueeze.data.packed.PackedCache``."""
+    """What export needs of ``satsqueeze.data.cache.packed.PackedCache``."""
 
     @property
     def bands(self) -> Sequence[str]:

@@ -16,7 +16,7 @@ from satsqueeze.core.errors import ExportError
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.manifest import FlightManifest, Graph
 from satsqueeze.core.window import Window, up
-from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.data.series import Series, series_images, series_label, series_of
 from satsqueeze.export.draft import FP32, draft_manifest
 from satsqueeze.export.integer import IntegerBench, IntegerGraphs, integer_graphs

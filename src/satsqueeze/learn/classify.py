@@ -13,9 +13,9 @@ from torch import Tensor
 from satsqueeze.core.class_metrics import ClassMetrics
 from satsqueeze.core.class_thresholds import best_thresholds
 from satsqueeze.core.errors import LabelError, TrainError
-from satsqueeze.data.class_sampler import reflectance
-from satsqueeze.data.dihedral import view_of
-from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.cache.packed import PackedCache
+from satsqueeze.data.sampling.class_sampler import reflectance
+from satsqueeze.data.sampling.dihedral import view_of
 from satsqueeze.learn.evaluate import channels
 from satsqueeze.learn.segmenter import Precision, classes_of, inference
 
@@ -33,7 +33,7 @@ def class_logits(
         model: a network or an ensemble; bands are handed over by name.
         cache: images of one size.
         ids: which of them.
-        view: how each image is laid; see :mod:`satsqueeze.data.dihedral`.
+        view: how each image is laid; see :mod:`satsqueeze.data.sampling.dihedral`.
         precision: of the computation.
 
     Raises:

@@ -12,7 +12,7 @@ from satsqueeze.core.bands import band_positions
 from satsqueeze.core.errors import SettingsError, SplitError
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.metrics import CalibrationError, Scores, SegmentationMetrics
-from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.learn.postprocess import PostProcessing
 from satsqueeze.learn.segmenter import Precision, Segmenter, bands_of, classes_of, foreground_of
 from satsqueeze.learn.sliding import mask_of, predict_logits, probabilities_of

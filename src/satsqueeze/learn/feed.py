@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from satsqueeze.data.class_sampler import ImageBatch
-from satsqueeze.data.sampler import Batch
+from satsqueeze.data.sampling.class_sampler import ImageBatch
+from satsqueeze.data.sampling.sampler import Batch
 from satsqueeze.learn.batch import ClassBatch, TrainBatch
 
 BatchT = TypeVar("BatchT")

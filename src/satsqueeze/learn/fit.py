@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from satsqueeze.data.label_share import with_labels
-from satsqueeze.data.packed import PackedCache
-from satsqueeze.data.sampler import PatchSampler, SoftTargets
-from satsqueeze.data.splits import Split
+from satsqueeze.data.cache.packed import PackedCache
+from satsqueeze.data.sampling.sampler import PatchSampler, SoftTargets
+from satsqueeze.data.splits.label_share import with_labels
+from satsqueeze.data.splits.split import Split
 from satsqueeze.learn.evaluate import channels
 from satsqueeze.learn.feed import patches
 from satsqueeze.learn.job import SegmentationJob

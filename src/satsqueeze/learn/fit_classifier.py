@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from satsqueeze.core.errors import GridError, SettingsError, SplitError
-from satsqueeze.data.class_sampler import Answers, ClassSampler
-from satsqueeze.data.packed import PackedCache
-from satsqueeze.data.splits import Split
+from satsqueeze.data.cache.packed import PackedCache
+from satsqueeze.data.sampling.class_sampler import Answers, ClassSampler
+from satsqueeze.data.splits.split import Split
 from satsqueeze.learn.class_losses import ClassObjective, LabelLoss
 from satsqueeze.learn.class_settings import ClassAugmentSettings, ClassFitSettings
 from satsqueeze.learn.class_task import ClassTask

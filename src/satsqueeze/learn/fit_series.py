@@ -9,11 +9,11 @@ from torch import Tensor
 from typing_extensions import override
 
 from satsqueeze.core.errors import SettingsError
-from satsqueeze.data.packed import PackedCache
-from satsqueeze.data.place_share import places_with_labels
+from satsqueeze.data.cache.packed import PackedCache
+from satsqueeze.data.sampling.series_sampler import SeriesSampler
 from satsqueeze.data.series import require_lasting_labels, series_of
-from satsqueeze.data.series_sampler import SeriesSampler
-from satsqueeze.data.splits import Split
+from satsqueeze.data.splits.place_share import places_with_labels
+from satsqueeze.data.splits.split import Split
 from satsqueeze.learn.evaluate import channels
 from satsqueeze.learn.job import SegmentationJob
 from satsqueeze.learn.losses import DiceCE, Objective

@@ -10,8 +10,8 @@ from typing import Any
 
 from satsqueeze.core.metrics import mean_jaccard
 from satsqueeze.core.run import fingerprint_of
-from satsqueeze.data.packed import PackedCache
-from satsqueeze.data.splits import Split
+from satsqueeze.data.cache.packed import PackedCache
+from satsqueeze.data.splits.split import Split
 from satsqueeze.learn.evaluate import Evaluation, ScoreSettings, score
 from satsqueeze.learn.progress import Course
 from satsqueeze.learn.settings import FitSettings, TrainSettings

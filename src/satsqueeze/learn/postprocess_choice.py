@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.metrics import SegmentationMetrics
-from satsqueeze.data.packed import PackedCache
-from satsqueeze.data.splits import Split
+from satsqueeze.data.cache.packed import PackedCache
+from satsqueeze.data.splits.split import Split
 from satsqueeze.learn.evaluate import ScoreSettings, predictions
 from satsqueeze.learn.postprocess import PostProcessing
 from satsqueeze.learn.stage import load_folds

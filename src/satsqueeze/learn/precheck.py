@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from satsqueeze.core.errors import SettingsError, SplitError
 from satsqueeze.core.window import up
-from satsqueeze.data.packed import PackedCache
-from satsqueeze.data.splits import Split, require_classes
+from satsqueeze.data.cache.packed import PackedCache
+from satsqueeze.data.splits.split import Split, require_classes
 from satsqueeze.nets.model import SegmentationModel
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from satsqueeze.data.series_sampler import SeriesSampler
+from satsqueeze.data.sampling.series_sampler import SeriesSampler
 
 
 class SeriesBatch(NamedTuple):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from satsqueeze.core.errors import SettingsError, SplitError
 from satsqueeze.core.labels import IGNORE
-from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.data.series import Series, series_images, series_label, series_of
 from satsqueeze.learn.evaluate import Evaluation, Prediction, ScoreSettings, channels, empty_evaluation, merged
 from satsqueeze.learn.sliding import mask_of, predict_logits, probabilities_of

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from satsqueeze.core.errors import RunError
-from satsqueeze.data.packed import PackedCache
-from satsqueeze.data.sampler import SoftTargets
-from satsqueeze.data.splits import Split
+from satsqueeze.data.cache.packed import PackedCache
+from satsqueeze.data.sampling.sampler import SoftTargets
+from satsqueeze.data.splits.split import Split
 from satsqueeze.learn.fit import FitResult, fit
 from satsqueeze.learn.fit_series import fit_series
 from satsqueeze.learn.losses import Objective

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from satsqueeze.core.errors import SettingsError
-from satsqueeze.data.band_statistics import scaling_of
-from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.cache.band_statistics import scaling_of
+from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.nets.card import SERIES_FAMILY, ModelCard
 from satsqueeze.nets.named import named_network
 from satsqueeze.nets.series_unet import SeriesUNetConfig

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from satsqueeze.core.errors import DataError, GridError, SettingsError
-from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.data.series import series_of
 from satsqueeze.pretrain.view_settings import ViewSettings
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from satsqueeze.core.files import write_json
-from satsqueeze.data.packed import SEGMENTATION, PackedCache
-from satsqueeze.data.splits import Split
+from satsqueeze.data.cache.packed import SEGMENTATION, PackedCache
+from satsqueeze.data.splits.split import Split
 from satsqueeze.learn.evaluate import channels
 from satsqueeze.learn.job import Job
 from satsqueeze.learn.training import Cut, FitResult, train

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.window import Window
-from satsqueeze.data.packed import SEGMENTATION, PackedCache
+from satsqueeze.data.cache.packed import SEGMENTATION, PackedCache
 from satsqueeze.pretrain.features import Backbone, sampled
 from satsqueeze.pretrain.monitors import Labelled, knn_score, probe_score
 

@@ -16,8 +16,8 @@ from satsqueeze.core.errors import DataError, SettingsError
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.names import meant
 from satsqueeze.core.window import Window
-from satsqueeze.data.acquisition import day_of_year
-from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.cache.packed import PackedCache
+from satsqueeze.data.items.acquisition import day_of_year
 from satsqueeze.learn.geometry import valid_pixels
 from satsqueeze.pretrain.neighbours import neighbours
 from satsqueeze.pretrain.places import places_of

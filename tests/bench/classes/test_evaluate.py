@@ -20,7 +20,7 @@ from satsqueeze.cli.main import main
 from satsqueeze.core.errors import DataError, LabelError
 from satsqueeze.core.manifest import FlightManifest, Graph, PackageBand, PackageScaling
 from satsqueeze.core.package import seal
-from satsqueeze.data.catalogue import load_card
+from satsqueeze.data.cards.catalogue import load_card
 from satsqueeze.data.dataset import open_dataset
 
 BANDS = ("red", "green", "blue")

@@ -16,7 +16,7 @@ from satsqueeze.bench.folds.recipe import NetworkSettings, Recipe
 from satsqueeze.bench.folds.trainings import FoldTrainings
 from satsqueeze.core.errors import LabelError, RunError, SettingsError
 from satsqueeze.core.run import RunFolder
-from satsqueeze.data.splits import Split
+from satsqueeze.data.splits.split import Split
 from satsqueeze.data.synth import DatasetSettings, write_dataset
 from satsqueeze.distill.corrected import Corrected
 from satsqueeze.distill.soft import SoftCache

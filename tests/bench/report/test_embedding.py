@@ -11,7 +11,7 @@ import torch
 from satsqueeze.bench.report.embedding import coloured_features, embedding, features_of
 from satsqueeze.core.errors import MissingDependencyError
 from satsqueeze.core.scaling import Scaling
-from satsqueeze.data.cache import pack
+from satsqueeze.data.cache.pack import pack
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.nets.model import ModelCard, build_model
 from satsqueeze.nets.unet_config import UNetConfig

@@ -19,8 +19,8 @@ from satsqueeze.cli.flags import read_settings
 from satsqueeze.cli.main import main
 from satsqueeze.core.errors import RunError, SettingsError, SplitError
 from satsqueeze.core.run import RunFolder
-from satsqueeze.data.class_split import apart_from
 from satsqueeze.data.class_stage import ClassPrepareSettings
+from satsqueeze.data.splits.class_split import apart_from
 from satsqueeze.learn.class_settings import ClassFitSettings
 from satsqueeze.nets.model import load_model
 

@@ -41,7 +41,7 @@ from satsqueeze.core.errors import RunError, SatsqueezeError, SplitError
 from satsqueeze.core.files import write_json
 from satsqueeze.core.run import RunFolder, fingerprint_of
 from satsqueeze.data.class_stage import ClassPrepared, prepare_classes
-from satsqueeze.data.splits import Split
+from satsqueeze.data.splits.split import Split
 from satsqueeze.distill.class_teachers import ClassModelTeacher, ClassTeacher, open_class_teacher
 from satsqueeze.learn.class_stage import classifier_card
 from satsqueeze.learn.fit_classifier import fit_classifier

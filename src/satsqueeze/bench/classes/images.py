@@ -14,7 +14,7 @@ from satsqueeze.bench.evaluation import left_out, require_task
 from satsqueeze.core.class_metrics import one_hot
 from satsqueeze.core.errors import DataError, GridError, LabelError
 from satsqueeze.data.dataset import Dataset, Item
-from satsqueeze.data.reader import read_image, read_targets
+from satsqueeze.data.items.reader import read_image, read_targets
 from satsqueeze.flight.classifier import BATCH, ClassPrediction, FlightClassifier
 
 _WORKERS = 2

@@ -14,8 +14,8 @@ from satsqueeze.bench.row import Score
 from satsqueeze.core.buffer import Buffer
 from satsqueeze.core.errors import LabelError
 from satsqueeze.core.metrics import confusion, scores_of
-from satsqueeze.data.packed import PackedCache
-from satsqueeze.data.splits import Split
+from satsqueeze.data.cache.packed import PackedCache
+from satsqueeze.data.splits.split import Split
 from satsqueeze.learn.evaluate import ScoreSettings, merged, predictions
 from satsqueeze.learn.segmenter import Segmenter, classes_of
 

@@ -22,7 +22,7 @@ from satsqueeze.bench.row import BenchRow, Kind
 from satsqueeze.bench.row_file import write_rows
 from satsqueeze.core.manifest import FlightManifest, Quality
 from satsqueeze.core.run import RunFolder
-from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.distill.soft import Teacher, require_same_classes
 from satsqueeze.export.stage import export_package
 from satsqueeze.flight.opening import open_package

@@ -11,12 +11,12 @@ from satsqueeze.bench.folds.contender import network_config
 from satsqueeze.bench.folds.recipe import NetworkSettings, Recipe
 from satsqueeze.core.run import RunFolder
 from satsqueeze.core.scaling import Scaling
-from satsqueeze.data.cache import pack
+from satsqueeze.data.cache.fingerprint import fingerprint
+from satsqueeze.data.cache.pack import pack
+from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.data.dataset import open_dataset
-from satsqueeze.data.fingerprint import fingerprint
-from satsqueeze.data.packed import PackedCache
-from satsqueeze.data.sampler import SoftTargets
-from satsqueeze.data.splits import Split, grouped_folds
+from satsqueeze.data.sampling.sampler import SoftTargets
+from satsqueeze.data.splits.split import Split, grouped_folds
 from satsqueeze.distill.corrected import Corrected
 from satsqueeze.distill.objective import Distillation
 from satsqueeze.distill.soft import Teacher, teach

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from satsqueeze.core.errors import MissingDependencyError
 from satsqueeze.core.window import Window
-from satsqueeze.data.packed import SEGMENTATION, PackedCache
+from satsqueeze.data.cache.packed import SEGMENTATION, PackedCache
 from satsqueeze.flight.palette import NODATA_COLOUR
 from satsqueeze.flight.quicklook import true_colour
 from satsqueeze.learn.evaluate import channels

@@ -22,7 +22,7 @@ from satsqueeze.bench.starts.row import InitRow
 from satsqueeze.bench.starts.teacher import answers_of, distilling, teacher_recipe
 from satsqueeze.core.metrics import class_jaccards, mean_jaccard
 from satsqueeze.core.run import RunFolder, fingerprint_of
-from satsqueeze.data.splits import Split
+from satsqueeze.data.splits.split import Split
 from satsqueeze.distill.known import Known
 from satsqueeze.learn.evaluate import ScoreSettings, score
 from satsqueeze.learn.series_evaluate import score_series

@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from satsqueeze.bench.starts.recipe import InitRecipe
-from satsqueeze.data.cache import pack
+from satsqueeze.data.cache.pack import pack
+from satsqueeze.data.cache.packed import MANIFEST, PackedCache
 from satsqueeze.data.dataset import open_dataset
-from satsqueeze.data.label_share import share_of_labels
 from satsqueeze.data.made_folder import claim
-from satsqueeze.data.packed import MANIFEST, PackedCache
-from satsqueeze.data.parts import named_split
-from satsqueeze.data.place_share import share_of_places
 from satsqueeze.data.series import series_of
-from satsqueeze.data.splits import Split, ThreeWaySplit
+from satsqueeze.data.splits.label_share import share_of_labels
+from satsqueeze.data.splits.parts import named_split
+from satsqueeze.data.splits.place_share import share_of_places
+from satsqueeze.data.splits.split import Split, ThreeWaySplit
 from satsqueeze.data.synth.landcover_writer import write_land_cover
 from satsqueeze.nets.card import ModelCard
 from satsqueeze.pretrain.card import network_card, over_dates

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from satsqueeze.bench.starts.recipe import InitRecipe
 from satsqueeze.core.errors import SettingsError
-from satsqueeze.data.packed import PackedCache
+from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.distill.known import Known
 from satsqueeze.distill.objective import Distillation
 from satsqueeze.distill.soft import teach

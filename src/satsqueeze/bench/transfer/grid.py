@@ -22,9 +22,9 @@ from satsqueeze.bench.transfer.recipe import TransferRecipe, TransferStart
 from satsqueeze.bench.transfer.row import TransferRow
 from satsqueeze.core.errors import SplitError
 from satsqueeze.core.run import RunFolder, fingerprint_of
-from satsqueeze.data.band_statistics import scaling_of
-from satsqueeze.data.class_split import apart_from
+from satsqueeze.data.cache.band_statistics import scaling_of
 from satsqueeze.data.class_stage import ClassPrepared, few_labels, prepare_classes
+from satsqueeze.data.splits.class_split import apart_from
 from satsqueeze.learn.class_settings import ClassFitSettings
 from satsqueeze.learn.class_stage import classifier_card, score_on_test, train_classifier
 from satsqueeze.learn.training import FitResult

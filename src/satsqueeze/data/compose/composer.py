@@ -17,9 +17,9 @@ from satsqueeze.core.files import write_text
 from satsqueeze.data.compose.clouds import Labelled, overcast, paste, procedural_cloud
 from satsqueeze.data.compose.surfaces import bright_objects, recolour, snowy_mountains, wooded_snow
 from satsqueeze.data.dataset import Dataset
-from satsqueeze.data.item import Item
+from satsqueeze.data.items.item import Item
+from satsqueeze.data.items.reader import read_image, read_label
 from satsqueeze.data.made_folder import claim, content_of
-from satsqueeze.data.reader import read_image, read_label
 from satsqueeze.data.synth import DatasetSettings, SceneSettings, SynthScene, card_dict, generate_scene, write_scene
 from satsqueeze.data.synth.biomes import Biome
 

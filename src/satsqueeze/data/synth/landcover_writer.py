@@ -14,7 +14,7 @@ from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.files import write_text
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.data.made_folder import claim
-from satsqueeze.data.splits import PARTS
+from satsqueeze.data.splits.split import PARTS
 from satsqueeze.data.synth.countries import LAND_USE, country_called
 from satsqueeze.data.synth.landcover import PlaceSettings, generate_place
 from satsqueeze.data.synth.noise import stream

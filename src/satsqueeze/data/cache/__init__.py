@@ -1,0 +1,1 @@
+"""The packed cache, and what is measured of the images in it."""

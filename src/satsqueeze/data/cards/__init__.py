@@ -1,0 +1,1 @@
+"""Dataset cards: what data sets are and how their files are read."""

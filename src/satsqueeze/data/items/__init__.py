@@ -1,0 +1,1 @@
+"""The labelled images of a data set, by file, and how one is read."""

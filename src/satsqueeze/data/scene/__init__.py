@@ -1,0 +1,1 @@
+"""From the files of a scene, as people keep them, to reflectance."""

@@ -1,0 +1,1 @@
+"""Splits that never put one scene on two sides, and shares of labels."""
