@@ -31,7 +31,7 @@ from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.splits.parts import named_split
 from satsqueeze.data.splits.split import Split
 from satsqueeze.data.synth.landcover_writer import PLACE, LandCoverSettings, write_land_cover
-from satsqueeze.learn.augment import AugmentSettings
+from satsqueeze.learn.augment.patches import AugmentSettings
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.learn.stage import train_network
 from satsqueeze.nets.model import build_model

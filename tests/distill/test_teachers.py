@@ -12,7 +12,7 @@ from satsqueeze.core.errors import CardError, RunError
 from satsqueeze.core.run import RunFolder
 from satsqueeze.core.scaling import Scaling
 from satsqueeze.distill.teachers import Asking, ModelTeacher, OnnxContract, OnnxTeacher, open_teacher
-from satsqueeze.learn.sliding import predict_logits, probabilities_of
+from satsqueeze.learn.scoring.sliding import predict_logits, probabilities_of
 from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.model import build_model, save_model
 from satsqueeze.nets.students import plain_student

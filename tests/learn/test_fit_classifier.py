@@ -20,8 +20,8 @@ from satsqueeze.data.splits.class_split import class_split
 from satsqueeze.data.splits.split import Split
 from satsqueeze.learn.class_losses import LabelLoss
 from satsqueeze.learn.class_stage import score_on_test, thresholds_of
-from satsqueeze.learn.classify import class_logits, score_classes
 from satsqueeze.learn.fit_classifier import ClassAugmentSettings, ClassFitSettings, fit_classifier
+from satsqueeze.learn.scoring.classify import class_logits, score_classes
 from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.classifier import ClassifierConfig
 from satsqueeze.nets.model import build_model, load_model

@@ -18,12 +18,12 @@ from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.sampling.series_sampler import SeriesSampler
 from satsqueeze.data.series import series_label, series_of
 from satsqueeze.data.splits.split import Split
-from satsqueeze.learn.augment import AugmentSettings
-from satsqueeze.learn.evaluate import ScoreSettings
+from satsqueeze.learn.augment.patches import AugmentSettings
+from satsqueeze.learn.augment.series import SeriesAugmenter
 from satsqueeze.learn.fit_series import fit_series
-from satsqueeze.learn.series_augment import SeriesAugmenter
+from satsqueeze.learn.scoring.evaluate import ScoreSettings
+from satsqueeze.learn.scoring.series import OnDays, predicted, score_series
 from satsqueeze.learn.series_batch import SeriesBatch, series_patches
-from satsqueeze.learn.series_evaluate import OnDays, predicted, score_series
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.model import build_model, load_model

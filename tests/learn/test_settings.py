@@ -3,7 +3,7 @@
 import pytest
 
 from satsqueeze.core.errors import SettingsError
-from satsqueeze.learn.augment import AugmentSettings
+from satsqueeze.learn.augment.patches import AugmentSettings
 from satsqueeze.learn.settings import FitSettings
 
 

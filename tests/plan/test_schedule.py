@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from satsqueeze.core.errors import BudgetError, SettingsError
-from satsqueeze.learn.augment import AugmentSettings
+from satsqueeze.learn.augment.patches import AugmentSettings
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.plan.budget import Budget, plan_cost
 from satsqueeze.plan.cost_model import macs_per_pixel

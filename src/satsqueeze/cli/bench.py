@@ -31,11 +31,11 @@ from satsqueeze.data.stage import Prepared, load_prepared
 from satsqueeze.distill.ladder import Rung
 from satsqueeze.distill.stage import LADDER, DistillSettings, read_ladder
 from satsqueeze.flight.runtime import Precision
-from satsqueeze.learn.evaluate import ScoreSettings
-from satsqueeze.learn.postprocess import PostProcessing
-from satsqueeze.learn.segmenter import Segmenter
-from satsqueeze.learn.sliding import mask_of, predict_logits
-from satsqueeze.learn.threshold import ThresholdModel
+from satsqueeze.learn.scoring.evaluate import ScoreSettings
+from satsqueeze.learn.scoring.postprocess import PostProcessing
+from satsqueeze.learn.scoring.segmenter import Segmenter
+from satsqueeze.learn.scoring.sliding import mask_of, predict_logits
+from satsqueeze.learn.scoring.threshold import ThresholdModel
 from satsqueeze.nets.cost import COST_SIDE, Cost, cost
 from satsqueeze.nets.model import load_model
 from satsqueeze.plan.stage import TrainPlan

@@ -19,7 +19,7 @@ from satsqueeze.data.stage import Prepared, load_prepared
 from satsqueeze.export.draft import FP32
 from satsqueeze.export.settings import ExportSettings
 from satsqueeze.export.stage import export_package
-from satsqueeze.learn.series_evaluate import score_series
+from satsqueeze.learn.scoring.series import score_series
 from satsqueeze.learn.training import METRICS_FILE
 from satsqueeze.nets.card import SERIES_FAMILY, ModelCard
 from satsqueeze.nets.model import SegmentationModel, load_model

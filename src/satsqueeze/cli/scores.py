@@ -19,8 +19,8 @@ from satsqueeze.export.onnx import FlightGraph, flight_graph
 from satsqueeze.export.settings import ExportSettings
 from satsqueeze.flight.opening import open_package
 from satsqueeze.flight.runtime import DEFAULT_WINDOW, FlightModel, Precision
-from satsqueeze.learn.evaluate import Evaluation, Prediction, ScoreSettings, empty_evaluation, score
-from satsqueeze.learn.segmenter import Segmenter
+from satsqueeze.learn.scoring.evaluate import Evaluation, Prediction, ScoreSettings, empty_evaluation, score
+from satsqueeze.learn.scoring.segmenter import Segmenter
 from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.model import SegmentationModel
 

@@ -16,9 +16,9 @@ from satsqueeze.data.splits.place_share import places_with_labels, share_of_plac
 from satsqueeze.data.splits.split import Split
 from satsqueeze.data.stage import Prepared
 from satsqueeze.export.series_graph import GRAPH_FILE, export_series
-from satsqueeze.learn.evaluate import ScoreSettings
 from satsqueeze.learn.fit_series import fit_series
-from satsqueeze.learn.series_evaluate import score_series
+from satsqueeze.learn.scoring.evaluate import ScoreSettings
+from satsqueeze.learn.scoring.series import score_series
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.model import SegmentationModel, build_model, load_model, model_files

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from satsqueeze.core.errors import SettingsError
-from satsqueeze.learn.segmenter import inference
+from satsqueeze.learn.scoring.segmenter import inference
 from satsqueeze.nets.classifier import ClassifierConfig
 from satsqueeze.nets.model import SegmentationModel
 

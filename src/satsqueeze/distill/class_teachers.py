@@ -19,8 +19,8 @@ from satsqueeze.core.run import fingerprint_of
 from satsqueeze.distill.contract import GraphContract
 from satsqueeze.distill.onnx_graph import ContractedGraph
 from satsqueeze.distill.teachers import weights_digest
-from satsqueeze.learn.ensemble import Averaging, Ensemble
-from satsqueeze.learn.segmenter import Precision, inference
+from satsqueeze.learn.scoring.ensemble import Averaging, Ensemble
+from satsqueeze.learn.scoring.segmenter import Precision, inference
 from satsqueeze.nets.card import Task
 from satsqueeze.nets.model import SegmentationModel, load_model
 

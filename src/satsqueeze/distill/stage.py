@@ -20,7 +20,7 @@ from satsqueeze.distill.pixel_policy import PixelDistillation
 from satsqueeze.distill.soft import SoftCache
 from satsqueeze.distill.teachers import Asking
 from satsqueeze.distill.weighting import policy_named
-from satsqueeze.learn.augment import AugmentSettings
+from satsqueeze.learn.augment.patches import AugmentSettings
 from satsqueeze.learn.fit import fit
 from satsqueeze.learn.losses import DiceCE
 from satsqueeze.learn.settings import FitSettings

@@ -18,9 +18,9 @@ from satsqueeze.core.window import cover
 from satsqueeze.distill.contract import GraphContract
 from satsqueeze.distill.onnx_graph import ContractedGraph
 from satsqueeze.distill.soft import Teacher
-from satsqueeze.learn.ensemble import Ensemble
-from satsqueeze.learn.segmenter import Precision
-from satsqueeze.learn.sliding import predict_logits, probabilities_of
+from satsqueeze.learn.scoring.ensemble import Ensemble
+from satsqueeze.learn.scoring.segmenter import Precision
+from satsqueeze.learn.scoring.sliding import predict_logits, probabilities_of
 from satsqueeze.learn.stage import load_folds
 from satsqueeze.nets.model import SegmentationModel, load_model
 from satsqueeze.plan.stage import TrainPlan

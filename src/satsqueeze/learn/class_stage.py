@@ -11,8 +11,8 @@ from satsqueeze.core.errors import SplitError
 from satsqueeze.core.files import read_json
 from satsqueeze.data.class_stage import ClassPrepared
 from satsqueeze.learn.class_settings import ClassFitSettings
-from satsqueeze.learn.classify import score_classes
 from satsqueeze.learn.fit_classifier import fit_classifier
+from satsqueeze.learn.scoring.classify import score_classes
 from satsqueeze.learn.training import METRICS_FILE, FitResult
 from satsqueeze.nets.card import ModelCard, Task
 from satsqueeze.nets.classifier import FAMILY, ClassifierConfig

@@ -9,8 +9,8 @@ from torch.optim.optimizer import Optimizer
 from typing_extensions import override
 
 from satsqueeze.core.errors import TrainError
+from satsqueeze.learn.augment.images import ClassAugmenter
 from satsqueeze.learn.batch import ClassBatch
-from satsqueeze.learn.class_augment import ClassAugmenter
 from satsqueeze.learn.class_losses import ClassObjective
 from satsqueeze.learn.class_settings import ClassFitSettings
 from satsqueeze.learn.freeze import HeldBody

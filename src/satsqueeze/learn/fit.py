@@ -9,12 +9,12 @@ from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.data.sampling.sampler import PatchSampler, SoftTargets
 from satsqueeze.data.splits.label_share import with_labels
 from satsqueeze.data.splits.split import Split
-from satsqueeze.learn.evaluate import channels
 from satsqueeze.learn.feed import patches
 from satsqueeze.learn.job import SegmentationJob
 from satsqueeze.learn.losses import DiceCE, Objective
 from satsqueeze.learn.norm_statistics import measure_norms
 from satsqueeze.learn.precheck import check_model, check_split
+from satsqueeze.learn.scoring.evaluate import channels
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.learn.task import SegmentationTask
 from satsqueeze.learn.training import Cut, FitResult, targets, train

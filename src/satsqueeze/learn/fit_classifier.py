@@ -13,12 +13,12 @@ from satsqueeze.data.splits.split import Split
 from satsqueeze.learn.class_losses import ClassObjective, LabelLoss
 from satsqueeze.learn.class_settings import ClassAugmentSettings, ClassFitSettings
 from satsqueeze.learn.class_task import ClassTask
-from satsqueeze.learn.classify import score_classes
-from satsqueeze.learn.evaluate import channels
 from satsqueeze.learn.feed import whole_images
 from satsqueeze.learn.guide import Guide
 from satsqueeze.learn.job import Job
 from satsqueeze.learn.norm_statistics import measure_norms
+from satsqueeze.learn.scoring.classify import score_classes
+from satsqueeze.learn.scoring.evaluate import channels
 from satsqueeze.learn.training import Cut, FitResult, described, targets, train
 from satsqueeze.nets.classifier import ClassifierConfig
 from satsqueeze.nets.model import SegmentationModel

@@ -14,14 +14,14 @@ from satsqueeze.data.sampling.series_sampler import SeriesSampler
 from satsqueeze.data.series import require_lasting_labels, series_of
 from satsqueeze.data.splits.place_share import places_with_labels
 from satsqueeze.data.splits.split import Split
-from satsqueeze.learn.evaluate import channels
+from satsqueeze.learn.augment.series import SeriesAugmenter
 from satsqueeze.learn.job import SegmentationJob
 from satsqueeze.learn.losses import DiceCE, Objective
 from satsqueeze.learn.norm_statistics import measure_norms
 from satsqueeze.learn.precheck import check_model, check_split
-from satsqueeze.learn.series_augment import SeriesAugmenter
+from satsqueeze.learn.scoring.evaluate import channels
+from satsqueeze.learn.scoring.series import score_series
 from satsqueeze.learn.series_batch import SeriesBatch, series_patches
-from satsqueeze.learn.series_evaluate import score_series
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.learn.task import TrainingTask
 from satsqueeze.learn.training import Cut, FitResult, targets, train

@@ -12,8 +12,8 @@ from satsqueeze.core.metrics import mean_jaccard
 from satsqueeze.core.run import fingerprint_of
 from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.data.splits.split import Split
-from satsqueeze.learn.evaluate import Evaluation, ScoreSettings, score
 from satsqueeze.learn.progress import Course
+from satsqueeze.learn.scoring.evaluate import Evaluation, ScoreSettings, score
 from satsqueeze.learn.settings import FitSettings, TrainSettings
 from satsqueeze.nets.model import SegmentationModel
 
@@ -64,7 +64,7 @@ class SegmentationJob(Job):
 
     settings: FitSettings
     scorer: Callable[..., Evaluation] = score
-    """Scores a model on items of a cache; of series, :func:`satsqueeze.learn.series_evaluate.score_series`."""
+    """Scores a model on items of a cache; of series, :func:`satsqueeze.learn.scoring.series.score_series`."""
 
     @property
     def headline(self) -> str:

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from satsqueeze.core.errors import SettingsError
-from satsqueeze.learn.augment import AugmentSettings
+from satsqueeze.learn.augment.patches import AugmentSettings
 from satsqueeze.learn.schedule import OptimiserName, ScheduleName, learning_rate_factor
-from satsqueeze.learn.segmenter import Precision
+from satsqueeze.learn.scoring.segmenter import Precision
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,9 +15,9 @@ from torch.optim.swa_utils import AveragedModel
 from typing_extensions import override
 
 from satsqueeze.core.errors import TrainError
-from satsqueeze.learn.augment import Augmenter, soft_from_bytes
+from satsqueeze.learn.augment.draws import step_seed
+from satsqueeze.learn.augment.patches import Augmenter, soft_from_bytes
 from satsqueeze.learn.batch import TrainBatch
-from satsqueeze.learn.draws import step_seed
 from satsqueeze.learn.losses import Objective
 from satsqueeze.learn.schedule import build_optimiser
 from satsqueeze.learn.settings import FitSettings, TrainSettings

@@ -21,7 +21,7 @@ from satsqueeze.learn.feed import Feed
 from satsqueeze.learn.job import Job
 from satsqueeze.learn.memory import keep_freed_memory
 from satsqueeze.learn.progress import Course, ProgressBar, quiet_lightning
-from satsqueeze.learn.segmenter import resolved
+from satsqueeze.learn.scoring.segmenter import resolved
 from satsqueeze.learn.task import TrainingTask
 from satsqueeze.nets.model import load_model, model_files, save_model
 from satsqueeze.nets.transfer_report import TransferReport

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from satsqueeze.core.errors import SettingsError
-from satsqueeze.learn.augment import AugmentSettings
+from satsqueeze.learn.augment.patches import AugmentSettings
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.plan import rules
 from satsqueeze.plan.budget import Budget, TrainingLoad

@@ -8,7 +8,7 @@ import torch
 
 from satsqueeze.learn.losses import DiceCE
 from satsqueeze.learn.memory import keep_freed_memory
-from satsqueeze.learn.segmenter import resolved
+from satsqueeze.learn.scoring.segmenter import resolved
 from satsqueeze.nets.unet import UNet
 from satsqueeze.plan.cost_model import macs_per_pixel
 from satsqueeze.plan.schedule import Norm

@@ -11,7 +11,7 @@ from satsqueeze.core.errors import BudgetError, RunError, SatsqueezeError
 from satsqueeze.core.files import read_json, write_json
 from satsqueeze.core.run import plain
 from satsqueeze.data.cache.fingerprint import Fingerprint
-from satsqueeze.learn.augment import AugmentSettings
+from satsqueeze.learn.augment.patches import AugmentSettings
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.nets.card import ModelCard, Normalisation
 from satsqueeze.nets.unet_config import UNetConfig

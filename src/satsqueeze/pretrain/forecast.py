@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from satsqueeze.core.errors import TrainError
-from satsqueeze.learn.geometry import CERTAIN_HALF, valid_pixels
+from satsqueeze.learn.augment.geometry import CERTAIN_HALF, valid_pixels
 from satsqueeze.nets.model import SegmentationModel
 from satsqueeze.pretrain.features import sampled
 from satsqueeze.pretrain.view_geometry import at_points

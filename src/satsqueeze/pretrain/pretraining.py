@@ -10,8 +10,8 @@ from typing import Any
 from satsqueeze.core.files import write_json
 from satsqueeze.data.cache.packed import SEGMENTATION, PackedCache
 from satsqueeze.data.splits.split import Split
-from satsqueeze.learn.evaluate import channels
 from satsqueeze.learn.job import Job
+from satsqueeze.learn.scoring.evaluate import channels
 from satsqueeze.learn.training import Cut, FitResult, train
 from satsqueeze.nets.model import SegmentationModel
 from satsqueeze.pretrain.edges import edges_of_views

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from satsqueeze.learn.draws import step_seed
+from satsqueeze.learn.augment.draws import step_seed
 from satsqueeze.learn.task import TrainingTask
 from satsqueeze.nets.model import SegmentationModel
 from satsqueeze.pretrain.collapse import report_collapse

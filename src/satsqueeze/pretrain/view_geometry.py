@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.window import Window
-from satsqueeze.learn.geometry import CERTAIN_HALF
+from satsqueeze.learn.augment.geometry import CERTAIN_HALF
 
 Points = NDArray[np.float64]
 """(..., 2) coordinates (row, col) in pixels; whole numbers are centres of pixels."""
@@ -22,8 +22,8 @@ Points = NDArray[np.float64]
 class ViewGeometry:
     """A square window of an image, resampled to ``size`` pixels, then flipped, then transposed.
 
-    The order is that of :func:`satsqueeze.learn.geometry.oriented`; together the three switches are all quarter turns
-    and their mirror images.
+    The order is that of :func:`satsqueeze.learn.augment.geometry.oriented`; together the three switches are all quarter
+    turns and their mirror images.
 
     Raises:
         SettingsError: a window or view without a pixel.

@@ -18,7 +18,7 @@ from satsqueeze.core.names import meant
 from satsqueeze.core.window import Window
 from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.data.items.acquisition import day_of_year
-from satsqueeze.learn.geometry import valid_pixels
+from satsqueeze.learn.augment.geometry import valid_pixels
 from satsqueeze.pretrain.neighbours import neighbours
 from satsqueeze.pretrain.places import places_of
 from satsqueeze.pretrain.view_geometry import Points, ViewGeometry, at_points

@@ -9,8 +9,8 @@ from torch.nn import functional
 from satsqueeze.core.bands import wavelength_of
 from satsqueeze.core.scaling import Scaling
 from satsqueeze.data.corruptions import AIRLIGHT
-from satsqueeze.learn.draws import Draws
-from satsqueeze.learn.geometry import valid_pixels
+from satsqueeze.learn.augment.draws import Draws
+from satsqueeze.learn.augment.geometry import valid_pixels
 from satsqueeze.pretrain.view_geometry import at_points
 from satsqueeze.pretrain.view_sampler import ViewBatch
 from satsqueeze.pretrain.view_settings import ViewSettings

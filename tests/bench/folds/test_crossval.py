@@ -22,10 +22,10 @@ from satsqueeze.distill.corrected import Corrected
 from satsqueeze.distill.soft import SoftCache
 from satsqueeze.export.settings import ExportSettings
 from satsqueeze.flight.opening import open_package
-from satsqueeze.learn.augment import AugmentSettings
-from satsqueeze.learn.evaluate import ScoreSettings, score
+from satsqueeze.learn.augment.patches import AugmentSettings
+from satsqueeze.learn.scoring.evaluate import ScoreSettings, score
+from satsqueeze.learn.scoring.threshold import ThresholdModel
 from satsqueeze.learn.settings import FitSettings
-from satsqueeze.learn.threshold import ThresholdModel
 from satsqueeze.nets.onnx_weights import OnnxStart
 
 FIT = FitSettings(

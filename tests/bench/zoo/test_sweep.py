@@ -22,9 +22,9 @@ from satsqueeze.cli.main import main
 from satsqueeze.core.errors import ExportError, RunError, SettingsError
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.class_stage import ClassPrepareSettings, prepare_classes
-from satsqueeze.learn import segmenter
 from satsqueeze.learn.class_settings import ClassFitSettings
 from satsqueeze.learn.class_stage import classifier_card
+from satsqueeze.learn.scoring import segmenter
 
 SIDE = 8
 FIT = ClassFitSettings(epochs=2, batch_size=8, learning_rate=0.02, precision="fp32")

@@ -14,7 +14,7 @@ from satsqueeze.core.class_thresholds import best_thresholds
 from satsqueeze.core.errors import RunError
 from satsqueeze.core.files import replacing
 from satsqueeze.data.class_stage import ClassPrepared
-from satsqueeze.learn.classify import Classifier, class_logits, class_probabilities
+from satsqueeze.learn.scoring.classify import Classifier, class_logits, class_probabilities
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,8 @@ from satsqueeze.core.errors import LabelError
 from satsqueeze.core.metrics import confusion, scores_of
 from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.data.splits.split import Split
-from satsqueeze.learn.evaluate import ScoreSettings, merged, predictions
-from satsqueeze.learn.segmenter import Segmenter, classes_of
+from satsqueeze.learn.scoring.evaluate import ScoreSettings, merged, predictions
+from satsqueeze.learn.scoring.segmenter import Segmenter, classes_of
 
 Answer = Callable[[int], NDArray[np.uint8]]
 """Classes (H, W) of the image at a position of the cache."""

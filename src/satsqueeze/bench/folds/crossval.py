@@ -26,8 +26,8 @@ from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.distill.soft import Teacher, require_same_classes
 from satsqueeze.export.stage import export_package
 from satsqueeze.flight.opening import open_package
-from satsqueeze.learn.segmenter import Segmenter
-from satsqueeze.learn.threshold import ThresholdModel
+from satsqueeze.learn.scoring.segmenter import Segmenter
+from satsqueeze.learn.scoring.threshold import ThresholdModel
 
 
 class Crossval:

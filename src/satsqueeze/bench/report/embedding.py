@@ -15,7 +15,7 @@ from satsqueeze.core.window import Window
 from satsqueeze.data.cache.packed import SEGMENTATION, PackedCache
 from satsqueeze.flight.palette import NODATA_COLOUR
 from satsqueeze.flight.quicklook import true_colour
-from satsqueeze.learn.evaluate import channels
+from satsqueeze.learn.scoring.evaluate import channels
 from satsqueeze.nets.input_check import next_multiple
 from satsqueeze.nets.model import SegmentationModel, build_model
 from satsqueeze.pretrain.features import Backbone, Scope

@@ -24,8 +24,8 @@ from satsqueeze.core.metrics import class_jaccards, mean_jaccard
 from satsqueeze.core.run import RunFolder, fingerprint_of
 from satsqueeze.data.splits.split import Split
 from satsqueeze.distill.known import Known
-from satsqueeze.learn.evaluate import ScoreSettings, score
-from satsqueeze.learn.series_evaluate import score_series
+from satsqueeze.learn.scoring.evaluate import ScoreSettings, score
+from satsqueeze.learn.scoring.series import score_series
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.learn.stage import Start as Begin
 from satsqueeze.learn.stage import train_network, train_series

@@ -25,7 +25,7 @@ from satsqueeze.flight.engines import open_engine
 from satsqueeze.learn.class_settings import ClassFitSettings
 from satsqueeze.learn.class_stage import train_classifier
 from satsqueeze.learn.progress import HISTORY_FILE
-from satsqueeze.learn.segmenter import Precision, resolved
+from satsqueeze.learn.scoring.segmenter import Precision, resolved
 from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.model import build_model
 

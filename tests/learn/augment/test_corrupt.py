@@ -9,12 +9,12 @@ import torch
 from satsqueeze.core.errors import BandError, SettingsError
 from satsqueeze.core.scaling import Scaling
 from satsqueeze.data import corruptions as oracle
+from satsqueeze.learn.augment.corrupt import Corrupter, blurred_images, brightened, hazed, noised, without_bands
+from satsqueeze.learn.augment.images import ClassAugmenter
 from satsqueeze.learn.batch import ClassBatch
-from satsqueeze.learn.class_augment import ClassAugmenter
 from satsqueeze.learn.class_losses import LabelLoss
 from satsqueeze.learn.class_settings import ClassAugmentSettings, ClassFitSettings
 from satsqueeze.learn.class_task import ClassTask
-from satsqueeze.learn.corrupt import Corrupter, blurred_images, brightened, hazed, noised, without_bands
 from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.classifier import ClassifierConfig
 from satsqueeze.nets.model import build_model

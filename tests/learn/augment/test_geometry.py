@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy import ndimage
 
+from satsqueeze.learn.augment.geometry import oriented, renormalised, sampling_matrices, valid_pixels, warped
 from satsqueeze.learn.batch import TrainBatch
-from satsqueeze.learn.geometry import oriented, renormalised, sampling_matrices, valid_pixels, warped
 
 
 def make_batch(height=16, width=16, count=3, seed=0) -> TrainBatch:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from satsqueeze.core.errors import GridError, SettingsError
-from satsqueeze.learn.sliding import importance, mask_of, predict_logits, probabilities_of
+from satsqueeze.learn.scoring.sliding import importance, mask_of, predict_logits, probabilities_of
 
 
 class PerPixel(nn.Module):

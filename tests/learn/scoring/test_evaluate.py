@@ -9,8 +9,8 @@ from sklearn.metrics import jaccard_score
 from torch import nn
 
 from satsqueeze.core.errors import BandError, SettingsError, SplitError
-from satsqueeze.learn.evaluate import ScoreSettings, predictions, score
-from satsqueeze.learn.sliding import mask_of, predict_logits
+from satsqueeze.learn.scoring.evaluate import ScoreSettings, predictions, score
+from satsqueeze.learn.scoring.sliding import mask_of, predict_logits
 from satsqueeze.nets.model import build_model
 
 

@@ -11,10 +11,10 @@ from torch.nn import functional
 
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.scaling import Scaling
+from satsqueeze.learn.augment.corrupt import Corrupter
+from satsqueeze.learn.augment.draws import step_seed
 from satsqueeze.learn.batch import ClassBatch
 from satsqueeze.learn.class_settings import ClassAugmentSettings
-from satsqueeze.learn.corrupt import Corrupter
-from satsqueeze.learn.draws import step_seed
 
 
 class ClassAugmenter:

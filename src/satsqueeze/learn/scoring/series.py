@@ -11,8 +11,8 @@ from satsqueeze.core.errors import SettingsError, SplitError
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.data.series import Series, series_images, series_label, series_of
-from satsqueeze.learn.evaluate import Evaluation, Prediction, ScoreSettings, channels, empty_evaluation, merged
-from satsqueeze.learn.sliding import mask_of, predict_logits, probabilities_of
+from satsqueeze.learn.scoring.evaluate import Evaluation, Prediction, ScoreSettings, channels, empty_evaluation, merged
+from satsqueeze.learn.scoring.sliding import mask_of, predict_logits, probabilities_of
 from satsqueeze.nets.model import SegmentationModel
 
 

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from satsqueeze.core.errors import SettingsError
-from satsqueeze.learn.segmenter import bands_of, device_of, has_fast_bf16, inference, resolved
-from satsqueeze.learn.threshold import ThresholdModel
+from satsqueeze.learn.scoring.segmenter import bands_of, device_of, has_fast_bf16, inference, resolved
+from satsqueeze.learn.scoring.threshold import ThresholdModel
 
 CPU = torch.device("cpu")
 

@@ -19,7 +19,7 @@ from satsqueeze.data.corruptions import (
     haze_shares,
     missing_bands,
 )
-from satsqueeze.learn.intensity import blurred
+from satsqueeze.learn.augment.intensity import blurred
 
 _STREAM = 0xC0  # keeps these draws apart from those of other variations
 

@@ -13,9 +13,9 @@ from satsqueeze.core.errors import SettingsError, SplitError
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.metrics import CalibrationError, Scores, SegmentationMetrics
 from satsqueeze.data.cache.packed import PackedCache
-from satsqueeze.learn.postprocess import PostProcessing
-from satsqueeze.learn.segmenter import Precision, Segmenter, bands_of, classes_of, foreground_of
-from satsqueeze.learn.sliding import mask_of, predict_logits, probabilities_of
+from satsqueeze.learn.scoring.postprocess import PostProcessing
+from satsqueeze.learn.scoring.segmenter import Precision, Segmenter, bands_of, classes_of, foreground_of
+from satsqueeze.learn.scoring.sliding import mask_of, predict_logits, probabilities_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ def score(
     the rest, as either side defines it.
 
     Args:
-        model: see :class:`~satsqueeze.learn.segmenter.Segmenter`.
+        model: see :class:`~satsqueeze.learn.scoring.segmenter.Segmenter`.
         cache: images and labels.
         ids: images to score; those without a labelled pixel are passed over.
         settings: how they are predicted.

@@ -14,8 +14,8 @@ from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.metrics import SegmentationMetrics
 from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.data.splits.split import Split
-from satsqueeze.learn.evaluate import ScoreSettings, predictions
-from satsqueeze.learn.postprocess import PostProcessing
+from satsqueeze.learn.scoring.evaluate import ScoreSettings, predictions
+from satsqueeze.learn.scoring.postprocess import PostProcessing
 from satsqueeze.learn.stage import load_folds
 
 SMALLEST_TRIED = (4, 16, 64)

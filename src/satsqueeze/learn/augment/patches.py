@@ -13,10 +13,10 @@ from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.saturation import SATURATIONS, saturation_of
 from satsqueeze.core.scaling import Scaling
-from satsqueeze.learn import geometry, intensity
+from satsqueeze.learn.augment import geometry, intensity
+from satsqueeze.learn.augment.draws import Draws
+from satsqueeze.learn.augment.paste import pasted
 from satsqueeze.learn.batch import TrainBatch
-from satsqueeze.learn.draws import Draws
-from satsqueeze.learn.paste import pasted
 
 _OVERHEAD = 90.0  # degrees
 _CHANNEL_SHARE = 0.5  # share of the bands that blur and coarsening touch

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from satsqueeze.core.errors import BandError, SettingsError
-from satsqueeze.learn.evaluate import ScoreSettings, score
-from satsqueeze.learn.threshold import ThresholdModel
+from satsqueeze.learn.scoring.evaluate import ScoreSettings, score
+from satsqueeze.learn.scoring.threshold import ThresholdModel
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from satsqueeze.core.errors import LabelError, TrainError
 from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.data.sampling.class_sampler import reflectance
 from satsqueeze.data.sampling.dihedral import view_of
-from satsqueeze.learn.evaluate import channels
-from satsqueeze.learn.segmenter import Precision, classes_of, inference
+from satsqueeze.learn.scoring.evaluate import channels
+from satsqueeze.learn.scoring.segmenter import Precision, classes_of, inference
 
 Classifier = Callable[[Tensor], Any]
 """Reflectance (N, C, H, W), 0 where invalid, to logits (N, K)."""

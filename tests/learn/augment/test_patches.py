@@ -8,9 +8,9 @@ import torch
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.saturation import SATURATIONS, saturation_of
 from satsqueeze.core.scaling import Scaling
-from satsqueeze.learn.augment import Augmenter, AugmentSettings, soft_from_bytes
+from satsqueeze.learn.augment.draws import Draws, step_seed
+from satsqueeze.learn.augment.patches import Augmenter, AugmentSettings, soft_from_bytes
 from satsqueeze.learn.batch import TrainBatch
-from satsqueeze.learn.draws import Draws, step_seed
 
 SCALING = Scaling(bands=("blue", "green", "red", "nir"), mean=(0.2,) * 4, std=(0.1, 0.1, 0.1, 0.2))
 ALWAYS = AugmentSettings(

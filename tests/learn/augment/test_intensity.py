@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from satsqueeze.learn.intensity import blurred, coarsened, contrasted, gamma_corrected
+from satsqueeze.learn.augment.intensity import blurred, coarsened, contrasted, gamma_corrected
 
 
 def patches(seed=0, invalid=False):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from satsqueeze.core.errors import SettingsError
-from satsqueeze.learn.segmenter import bands_of, classes_of, foreground_of
+from satsqueeze.learn.scoring.segmenter import bands_of, classes_of, foreground_of
 
 Averaging = Literal["logits", "probabilities"]
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from satsqueeze.core.errors import GridError
 from satsqueeze.core.window import Window, cover, up
-from satsqueeze.learn.segmenter import Precision, Segmenter, inference
+from satsqueeze.learn.scoring.segmenter import Precision, Segmenter, inference
 
 _MIRRORS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 _PIXELS_AT_ONCE = 2**20  # caps the memory of a forward pass

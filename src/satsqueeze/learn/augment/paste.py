@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from satsqueeze.core.labels import IGNORE
+from satsqueeze.learn.augment.geometry import valid_pixels
 from satsqueeze.learn.batch import TrainBatch
-from satsqueeze.learn.geometry import valid_pixels
 
 _SEAM = 3
 """Width in pixels over which pasted reflectance fades in, so that no hard edge gives the label away."""

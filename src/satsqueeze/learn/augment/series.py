@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.scaling import Scaling
-from satsqueeze.learn.augment import Augmenter, AugmentSettings
+from satsqueeze.learn.augment.draws import Draws
+from satsqueeze.learn.augment.patches import Augmenter, AugmentSettings
 from satsqueeze.learn.batch import TrainBatch
-from satsqueeze.learn.draws import Draws
 from satsqueeze.learn.series_batch import SeriesBatch
 
 _GEOMETRY = ("rotation", "scaling", "mirror", "transpose")

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from satsqueeze.core.errors import SettingsError
-from satsqueeze.learn.ensemble import Ensemble
-from satsqueeze.learn.segmenter import bands_of, classes_of, foreground_of
+from satsqueeze.learn.scoring.ensemble import Ensemble
+from satsqueeze.learn.scoring.segmenter import bands_of, classes_of, foreground_of
 from satsqueeze.learn.stage import load_folds
 from satsqueeze.nets.model import build_model, save_model
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from satsqueeze.core.scaling import Scaling
-from satsqueeze.learn.augment import Augmenter, AugmentSettings
+from satsqueeze.learn.augment.draws import Draws
+from satsqueeze.learn.augment.paste import pasted
+from satsqueeze.learn.augment.patches import Augmenter, AugmentSettings
 from satsqueeze.learn.batch import TrainBatch
-from satsqueeze.learn.draws import Draws
-from satsqueeze.learn.paste import pasted
 
 
 def _batch(*, soft: bool = False, labelled: bool = True) -> TrainBatch:
