@@ -36,8 +36,8 @@ from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.data.sampling.class_sampler import reflectance
 from satsqueeze.export.settings import ClassExportSettings
 from satsqueeze.export.stage import export_package
-from satsqueeze.flight.engine import EngineName, has_openvino
-from satsqueeze.flight.engines import open_engine
+from satsqueeze.flight.engines.by_name import open_engine
+from satsqueeze.flight.engines.engine import EngineName, has_openvino
 from satsqueeze.learn.memory import keep_freed_memory
 from satsqueeze.nets.model import build_model
 

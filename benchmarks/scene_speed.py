@@ -38,7 +38,7 @@ from rival_process import Rival
 from satsqueeze.bench.machine import this_machine
 from satsqueeze.cli.predict import shipped_package
 from satsqueeze.core.files import write_json
-from satsqueeze.flight.engine import EngineName, has_openvino
+from satsqueeze.flight.engines.engine import EngineName, has_openvino
 from satsqueeze.flight.opening import open_package
 
 RESULT = Path(__file__).parent / "results" / "scene_speed.json"

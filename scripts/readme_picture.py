@@ -21,7 +21,7 @@ from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.stage import load_prepared
 from satsqueeze.distill.stage import read_ladder
-from satsqueeze.flight.palette import NODATA_COLOUR, class_colours
+from satsqueeze.flight.outputs.palette import NODATA_COLOUR, class_colours
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs" / "images" / "demo.png"

@@ -9,7 +9,7 @@ import pytest
 from satsqueeze.export.integer import INT8, OPENVINO, IntegerBench, integer_graphs
 from satsqueeze.export.quantise import Drift, feeds
 from satsqueeze.export.validation import Verdict
-from satsqueeze.flight.engine import has_openvino
+from satsqueeze.flight.engines.engine import has_openvino
 
 
 class Strict:

@@ -8,8 +8,8 @@ import pytest
 from satsqueeze.core.errors import ExportError, MissingDependencyError
 from satsqueeze.export.openvino import write_openvino
 from satsqueeze.export.quantise import Quantiser, feeds
-from satsqueeze.flight.engine import has_openvino
-from satsqueeze.flight.engines import open_engine
+from satsqueeze.flight.engines.by_name import open_engine
+from satsqueeze.flight.engines.engine import has_openvino
 
 installed = pytest.mark.skipif(not has_openvino(), reason="openvino is not installed")
 

@@ -17,7 +17,7 @@ from satsqueeze.core.manifest import Quality
 from satsqueeze.core.package import verify
 from satsqueeze.export import ExportSettings, export_package
 from satsqueeze.flight import open_package, verify_package
-from satsqueeze.flight.engine import has_openvino
+from satsqueeze.flight.engines.engine import has_openvino
 
 QUICK = {
     "calibration_windows": 3,

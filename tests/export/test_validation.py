@@ -11,7 +11,7 @@ from satsqueeze.core.manifest import FlightManifest, Graph, PackageBand, Package
 from satsqueeze.core.metrics import SegmentationMetrics, mean_jaccard
 from satsqueeze.export.samples import Samples
 from satsqueeze.export.validation import Validator
-from satsqueeze.flight.onnx_engine import OnnxEngine
+from satsqueeze.flight.engines.onnx_engine import OnnxEngine
 
 BANDS = ("blue", "green", "red", "nir")
 FP32 = Graph(file="fp32.onnx", precision="fp32", engine="onnx")

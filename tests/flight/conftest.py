@@ -11,7 +11,7 @@ from onnxruntime.quantization.calibrate import CalibrationDataReader
 
 from satsqueeze.core.manifest import FlightManifest, Graph, PackageBand, PackageScaling
 from satsqueeze.core.package import seal
-from satsqueeze.flight.onnx_engine import OnnxEngine
+from satsqueeze.flight.engines.onnx_engine import OnnxEngine
 from satsqueeze.flight.runtime import FlightModel
 from satsqueeze.flight.vectors import TestVectors
 

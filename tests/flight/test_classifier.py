@@ -11,7 +11,7 @@ from satsqueeze.core.errors import BandError, GridError, PackageError, Radiometr
 from satsqueeze.core.manifest import FlightManifest, Graph, PackageBand, PackageScaling
 from satsqueeze.core.package import seal
 from satsqueeze.flight import FlightClassifier, open_classifier, open_package, verify_package
-from satsqueeze.flight.onnx_engine import OnnxEngine
+from satsqueeze.flight.engines.onnx_engine import OnnxEngine
 from satsqueeze.flight.vectors import TestVectors
 
 BANDS = ("red", "green", "blue")

@@ -12,7 +12,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from satsqueeze.core.errors import GridError, LabelError
 from satsqueeze.core.raster import Georeference
 from satsqueeze.flight.mask import write_mask
-from satsqueeze.flight.palette import class_colours
+from satsqueeze.flight.outputs.palette import class_colours
 
 CLASSES = ("clear", "thick cloud", "thin cloud", "shadow")
 PLACE = Georeference(crs="EPSG:32631", transform=(10.0, 0.0, 600000.0, 0.0, -10.0, 5700000.0))

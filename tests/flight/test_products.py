@@ -24,10 +24,10 @@ from satsqueeze.data.scene.grid import GridRule
 from satsqueeze.data.scene.product import find_scenes
 from satsqueeze.data.scene.product_date import acquired_in
 from satsqueeze.data.scene.reader import open_scene
-from satsqueeze.flight.cog import CogLayout, writing_cog
-from satsqueeze.flight.legend import LINE
 from satsqueeze.flight.opening import open_package
-from satsqueeze.flight.quicklook import quicklook
+from satsqueeze.flight.outputs.cog import CogLayout, writing_cog
+from satsqueeze.flight.outputs.legend import LINE
+from satsqueeze.flight.outputs.quicklook import quicklook
 
 from .scene_files import BANDS, SCALE, numbers, write, write_item, write_landsat, write_safe, write_scene
 

@@ -7,7 +7,7 @@ import pytest
 
 from satsqueeze.core.errors import GridError
 from satsqueeze.core.window import Window
-from satsqueeze.flight.row_buffer import RowBuffer
+from satsqueeze.flight.passages.row_buffer import RowBuffer
 
 HEIGHT, WIDTH = 11, 7
 

@@ -16,14 +16,14 @@ from satsqueeze.core.errors import PackageError
 from satsqueeze.core.package import read_manifest, seal, verify
 from satsqueeze.data.scene.reader import open_scene
 from satsqueeze.export.stream import UnstreamableError, write_stream
-from satsqueeze.flight.onnx_engine import OnnxEngine
+from satsqueeze.flight.engines.onnx_engine import OnnxEngine
 from satsqueeze.flight.opening import open_package
-from satsqueeze.flight.planner import plan_scene
-from satsqueeze.flight.row_flight import RowFlight, open_rows, same_mask
-from satsqueeze.flight.scene import fly
-from satsqueeze.flight.scene_flight import SceneFlight
-from satsqueeze.flight.scene_plan import ScenePlan
-from satsqueeze.flight.stream_plan import StreamPlan
+from satsqueeze.flight.passages.fly import fly
+from satsqueeze.flight.passages.row_flight import RowFlight, open_rows, same_mask
+from satsqueeze.flight.passages.scene_flight import SceneFlight
+from satsqueeze.flight.plans.planner import plan_scene
+from satsqueeze.flight.plans.scene_plan import ScenePlan
+from satsqueeze.flight.plans.stream_plan import StreamPlan
 
 from .conftest import MULTIPLE, hand_made_graph, write_package
 from .scene_files import write_scene

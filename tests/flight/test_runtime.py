@@ -25,7 +25,7 @@ from satsqueeze.core.errors import (
 from satsqueeze.core.manifest import Graph
 from satsqueeze.core.package import read_manifest, seal
 from satsqueeze.flight.choice import candidates
-from satsqueeze.flight.engine import has_openvino
+from satsqueeze.flight.engines.engine import has_openvino
 from satsqueeze.flight.opening import open_classifier, open_package
 from satsqueeze.flight.runtime import Prediction
 from satsqueeze.flight.vectors import TestVectors

@@ -14,14 +14,14 @@ from satsqueeze.core.errors import BudgetError, DataError, GridError, Radiometry
 from satsqueeze.core.window import Window
 from satsqueeze.data.scene.grid import GridRule
 from satsqueeze.data.scene.reader import open_scene
-from satsqueeze.flight.engine import has_openvino
-from satsqueeze.flight.memory import GraphMemory, ample_ram, resident_bytes
+from satsqueeze.flight.engines.engine import has_openvino
 from satsqueeze.flight.opening import open_package
-from satsqueeze.flight.planner import plan_scene
-from satsqueeze.flight.sample import Sample
-from satsqueeze.flight.scene import fly
-from satsqueeze.flight.scene_flight import SceneFlight
-from satsqueeze.flight.scene_plan import BlendPlan, ScenePlan
+from satsqueeze.flight.passages.fly import fly
+from satsqueeze.flight.passages.sample import Sample
+from satsqueeze.flight.passages.scene_flight import SceneFlight
+from satsqueeze.flight.plans.memory import GraphMemory, ample_ram, resident_bytes
+from satsqueeze.flight.plans.planner import plan_scene
+from satsqueeze.flight.plans.scene_plan import BlendPlan, ScenePlan
 
 from .scene_files import BANDS, numbers, write, write_scene
 
@@ -174,7 +174,7 @@ def test_narrow_decisions_are_counted(package, scene_file):
             pass
 
         def run(self, batch, *, probabilities):
-            from satsqueeze.flight.graph_output import GraphOutput
+            from satsqueeze.flight.engines.graph_output import GraphOutput
 
             n, _, height, width = batch.shape
             chances = np.full((n, 4, height, width), 0.25, np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 
 from satsqueeze.bench.machine import load_average
 from satsqueeze.core.errors import SettingsError
-from satsqueeze.flight.engine import Engine
+from satsqueeze.flight.engines.engine import Engine
 
 _BRIGHTEST = 0.6
 

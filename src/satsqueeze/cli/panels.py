@@ -14,7 +14,7 @@ from satsqueeze.data.stage import Prepared
 from satsqueeze.distill.stage import DistillSettings
 from satsqueeze.distill.teachers import ModelTeacher
 from satsqueeze.flight.opening import open_package
-from satsqueeze.flight.quicklook import true_colour
+from satsqueeze.flight.outputs.quicklook import true_colour
 from satsqueeze.flight.runtime import FlightModel
 from satsqueeze.plan.stage import TrainPlan
 

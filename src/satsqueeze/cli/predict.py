@@ -13,8 +13,8 @@ from satsqueeze.cli.scene_jobs import Reading, jobs_of, one_job, require_apart
 from satsqueeze.core.errors import PackageError, SettingsError
 from satsqueeze.flight.batch import BatchFolder, SceneOutcome, fly_batch, fly_job
 from satsqueeze.flight.ledger import LEDGER, SceneRow
-from satsqueeze.flight.memory import ample_ram
 from satsqueeze.flight.opening import open_package
+from satsqueeze.flight.plans.memory import ample_ram
 from satsqueeze.flight.runtime import FlightModel
 from satsqueeze.flight.scene_run import SceneOutputs, ScenePilot
 

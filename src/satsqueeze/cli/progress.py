@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from satsqueeze.flight.memory import peak_bytes
+from satsqueeze.flight.plans.memory import peak_bytes
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from satsqueeze.core.errors import ExportError
 from satsqueeze.core.margin import margin
 from satsqueeze.export.folding import fold_what_can_be
 from satsqueeze.export.onnx import DecisionGraph, GraphShape, softmax
-from satsqueeze.flight.engine import CLASS, CLASSES, INPUT, PROBABILITIES
+from satsqueeze.flight.engines.engine import CLASS, CLASSES, INPUT, PROBABILITIES
 from satsqueeze.nets.classifier import ClassifierConfig
 from satsqueeze.nets.model import SegmentationModel
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from satsqueeze.core.class_metrics import ClassMetrics, one_hot
 from satsqueeze.core.manifest import FlightManifest, Graph
 from satsqueeze.flight.classifier import ClassPrediction, FlightClassifier
-from satsqueeze.flight.engines import open_engine
+from satsqueeze.flight.engines.by_name import open_engine
 
 Batches = Callable[[], Iterable[NDArray[np.float32]]]
 """All images, float32 reflectance (n, C, H, W) a few at a time, bands in the model's order."""

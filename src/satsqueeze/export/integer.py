@@ -15,7 +15,7 @@ from satsqueeze.export.fallback import Builder, Found, Search, quantise_within
 from satsqueeze.export.openvino import write_openvino
 from satsqueeze.export.quantise import Calibration, Drift, Feed, Quantiser
 from satsqueeze.export.validation import Judge
-from satsqueeze.flight.engine import has_openvino
+from satsqueeze.flight.engines.engine import has_openvino
 
 INT8 = "int8.onnx"
 OPENVINO = "int8.xml"

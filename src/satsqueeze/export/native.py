@@ -16,9 +16,9 @@ from satsqueeze.core.errors import ExportError, ParityError
 from satsqueeze.core.files import replacing
 from satsqueeze.core.manifest import FlightManifest
 from satsqueeze.core.native import NativeGrid, NativeImages
-from satsqueeze.flight.engine import INPUT
-from satsqueeze.flight.engines import open_engine
-from satsqueeze.flight.onnx_engine import OnnxInputs
+from satsqueeze.flight.engines.by_name import open_engine
+from satsqueeze.flight.engines.engine import INPUT
+from satsqueeze.flight.engines.onnx_engine import OnnxInputs
 
 NATIVE = "native.onnx"
 _TOLERANCE = 1e-3  # of a mean probability: interpolated values differ in the last digit, which int8 may round apart

@@ -24,7 +24,7 @@ from satsqueeze.core.margin import margin
 from satsqueeze.export.folding import fold_batchnorm
 from satsqueeze.export.shuffle import shuffle_transposed, take_last_shuffle
 from satsqueeze.export.silence import quiet
-from satsqueeze.flight.engine import INPUT, MASK, PROBABILITIES
+from satsqueeze.flight.engines.engine import INPUT, MASK, PROBABILITIES
 from satsqueeze.nets.model import SegmentationModel
 
 OPSET = 18

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from satsqueeze.core.errors import ExportError, MissingDependencyError
 from satsqueeze.export.silence import quiet
-from satsqueeze.flight.engine import has_openvino
+from satsqueeze.flight.engines.engine import has_openvino
 
 
 def write_openvino(graph: Path, path: Path) -> None:

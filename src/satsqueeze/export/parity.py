@@ -20,8 +20,8 @@ from satsqueeze.core.run import plain
 from satsqueeze.export.integer import IntegerGraphs
 from satsqueeze.export.onnx import DecisionGraph, FlightGraph, is_layer_of_network
 from satsqueeze.export.validation import Judgement
-from satsqueeze.flight.engine import INPUT
-from satsqueeze.flight.engines import open_engine
+from satsqueeze.flight.engines.by_name import open_engine
+from satsqueeze.flight.engines.engine import INPUT
 from satsqueeze.flight.runtime import FlightModel
 
 LOGITS = "logits"

@@ -18,8 +18,8 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from satsqueeze.core.files import replacing
 from satsqueeze.export.onnx import is_layer_of_network
 from satsqueeze.export.silence import quiet
-from satsqueeze.flight.engine import INPUT
-from satsqueeze.flight.onnx_engine import OnnxInputs
+from satsqueeze.flight.engines.engine import INPUT
+from satsqueeze.flight.engines.onnx_engine import OnnxInputs
 
 Calibration = Literal["minmax", "percentile", "entropy"]
 Feed = Mapping[str, NDArray[np.float32]]

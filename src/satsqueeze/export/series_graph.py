@@ -22,7 +22,7 @@ from satsqueeze.export.folding import fold_batchnorm
 from satsqueeze.export.onnx import FlightGraph, GraphShape, export_fp32
 from satsqueeze.export.parity import SeriesParity
 from satsqueeze.export.shuffle import shuffle_transposed
-from satsqueeze.flight.engine import DAYS, INPUT, MASK, PROBABILITIES
+from satsqueeze.flight.engines.engine import DAYS, INPUT, MASK, PROBABILITIES
 from satsqueeze.nets.card import SERIES_FAMILY
 from satsqueeze.nets.model import SegmentationModel
 

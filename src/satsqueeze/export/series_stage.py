@@ -26,9 +26,9 @@ from satsqueeze.export.quantise import Drift, Feed
 from satsqueeze.export.series_graph import check_series, series_graph
 from satsqueeze.export.settings import ExportSettings
 from satsqueeze.export.validation import MaskValidator
-from satsqueeze.flight.engine import DAYS, INPUT
+from satsqueeze.flight.engines.engine import DAYS, INPUT
+from satsqueeze.flight.plans.tiling import continued
 from satsqueeze.flight.series import FlightSeries, series_engine
-from satsqueeze.flight.tiling import continued
 from satsqueeze.nets.cost import COST_SIDE
 from satsqueeze.nets.model import SegmentationModel
 

@@ -22,7 +22,7 @@ from pystac.extensions.raster import DataType
 
 from satsqueeze.core.files import write_json
 from satsqueeze.core.manifest import FlightManifest
-from satsqueeze.flight.engine import CLASS, CLASSES, DAYS, INPUT, MASK, PROBABILITIES
+from satsqueeze.flight.engines.engine import CLASS, CLASSES, DAYS, INPUT, MASK, PROBABILITIES
 
 _TASKS = {
     "segmentation": TaskType.SEMANTIC_SEGMENTATION,

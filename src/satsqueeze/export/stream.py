@@ -24,7 +24,7 @@ from onnxruntime.quantization.onnx_model import ONNXModel
 from satsqueeze.core.errors import ExportError
 from satsqueeze.core.rows import CarriedRows, RowStream
 from satsqueeze.core.window import up
-from satsqueeze.flight.engine import INPUT, MASK
+from satsqueeze.flight.engines.engine import INPUT, MASK
 
 Place = Literal["first", "middle", "last"]
 _ROWS = 2

@@ -16,7 +16,7 @@ from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.manifest import FlightManifest, Graph
 from satsqueeze.core.metrics import SegmentationMetrics, mean_jaccard
 from satsqueeze.export.samples import Sample
-from satsqueeze.flight.engines import open_engine
+from satsqueeze.flight.engines.by_name import open_engine
 from satsqueeze.flight.runtime import DEFAULT_WINDOW, FlightModel
 
 

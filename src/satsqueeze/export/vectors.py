@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from satsqueeze.core.manifest import FlightManifest
 from satsqueeze.flight.classifier import FlightClassifier
-from satsqueeze.flight.engines import open_engine
+from satsqueeze.flight.engines.by_name import open_engine
 from satsqueeze.flight.native import NativeClassifier, native_engine
 from satsqueeze.flight.opening import flight_model
 from satsqueeze.flight.runtime import FlightModel

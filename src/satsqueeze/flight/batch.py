@@ -15,8 +15,8 @@ import rasterio
 from satsqueeze.core.errors import RunError, SatsqueezeError
 from satsqueeze.core.raster import StripReader
 from satsqueeze.flight.ledger import Ledger, SceneRow
-from satsqueeze.flight.scene_flight import SceneTally
-from satsqueeze.flight.scene_item import source_of
+from satsqueeze.flight.outputs.scene_item import source_of
+from satsqueeze.flight.passages.scene_flight import SceneTally
 from satsqueeze.flight.scene_run import SceneOrigin, SceneOutputs, ScenePilot, SceneReport, clear_stale
 
 OUTDATED = ".outdated"

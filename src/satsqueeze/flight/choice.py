@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from satsqueeze.core.errors import MissingDependencyError, PackageError, SettingsError
 from satsqueeze.core.manifest import LARGEST_BUFFER_M, FlightManifest, Graph
-from satsqueeze.flight.engine import EngineName, has_openvino
+from satsqueeze.flight.engines.engine import EngineName, has_openvino
 from satsqueeze.flight.vectors import SelfTest, TestVectors
 
 

@@ -13,7 +13,7 @@ from satsqueeze.core.bands import band_positions
 from satsqueeze.core.count import is_count
 from satsqueeze.core.errors import GridError, PackageError, RadiometryError, SettingsError
 from satsqueeze.core.manifest import FlightManifest, Graph
-from satsqueeze.flight.engine import Engine
+from satsqueeze.flight.engines.engine import Engine
 from satsqueeze.flight.reflectance import HIGHEST_MEDIAN, check_reflectance, require_no_fill, within_reach
 from satsqueeze.flight.runtime import FlightModel
 from satsqueeze.flight.source import arrays_of, require_names

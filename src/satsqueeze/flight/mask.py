@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from satsqueeze.core.errors import GridError, LabelError
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.raster import Georeference
-from satsqueeze.flight.cog import CogLayout, class_tags, writing_cog
-from satsqueeze.flight.palette import Colour, class_colours
-from satsqueeze.flight.quicklook import quicklook
+from satsqueeze.flight.outputs.cog import CogLayout, class_tags, writing_cog
+from satsqueeze.flight.outputs.palette import Colour, class_colours
+from satsqueeze.flight.outputs.quicklook import quicklook
 
 __all__ = ["quicklook", "write_mask"]
 

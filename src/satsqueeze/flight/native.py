@@ -16,7 +16,7 @@ from satsqueeze.core.manifest import FlightManifest
 from satsqueeze.core.native import NativeGrid, NativeImages
 from satsqueeze.core.package import verify
 from satsqueeze.flight.classifier import BATCH, ClassPrediction, check_images
-from satsqueeze.flight.onnx_engine import OnnxInputs
+from satsqueeze.flight.engines.onnx_engine import OnnxInputs
 from satsqueeze.flight.source import arrays_of
 from satsqueeze.flight.vectors import Result, SelfTest, TestVectors, compare, fitting
 

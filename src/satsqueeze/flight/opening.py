@@ -12,8 +12,8 @@ from satsqueeze.core.manifest import FlightManifest, Graph
 from satsqueeze.core.package import verify
 from satsqueeze.flight.choice import candidates, first_sound, require_buffer
 from satsqueeze.flight.classifier import FlightClassifier
-from satsqueeze.flight.engine import Engine, EngineName
-from satsqueeze.flight.engines import open_engine
+from satsqueeze.flight.engines.by_name import open_engine
+from satsqueeze.flight.engines.engine import Engine, EngineName
 from satsqueeze.flight.runtime import DEFAULT_WINDOW, FlightModel
 from satsqueeze.flight.vectors import TestVectors
 

@@ -14,10 +14,10 @@ from satsqueeze.core.errors import GridError, PackageError
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.manifest import FlightManifest, Graph
 from satsqueeze.core.window import cover
-from satsqueeze.flight.engine import Engine
+from satsqueeze.flight.engines.engine import Engine
+from satsqueeze.flight.plans.tiling import Tiling, importance
 from satsqueeze.flight.reflectance import check_reflectance
 from satsqueeze.flight.source import Source, arrays_of, channels_of
-from satsqueeze.flight.tiling import Tiling, importance
 from satsqueeze.flight.vectors import SelfTest, TestVectors, compare, fitting
 
 DEFAULT_WINDOW = 1024

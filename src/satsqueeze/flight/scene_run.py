@@ -18,18 +18,18 @@ from satsqueeze.core.buffer import Buffer
 from satsqueeze.core.errors import BudgetError, PackageError
 from satsqueeze.core.files import is_running, write_json
 from satsqueeze.core.raster import StripReader
-from satsqueeze.flight.memory import GraphMemory, forget_peak, measure, peak_bytes, settle
-from satsqueeze.flight.planner import DEFAULT_RAM, LEAST_CACHE, plan_scene
-from satsqueeze.flight.quicklook import LARGEST_SIDE, quicklook
-from satsqueeze.flight.row_flight import RowFlight, open_rows
+from satsqueeze.flight.outputs.quicklook import LARGEST_SIDE, quicklook
+from satsqueeze.flight.outputs.scene_item import MaskRecord, is_cloud, mask_item
+from satsqueeze.flight.outputs.sinks import FileSink, SceneFiles, file_sink
+from satsqueeze.flight.passages.fly import fly
+from satsqueeze.flight.passages.row_flight import RowFlight, open_rows
+from satsqueeze.flight.passages.sample import Sample
+from satsqueeze.flight.passages.scene_flight import Plan, SceneFlight, SceneTally, nowhere
+from satsqueeze.flight.plans.memory import GraphMemory, forget_peak, measure, peak_bytes, settle
+from satsqueeze.flight.plans.planner import DEFAULT_RAM, LEAST_CACHE, plan_scene
+from satsqueeze.flight.plans.scene_plan import BlendPlan, ScenePlan
+from satsqueeze.flight.plans.stream_plan import StreamPlan
 from satsqueeze.flight.runtime import FlightModel
-from satsqueeze.flight.sample import Sample
-from satsqueeze.flight.scene import fly
-from satsqueeze.flight.scene_flight import Plan, SceneFlight, SceneTally, nowhere
-from satsqueeze.flight.scene_item import MaskRecord, is_cloud, mask_item
-from satsqueeze.flight.scene_plan import BlendPlan, ScenePlan
-from satsqueeze.flight.sinks import FileSink, SceneFiles, file_sink
-from satsqueeze.flight.stream_plan import StreamPlan
 
 _LITTLE = 1.25
 """Pixels through the graph per pixel of the image, up to which opening another graph takes longer than it saves."""

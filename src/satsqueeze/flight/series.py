@@ -15,11 +15,11 @@ from satsqueeze.core.manifest import FlightManifest, Graph
 from satsqueeze.core.package import verify
 from satsqueeze.flight.choice import candidates, first_sound
 from satsqueeze.flight.classifier import check_images
-from satsqueeze.flight.engine import DAYS, INPUT
-from satsqueeze.flight.onnx_engine import OnnxInputs
+from satsqueeze.flight.engines.engine import DAYS, INPUT
+from satsqueeze.flight.engines.onnx_engine import OnnxInputs
+from satsqueeze.flight.plans.tiling import continued
 from satsqueeze.flight.runtime import Prediction
 from satsqueeze.flight.source import arrays_of, require_names
-from satsqueeze.flight.tiling import continued
 from satsqueeze.flight.vectors import Result, SelfTest, TestVectors, compare, fitting
 
 _LAST_DAY = 366

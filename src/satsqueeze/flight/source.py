@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from satsqueeze.core.bands import band_positions
 from satsqueeze.core.errors import BandError, GridError
 from satsqueeze.core.window import Window
-from satsqueeze.flight.tiling import Mirror
+from satsqueeze.flight.plans.tiling import Mirror
 
 
 @dataclass(frozen=True)

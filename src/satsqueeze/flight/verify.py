@@ -9,8 +9,8 @@ from typing import Any
 from satsqueeze.core.errors import PackageError
 from satsqueeze.core.manifest import FlightManifest, Graph
 from satsqueeze.core.package import verify
-from satsqueeze.flight.engine import has_openvino
-from satsqueeze.flight.engines import open_engine
+from satsqueeze.flight.engines.by_name import open_engine
+from satsqueeze.flight.engines.engine import has_openvino
 from satsqueeze.flight.native import NativeClassifier, native_engine
 from satsqueeze.flight.opening import flight_model
 from satsqueeze.flight.series import FlightSeries, series_engine

@@ -31,7 +31,7 @@ from satsqueeze.export.settings import ClassExportSettings
 from satsqueeze.export.stac import model_item, write_item
 from satsqueeze.export.stage import ITEM, export_package
 from satsqueeze.flight.classifier import FlightClassifier
-from satsqueeze.flight.engines import open_engine
+from satsqueeze.flight.engines.by_name import open_engine
 from satsqueeze.flight.verify import verify_package
 from satsqueeze.learn.training import METRICS_FILE
 from satsqueeze.nets.model import load_model

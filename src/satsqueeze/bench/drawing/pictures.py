@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from satsqueeze.core.errors import GridError, MissingDependencyError, SettingsError
 from satsqueeze.core.labels import IGNORE
-from satsqueeze.flight.palette import NODATA_COLOUR, Colour, class_colours
+from satsqueeze.flight.outputs.palette import NODATA_COLOUR, Colour, class_colours
 
 LARGEST_SIDE = 320
 """Of a picture, in pixels; larger ones are thinned out."""

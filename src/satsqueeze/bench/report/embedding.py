@@ -13,8 +13,8 @@ from torch.nn import functional
 from satsqueeze.core.errors import MissingDependencyError
 from satsqueeze.core.window import Window
 from satsqueeze.data.cache.packed import SEGMENTATION, PackedCache
-from satsqueeze.flight.palette import NODATA_COLOUR
-from satsqueeze.flight.quicklook import true_colour
+from satsqueeze.flight.outputs.palette import NODATA_COLOUR
+from satsqueeze.flight.outputs.quicklook import true_colour
 from satsqueeze.learn.scoring.evaluate import channels
 from satsqueeze.nets.input_check import next_multiple
 from satsqueeze.nets.model import SegmentationModel, build_model

@@ -17,7 +17,7 @@ from satsqueeze.bench.row import KINDS, BenchRow
 from satsqueeze.core.errors import MissingDependencyError
 from satsqueeze.core.files import write_text
 from satsqueeze.core.labels import CLOUD_CLASSES, CLOUD_FOREGROUND
-from satsqueeze.flight.palette import class_colours
+from satsqueeze.flight.outputs.palette import class_colours
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -14,7 +14,7 @@ from satsqueeze.bench.drawing.pictures import mask_uri, photo_uri, png_uri
 from satsqueeze.bench.report.embedding import Embedding
 from satsqueeze.core.errors import DataError
 from satsqueeze.core.labels import IGNORE
-from satsqueeze.flight.palette import NODATA_COLOUR, class_colours
+from satsqueeze.flight.outputs.palette import NODATA_COLOUR, class_colours
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -21,7 +21,7 @@ from satsqueeze.core.run import fingerprint_of
 from satsqueeze.data.class_stage import ClassPrepared
 from satsqueeze.export.class_graph import class_graph
 from satsqueeze.export.onnx import export_fp32
-from satsqueeze.flight.engines import open_engine
+from satsqueeze.flight.engines.by_name import open_engine
 from satsqueeze.learn.class_settings import ClassFitSettings
 from satsqueeze.learn.class_stage import train_classifier
 from satsqueeze.learn.progress import HISTORY_FILE

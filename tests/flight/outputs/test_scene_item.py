@@ -8,7 +8,7 @@ import pytest
 
 from satsqueeze.core.raster import Georeference
 from satsqueeze.flight.opening import open_package
-from satsqueeze.flight.scene_item import MaskRecord, mask_item
+from satsqueeze.flight.outputs.scene_item import MaskRecord, mask_item
 
 
 @pytest.fixture

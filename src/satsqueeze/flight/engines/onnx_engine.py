@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from satsqueeze.core.errors import PackageError
 from satsqueeze.core.rows import RowStream
-from satsqueeze.flight.engine import INPUT, PROBABILITIES, EngineName, decision_of
-from satsqueeze.flight.graph_output import GraphOutput
-from satsqueeze.flight.row_stream import PLACES, Place, RowGraph
+from satsqueeze.flight.engines.engine import INPUT, PROBABILITIES, EngineName, decision_of
+from satsqueeze.flight.engines.graph_output import GraphOutput
+from satsqueeze.flight.engines.row_graph import PLACES, Place, RowGraph
 
 
 class OnnxEngine:
@@ -84,7 +84,7 @@ class OnnxInputs:
 
 
 class OnnxRows:
-    """See :class:`satsqueeze.flight.row_stream.RowGraph`.
+    """See :class:`satsqueeze.flight.engines.row_graph.RowGraph`.
 
     Args:
         loaders: of the three graphs.
@@ -95,7 +95,7 @@ class OnnxRows:
         self.rest()
 
     def rest(self) -> None:
-        """See :class:`satsqueeze.flight.row_stream.RowGraph`; sessions keep what their largest call took."""
+        """See :class:`satsqueeze.flight.engines.row_graph.RowGraph`; sessions keep what their largest call took."""
         self._sessions = {place: load() for place, load in self._loaders.items()}
         self._inputs = {place: [i.name for i in found.get_inputs()] for place, found in self._sessions.items()}
         self._outputs = {place: [o.name for o in found.get_outputs()] for place, found in self._sessions.items()}
@@ -103,7 +103,7 @@ class OnnxRows:
     def run(
         self, place: Place, batch: NDArray[np.float32], carried: Sequence[NDArray[Any]]
     ) -> tuple[NDArray[np.uint8], list[NDArray[Any]]]:
-        """See :class:`satsqueeze.flight.row_stream.RowGraph`."""
+        """See :class:`satsqueeze.flight.engines.row_graph.RowGraph`."""
         given = dict(zip(self._inputs[place], [batch, *carried], strict=True))
         # Each session has scratch space of its own, and the first and the last are needed once in a column.
         once = None if place == "middle" else _shrinking()

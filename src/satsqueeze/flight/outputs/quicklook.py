@@ -14,8 +14,8 @@ from rasterio.errors import NotGeoreferencedWarning
 from satsqueeze.core.errors import GridError
 from satsqueeze.core.files import replacing
 from satsqueeze.core.labels import IGNORE
-from satsqueeze.flight.legend import Entry, legend
-from satsqueeze.flight.palette import NODATA_COLOUR, overlay_colours
+from satsqueeze.flight.outputs.legend import Entry, legend
+from satsqueeze.flight.outputs.palette import NODATA_COLOUR, overlay_colours
 
 LARGEST_SIDE = 1024
 """Of each panel, in pixels; larger images are thinned out."""

@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
 
-from satsqueeze.flight.memory import blank, forget_peak, measure, peak_bytes, resident_bytes
 from satsqueeze.flight.opening import open_package
+from satsqueeze.flight.plans.memory import blank, forget_peak, measure, peak_bytes, resident_bytes
 
 
 def main(package: str, engine: str, streams: int, side: int) -> None:

@@ -13,12 +13,12 @@ from satsqueeze.core.buffer import Buffer
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.raster import StripReader
 from satsqueeze.core.window import Window
-from satsqueeze.flight.engine import Engine
-from satsqueeze.flight.row_flight import RowFlight
-from satsqueeze.flight.sample import Sample
-from satsqueeze.flight.scene_plan import BlendPlan, ScenePlan
-from satsqueeze.flight.stages import StageTimer
-from satsqueeze.flight.stream_plan import StreamPlan
+from satsqueeze.flight.engines.engine import Engine
+from satsqueeze.flight.passages.row_flight import RowFlight
+from satsqueeze.flight.passages.sample import Sample
+from satsqueeze.flight.passages.stages import StageTimer
+from satsqueeze.flight.plans.scene_plan import BlendPlan, ScenePlan
+from satsqueeze.flight.plans.stream_plan import StreamPlan
 
 UNDECIDED_MARGIN = 1e-4
 """Lead of the best class below which a float graph may decide otherwise in another tile: sums are rounded in another

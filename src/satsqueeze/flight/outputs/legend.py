@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from satsqueeze.flight.palette import Colour
+from satsqueeze.flight.outputs.palette import Colour
 
 LINE = 20
 """Height of a line in pixels."""

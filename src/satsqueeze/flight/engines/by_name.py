@@ -6,9 +6,9 @@ from pathlib import Path
 
 from satsqueeze.core.count import is_count
 from satsqueeze.core.errors import SettingsError
-from satsqueeze.flight.engine import MOST_THREADS, Engine, EngineName
-from satsqueeze.flight.onnx_engine import OnnxEngine
-from satsqueeze.flight.openvino_engine import OpenVinoEngine
+from satsqueeze.flight.engines.engine import MOST_THREADS, Engine, EngineName
+from satsqueeze.flight.engines.onnx_engine import OnnxEngine
+from satsqueeze.flight.engines.openvino_engine import OpenVinoEngine
 
 
 def open_engine(name: EngineName, path: Path, *, threads: int | None = None, streams: int = 1) -> Engine:

@@ -11,12 +11,12 @@ import rasterio
 
 from satsqueeze.core.errors import DataError
 from satsqueeze.core.labels import IGNORE
-from satsqueeze.flight.passage import BlendedPassage, Passage, S, TiledPassage
-from satsqueeze.flight.sample import Sample
-from satsqueeze.flight.scene_flight import SceneFlight, SceneTally
-from satsqueeze.flight.scene_plan import ScenePlan
-from satsqueeze.flight.stream_passage import StreamPassage
-from satsqueeze.flight.stream_plan import StreamPlan
+from satsqueeze.flight.passages.passage import BlendedPassage, Passage, S, TiledPassage
+from satsqueeze.flight.passages.sample import Sample
+from satsqueeze.flight.passages.scene_flight import SceneFlight, SceneTally
+from satsqueeze.flight.passages.stream_passage import StreamPassage
+from satsqueeze.flight.plans.scene_plan import ScenePlan
+from satsqueeze.flight.plans.stream_plan import StreamPlan
 
 
 def fly(flight: SceneFlight) -> SceneTally:

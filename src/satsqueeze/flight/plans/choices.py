@@ -9,8 +9,8 @@ from itertools import product
 from satsqueeze.core.raster import StripReader
 from satsqueeze.core.rows import RowStream
 from satsqueeze.core.window import up
-from satsqueeze.flight.scene_plan import ScenePlan, even
-from satsqueeze.flight.stream_plan import StreamPlan
+from satsqueeze.flight.plans.scene_plan import ScenePlan, even
+from satsqueeze.flight.plans.stream_plan import StreamPlan
 
 LARGEST_TILE = 2**25
 """Pixels of all inputs at once; engines gain nothing from more, and networks that look far repeat less work in large

@@ -24,8 +24,8 @@ from rasterio.warp import transform_geom
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.manifest import FlightManifest
 from satsqueeze.core.raster import Georeference
-from satsqueeze.flight.palette import class_colours
-from satsqueeze.flight.sinks import PROBABILITY_STEPS
+from satsqueeze.flight.outputs.palette import class_colours
+from satsqueeze.flight.outputs.sinks import PROBABILITY_STEPS
 
 _PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 _SHARES = "satsqueeze:shares"

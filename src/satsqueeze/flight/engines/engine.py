@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from satsqueeze.core.errors import PackageError
 from satsqueeze.core.rows import RowStream
-from satsqueeze.flight.graph_output import GraphOutput
-from satsqueeze.flight.row_stream import RowGraph
+from satsqueeze.flight.engines.graph_output import GraphOutput
+from satsqueeze.flight.engines.row_graph import RowGraph
 
 EngineName = Literal["onnx", "openvino"]
 INPUT = "reflectance"

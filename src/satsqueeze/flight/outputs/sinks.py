@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.raster import Georeference
-from satsqueeze.flight.cog import CogLayout, CogWriter, class_tags, writing_cog
-from satsqueeze.flight.palette import class_colours
-from satsqueeze.flight.sample import thinned
-from satsqueeze.flight.scene_flight import StripResult
+from satsqueeze.flight.outputs.cog import CogLayout, CogWriter, class_tags, writing_cog
+from satsqueeze.flight.outputs.palette import class_colours
+from satsqueeze.flight.passages.sample import thinned
+from satsqueeze.flight.passages.scene_flight import StripResult
 
 PROBABILITY_STEPS = 250
 """A probability of 1 in files of probabilities; 255 is nodata."""

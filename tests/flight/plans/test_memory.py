@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from satsqueeze.flight.engine import has_openvino
-from satsqueeze.flight.engines import open_engine
-from satsqueeze.flight.memory import blank, measure, resident_bytes, settle
+from satsqueeze.flight.engines.by_name import open_engine
+from satsqueeze.flight.engines.engine import has_openvino
 from satsqueeze.flight.opening import open_package
+from satsqueeze.flight.plans.memory import blank, measure, resident_bytes, settle
 
 SCRIPT = Path(__file__).parent / "taken_memory.py"
 SIDE = 1024

@@ -13,12 +13,12 @@ from satsqueeze.core.errors import BudgetError
 from satsqueeze.core.manifest import FlightManifest
 from satsqueeze.core.raster import StripReader
 from satsqueeze.core.window import up
-from satsqueeze.flight.cog import BLOCK
-from satsqueeze.flight.memory import GraphMemory
-from satsqueeze.flight.plan_choices import PlanChoices
-from satsqueeze.flight.row_flight import RowFlight
-from satsqueeze.flight.scene_plan import BlendPlan, ScenePlan
-from satsqueeze.flight.stream_plan import StreamPlan
+from satsqueeze.flight.outputs.cog import BLOCK
+from satsqueeze.flight.passages.row_flight import RowFlight
+from satsqueeze.flight.plans.choices import PlanChoices
+from satsqueeze.flight.plans.memory import GraphMemory
+from satsqueeze.flight.plans.scene_plan import BlendPlan, ScenePlan
+from satsqueeze.flight.plans.stream_plan import StreamPlan
 
 DEFAULT_RAM = 2**30
 """Memory of the process where nothing is said, in bytes."""

@@ -26,8 +26,8 @@ from satsqueeze.core.files import replacing
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.raster import Georeference
 from satsqueeze.core.window import Window
-from satsqueeze.flight.palette import NODATA_COLOUR, Colour
-from satsqueeze.flight.sample import thinned
+from satsqueeze.flight.outputs.palette import NODATA_COLOUR, Colour
+from satsqueeze.flight.passages.sample import thinned
 
 BLOCK = 512
 """Side of a compressed block, in pixels."""

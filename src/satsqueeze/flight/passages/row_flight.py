@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from satsqueeze.core.errors import PackageError
 from satsqueeze.core.manifest import FlightManifest, Graph
 from satsqueeze.core.rows import RowStream
-from satsqueeze.flight.engine import Engine
-from satsqueeze.flight.graph_output import GraphOutput
-from satsqueeze.flight.memory import resident_bytes
-from satsqueeze.flight.row_stream import PLACES, RowGraph
+from satsqueeze.flight.engines.engine import Engine
+from satsqueeze.flight.engines.graph_output import GraphOutput
+from satsqueeze.flight.engines.row_graph import PLACES, RowGraph
+from satsqueeze.flight.plans.memory import resident_bytes
 from satsqueeze.flight.vectors import fitting
 
 

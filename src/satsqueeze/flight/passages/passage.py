@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.margin import margin
 from satsqueeze.core.window import Window
-from satsqueeze.flight.graph_output import GraphOutput
-from satsqueeze.flight.row_buffer import RowBuffer
-from satsqueeze.flight.sample import Sample
-from satsqueeze.flight.scene_flight import COUNTED_ROWS, UNDECIDED_MARGIN, Plan, SceneFlight, StripResult
-from satsqueeze.flight.scene_plan import BlendPlan, ScenePlan, Step, Strip
-from satsqueeze.flight.stream_plan import StreamPlan
-from satsqueeze.flight.tiling import Tile, importance
+from satsqueeze.flight.engines.graph_output import GraphOutput
+from satsqueeze.flight.passages.row_buffer import RowBuffer
+from satsqueeze.flight.passages.sample import Sample
+from satsqueeze.flight.passages.scene_flight import COUNTED_ROWS, UNDECIDED_MARGIN, Plan, SceneFlight, StripResult
+from satsqueeze.flight.plans.scene_plan import BlendPlan, ScenePlan, Step, Strip
+from satsqueeze.flight.plans.stream_plan import StreamPlan
+from satsqueeze.flight.plans.tiling import Tile, importance
 
 S = TypeVar("S", bound=Step)
 

@@ -11,8 +11,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from satsqueeze.core.errors import MissingDependencyError, PackageError, SettingsError
-from satsqueeze.flight.engine import has_openvino
-from satsqueeze.flight.engines import open_engine
+from satsqueeze.flight.engines.by_name import open_engine
+from satsqueeze.flight.engines.engine import has_openvino
 
 ENGINES = ["onnx", pytest.param("openvino", marks=pytest.mark.skipif(not has_openvino(), reason="no openvino"))]
 
@@ -103,7 +103,7 @@ def test_a_graph_with_other_names_is_refused(tmp_path, name):
 
 
 def test_an_engine_that_is_not_there(package, monkeypatch):
-    monkeypatch.setattr("satsqueeze.flight.openvino_engine.has_openvino", lambda: False)
+    monkeypatch.setattr("satsqueeze.flight.engines.openvino_engine.has_openvino", lambda: False)
     with pytest.raises(MissingDependencyError):
         open_engine("openvino", package / "fp32.onnx")
     with pytest.raises(SettingsError, match="unknown engine"):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.window import Window
-from satsqueeze.flight.tiling import Mirror, Tiling, importance, spans, up
+from satsqueeze.flight.plans.tiling import Mirror, Tiling, importance, spans, up
 
 
 @settings(max_examples=40, deadline=None)

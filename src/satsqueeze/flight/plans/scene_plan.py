@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from satsqueeze.core.window import Window, cover, up
-from satsqueeze.flight.tiling import Span, Tile, spans
+from satsqueeze.flight.plans.tiling import Span, Tile, spans
 
 
 @dataclass(frozen=True, kw_only=True)

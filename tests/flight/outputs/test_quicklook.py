@@ -10,9 +10,9 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 
 from satsqueeze.core.errors import GridError
-from satsqueeze.flight.legend import LINE, Entry, legend
-from satsqueeze.flight.palette import class_colours, overlay_colours
-from satsqueeze.flight.quicklook import GAP, quicklook, true_colour
+from satsqueeze.flight.outputs.legend import LINE, Entry, legend
+from satsqueeze.flight.outputs.palette import class_colours, overlay_colours
+from satsqueeze.flight.outputs.quicklook import GAP, quicklook, true_colour
 
 BANDS = ("blue", "green", "red", "nir")
 CLASSES = ("clear", "thick cloud", "thin cloud", "shadow")

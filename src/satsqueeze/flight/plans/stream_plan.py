@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from satsqueeze.core.window import Window, up
-from satsqueeze.flight.row_stream import Place
-from satsqueeze.flight.scene_plan import PanelPlan, Step
-from satsqueeze.flight.tiling import Span, spans
+from satsqueeze.flight.engines.row_graph import Place
+from satsqueeze.flight.plans.scene_plan import PanelPlan, Step
+from satsqueeze.flight.plans.tiling import Span, spans
 
 
 @dataclass(frozen=True, kw_only=True)

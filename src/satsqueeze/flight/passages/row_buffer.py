@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from satsqueeze.core.errors import GridError
 from satsqueeze.core.raster import StripReader
 from satsqueeze.core.window import Window
-from satsqueeze.flight.tiling import reflected
+from satsqueeze.flight.plans.tiling import reflected
 
 
 class RowBuffer:

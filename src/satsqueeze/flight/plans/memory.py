@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from satsqueeze.core.manifest import FlightManifest
 from satsqueeze.core.window import up
-from satsqueeze.flight.engine import Engine
+from satsqueeze.flight.engines.engine import Engine
 
 _STATUS = Path("/proc/self/status")
 _RESET = Path("/proc/self/clear_refs")

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from satsqueeze.core.errors import MissingDependencyError, PackageError
 from satsqueeze.core.rows import RowStream
-from satsqueeze.flight.engine import PROBABILITIES, EngineName, decision_of, has_openvino
-from satsqueeze.flight.graph_output import GraphOutput
-from satsqueeze.flight.row_stream import RowGraph
+from satsqueeze.flight.engines.engine import PROBABILITIES, EngineName, decision_of, has_openvino
+from satsqueeze.flight.engines.graph_output import GraphOutput
+from satsqueeze.flight.engines.row_graph import RowGraph
 
 T = TypeVar("T")
 

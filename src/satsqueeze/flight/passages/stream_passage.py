@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from satsqueeze.core.buffer import Buffer
 from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.window import Window
-from satsqueeze.flight.passage import Passage
-from satsqueeze.flight.sample import Sample
-from satsqueeze.flight.scene_flight import SceneFlight, StripResult
-from satsqueeze.flight.stream_plan import StreamPlan, StreamStep
-from satsqueeze.flight.tiling import Span
+from satsqueeze.flight.passages.passage import Passage
+from satsqueeze.flight.passages.sample import Sample
+from satsqueeze.flight.passages.scene_flight import SceneFlight, StripResult
+from satsqueeze.flight.plans.stream_plan import StreamPlan, StreamStep
+from satsqueeze.flight.plans.tiling import Span
 
 
 class StreamPassage(Passage[StreamStep]):

@@ -1,0 +1,1 @@
+"""What runs a graph: one protocol for ONNX Runtime and OpenVINO, whole inputs or rows."""

@@ -1,0 +1,1 @@
+"""What a flight writes: masks as COG, pictures and STAC items."""

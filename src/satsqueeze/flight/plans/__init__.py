@@ -1,0 +1,1 @@
+"""How a scene is cut so that it fits into a given memory."""
