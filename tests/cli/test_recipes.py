@@ -37,6 +37,7 @@ KINDS = {
     "landcover/ablation-dates.yaml": AblationRecipe,
     "landcover/ablation.yaml": AblationRecipe,
     "landcover/forecast-countries.yaml": InitRecipe,
+    "landcover/encoder.yaml": InitRecipe,
     "landcover/forecast-long.yaml": InitRecipe,
     "landcover/forecast.yaml": InitRecipe,
     "landcover/mosaics.yaml": InitRecipe,

@@ -95,6 +95,30 @@ def test_what_each_start_has_learnt_from():
     assert TINY.source("corda", "other-continent").name == "alba"
 
 
+def test_a_network_from_elsewhere_may_be_a_start(tmp_path, done):
+    given = done[0] / "sources/supervised/borea"
+    recipe = replace(TINY, starts=("random", "given"), given=str(given), seeds=(0,), rates=(0.001,))
+    rows = quiet(recipe, tmp_path).execute()
+    assert [(row.start, row.source, row.source_seconds) for row in rows] == [
+        ("random", "", 0),
+        ("given", str(given), 0),
+    ]
+    # The same network, the same labels, the same training.
+    supervised = load_model(done[0] / "trials/alba/supervised/labels_1/rate_0.001/seed_0").state_dict()
+    taken = load_model(tmp_path / "trials/alba/given/labels_1/rate_0.001/seed_0").state_dict()
+    assert all(bool((supervised[name] == value).all()) for name, value in taken.items())
+    other = replace(recipe, given=str(done[0] / "sources/pretrained/corda"))
+    assert quiet(other, tmp_path).rows() == rows[:1]
+    with pytest.raises(RunError, match="other settings"):
+        quiet(other, tmp_path).execute()
+
+
+@pytest.mark.parametrize("change", [{"starts": ("random", "given")}, {"given": "zoo/resnet8-encoder"}])
+def test_a_given_start_is_named(change):
+    with pytest.raises(SettingsError, match=r"the start 'given' and 'given', the run folder .* go together"):
+        replace(TINY, **change)
+
+
 def test_done_is_done_and_lost_rows_train_nothing_again(done):
     folder, rows = done
     weights = sorted(folder.rglob("weights.safetensors"))

@@ -32,6 +32,7 @@ from satsqueeze.learn.stage import train_network, train_series
 from satsqueeze.learn.training import FitResult
 from satsqueeze.nets.cost import count_parameters
 from satsqueeze.nets.model import SegmentationModel, build_model, load_model
+from satsqueeze.nets.source import Source
 from satsqueeze.nets.transfer_report import TransferReport
 from satsqueeze.pretrain.card import unlabelled
 from satsqueeze.pretrain.pretraining import pretrain
@@ -176,10 +177,12 @@ class InitGrid:
         region = self.recipe.source(trial.target, trial.start)
 
         def start(model: SegmentationModel) -> TransferReport:
-            folder, _ = self.source(region.name if region else "", supervised=trial.start == "supervised")
+            if region is None:
+                return start_network(self.recipe.given, model)
+            folder, _ = self.source(region.name, supervised=trial.start == "supervised")
             return start_network(folder, model)
 
-        begin, place = start if region else None, self.run / str(trial.place)
+        begin, place = start if region or trial.start == "given" else None, self.run / str(trial.place)
         if trial.start not in DISTILLED:
             return self._fitted(land, split, settings, place, begin)
         known = self.answers(trial.target, trial.fraction, trial.seed)
@@ -218,7 +221,7 @@ class InitGrid:
         return InitRow(
             target=trial.target,
             start=trial.start,
-            source=region.name if region else "",
+            source=region.name if region else recipe.given if trial.start == "given" else "",
             fraction=trial.fraction,
             seed=trial.seed,
             fingerprint=key,
@@ -246,7 +249,11 @@ class InitGrid:
         """Of all that a row depends on."""
         recipe, land = self.recipe, self.land(target)
         region = recipe.source(target, start)
-        source = [] if region is None else [self.land(region.name).cache.fingerprint, self._source_settings(start)]
+        source: list[object] = []
+        if region is not None:
+            source = [self.land(region.name).cache.fingerprint, self._source_settings(start)]
+        elif start == "given":
+            source = [Source.of(recipe.given).digest]
         trials: list[object] = [recipe.model, recipe.fit.to_dict(), sorted(recipe.rates), sorted(recipe.seeds)]
         if recipe.series:
             # Only where it is on, so that rows from before it was there stay valid.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from satsqueeze.bench.starts.recipe import InitRecipe
 from satsqueeze.data.cache.pack import pack
-from satsqueeze.data.cache.packed import MANIFEST, PackedCache
+from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.made_folder import claim
 from satsqueeze.data.series import series_of
@@ -71,9 +71,8 @@ def prepare_land(recipe: InitRecipe, name: str, place: Path, say: Callable[[str]
         SplitError: names that state no parts.
         RunError: the folder holds images that were made with other settings.
     """
-    data, cache = recipe.region(name).data, place / "cache"
-    generated = not data
-    if generated:
+    data = recipe.region(name).data
+    if not data:
         data = str(place / "data")
         settings = replace(recipe.land, country=name)
         claim(place / "data", settings)
@@ -81,6 +80,5 @@ def prepare_land(recipe: InitRecipe, name: str, place: Path, say: Callable[[str]
         if not (place / "data/dataset.yaml").is_file():
             say(f"{name}: generating {sum(settings.places)} places at {settings.dates} dates")
             write_land_cover(settings, place / "data")
-    # Of a run folder that has been moved, `pack` would take the images for other ones, and trainings would be refused.
-    packed = PackedCache(cache) if generated and (cache / MANIFEST).is_file() else pack(open_dataset(data), cache)
+    packed = pack(open_dataset(data), place / "cache")
     return Land(cache=packed, split=named_split(packed.entries), by_place=bool(recipe.series))

@@ -9,14 +9,22 @@ from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.names import meant, require_folder_names, require_seeds
 from satsqueeze.data.synth.landcover_writer import LandCoverSettings
 from satsqueeze.learn.settings import FitSettings
+from satsqueeze.nets.named import named_network
 from satsqueeze.nets.students import student_card
 from satsqueeze.pretrain.settings import PretrainSettings
 
 Start = Literal[
-    "random", "same-region", "other-region", "other-continent", "supervised", "distilled", "same-region-distilled"
+    "random",
+    "same-region",
+    "other-region",
+    "other-continent",
+    "supervised",
+    "given",
+    "distilled",
+    "same-region-distilled",
 ]
 STARTS: tuple[Start, ...] = get_args(Start)[:5]
-"""Those that need no teacher."""
+"""Those that need no network from elsewhere."""
 DISTILLED: tuple[Start, ...] = ("distilled", "same-region-distilled")
 
 
@@ -37,7 +45,8 @@ class InitRecipe:
 
     ``random`` is drawn by the seed. ``same-region`` is pre-trained on the training images of the target without labels;
     ``other-region`` on those of another region of its continent; ``other-continent`` on those of one elsewhere;
-    ``supervised`` is trained with all labels of the other region. ``distilled`` is drawn by the seed, and
+    ``supervised`` is trained with all labels of the other region. ``given`` takes over what fits of a network that was
+    trained elsewhere, such as a classifier of the zoo as an encoder. ``distilled`` is drawn by the seed, and
     ``same-region-distilled`` pre-trained, but both learn from a teacher's answers on all training images, besides the
     same labels; the teacher has learnt from these labels alone, and was pre-trained at home.
 
@@ -52,7 +61,9 @@ class InitRecipe:
     supervised: FitSettings
     """Of the training whose network is transferred."""
     model: str = "unet-8"
-    """A rung of the ladder of students."""
+    """A rung of the ladder of students, or ``encoder:resnet8``; see :mod:`satsqueeze.nets.named`."""
+    given: str = ""
+    """Run folder or flight package that the start ``given`` takes over."""
     series: int = 0
     """Dates of a place that a training of a network over dates reads in a step; 0: of networks of one date. Shares of
     labels then are of places, and pre-training needs ``views.series``."""
@@ -97,7 +108,12 @@ class InitRecipe:
                 f"series is the number of dates that networks over dates are trained with, and theirs are pre-trained "
                 f"with pretrain.views.series; set both or none, got {self.series} and {self.pretrain.views.series}"
             )
-        student_card(self.model)
+        named_network(self.model)
+        if ("given" in self.starts) is not bool(self.given):
+            raise SettingsError(
+                "the start 'given' and 'given', the run folder or flight package that it takes over, go together; got "
+                f"starts {', '.join(self.starts)} and given {self.given!r}"
+            )
         if set(self.starts) & set(DISTILLED):
             if self.series or not self.teacher or self.teach is None:
                 raise SettingsError(
@@ -122,7 +138,7 @@ class InitRecipe:
         return found
 
     def source(self, target: str, start: Start) -> Region | None:
-        """The region that a start has learnt from, None where it is drawn at random.
+        """The region that a start has learnt from, None where it is of none.
 
         Raises:
             SettingsError: an unknown start, or no region of the kind that it needs.
@@ -131,7 +147,7 @@ class InitRecipe:
             known = get_args(Start)
             raise SettingsError(f"unknown start {start!r}; {meant(start, known)}known: {', '.join(known)}")
         own = self.region(target)
-        if start in ("random", "distilled"):
+        if start in ("random", "given", "distilled"):
             return None
         if start in ("same-region", "same-region-distilled"):
             return own

@@ -18,7 +18,7 @@ class InitRow(Row):
     """Region that was learnt and tested on."""
     start: str
     source: str
-    """Region that the start had learnt from; empty for a random one."""
+    """Region that the start had learnt from, or the folder of a given one; empty for a random one."""
     fraction: float
     """Share of the training labels."""
     seed: int
