@@ -68,6 +68,12 @@ def test_each_main_student_is_the_largest_that_meets_the_compression():
         assert 0.95 * 50 <= 2_200_000 / parameters_of(student.fitted(in_channels=4, classes=2)) < 100
 
 
+def test_a_patch_of_the_teacher_may_be_no_size_for_a_student():
+    """Images of 100 px are planned with patches of 112 px, and lite students take multiples of 32."""
+    settings = DistillSettings()
+    assert rungs_for(settings, TEACHER, 2_200_000, side=112) == rungs_for(settings, TEACHER, 2_200_000, side=128)
+
+
 def test_further_students_are_added_once():
     assert names(DistillSettings(students=("unet-8", "unet-2")))[2:] == ["unet-8"]
     with pytest.raises(SettingsError, match="unknown student 'nonsense'"):
@@ -148,6 +154,8 @@ def test_a_student_is_trained_with_unlabelled_images_too(cache, split, tmp_path)
     folder = train_student(student_card("unet-2"), TEACHER, cache, split, **words, soft=soft)
     assert "distillation" in (folder / "history.csv").read_text().splitlines()[0]
     rung = measure_rung("unet-2", folder, tmp_path, teacher_parameters=2_200_000, side=32)
+    coarser = measure_rung("unet-2", folder, tmp_path, teacher_parameters=2_200_000, side=28)
+    assert coarser == rung, "raised to a multiple of 8"
     assert rung.folder == "students/unet-2"
     assert rung.parameters == parameters_of(load_model(folder).card.config)
     assert rung.compression == pytest.approx(2_200_000 / rung.parameters)

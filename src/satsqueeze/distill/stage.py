@@ -11,6 +11,7 @@ import torch
 
 from satsqueeze.core.errors import BudgetError, SettingsError
 from satsqueeze.core.files import read_json, write_json
+from satsqueeze.core.window import up
 from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.data.splits.split import Split
 from satsqueeze.distill.combination import Combination, check_combination
@@ -26,7 +27,7 @@ from satsqueeze.learn.losses import DiceCE
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.cost import Cost, cost
-from satsqueeze.nets.model import build_model, load_model
+from satsqueeze.nets.model import SegmentationModel, build_model, load_model
 from satsqueeze.nets.students import StudentCard, StudentFamily, student_card, student_for
 from satsqueeze.plan.budget import Budget
 
@@ -126,7 +127,7 @@ def rungs_for(settings: DistillSettings, like: ModelCard, teacher_parameters: in
         settings: see there.
         like: teacher card whose bands and classes the students take over.
         teacher_parameters: of one network of the teacher.
-        side: height and width in pixels at which activations are counted.
+        side: height and width in pixels at which activations are counted, raised to what a student takes.
 
     Raises:
         BudgetError: no student is that small.
@@ -158,7 +159,7 @@ def _largest(family: StudentFamily, limit: int, budget: Budget, like: ModelCard,
         except BudgetError as error:
             # Where larger ones were tried, it is not for their parameters that none is left.
             raise BudgetError(above or str(error)) from error
-        figures = cost(build_model(student_model_card(student, like), seed=0), height=side, width=side)
+        figures = _figures(build_model(student_model_card(student, like), seed=0), side)
         rung = rung_of(student.name, figures)
         exceeded = rung.exceeded(budget)
         if not exceeded:
@@ -166,6 +167,12 @@ def _largest(family: StudentFamily, limit: int, budget: Budget, like: ModelCard,
         least = ", ".join(f"{getattr(rung, name):g} {name}, above {getattr(budget, name):g}" for name in exceeded)
         above = f"the smallest student of family '{family}', {student.name}, has {least}. Raise the limit"
         limit = figures.parameters - 1
+
+
+def _figures(model: SegmentationModel, side: int) -> Cost:
+    # The patch of a shallower teacher may be no size for a student.
+    side = up(side, model.size_multiple)
+    return cost(model, height=side, width=side)
 
 
 def student_model_card(student: StudentCard, like: ModelCard) -> ModelCard:
@@ -223,9 +230,9 @@ def measure_rung(student: str, folder: Path, root: Path, *, teacher_parameters: 
         folder: its model folder.
         root: the run folder, to which the recorded path is relative.
         teacher_parameters: of one teacher network.
-        side: height and width in pixels at which costs are counted.
+        side: height and width in pixels at which costs are counted, raised to what the student takes.
     """
-    figures = cost(load_model(folder), height=side, width=side)
+    figures = _figures(load_model(folder), side)
     metrics = read_json(folder / "metrics.json")
     return rung_of(
         student,
