@@ -54,7 +54,7 @@ class Verdict:
     """Of ``jaccard``, or of ``class_jaccard`` if there are more than two classes and it loses more; negative where the
     graph is better."""
     agreement: float
-    """Share of pixels with the float graph's class."""
+    """Share of pixels with the float graph's class, missing ones among them."""
     images: int
     truth: str
     """What the Jaccard is measured against: ``labels``, or ``float graph`` where there are no labels."""
@@ -134,8 +134,9 @@ class MaskValidator(ABC, Generic[Sample_co]):
         """Run ``graph`` on every validation image."""
         masks = self.masks(graph, folder)
         found, reference = self._jaccards(masks), self._reference_scores
+        total = sum(mask.size for mask in masks)
         same = sum(int((a == b).sum()) for a, b in zip(masks, self._reference, strict=True))
-        agreement = same / sum(mask.size for mask in masks)
+        decided = sum(int((mask != IGNORE).sum()) for mask in self._reference)
         losses = [before - after for before, after in zip(reference, found, strict=True)]
         judged = [loss for loss in losses[: 2 if len(self._manifest.classes) > 2 else 1] if not np.isnan(loss)]
         return Verdict(
@@ -144,8 +145,8 @@ class MaskValidator(ABC, Generic[Sample_co]):
             class_jaccard=found[1],
             reference_class_jaccard=reference[1],
             # Without a foreground pixel in truth or prediction there is no Jaccard: then classes must agree.
-            loss=1 - agreement if np.isnan(losses[0]) else max(judged),
-            agreement=agreement,
+            loss=(total - same) / max(decided, 1) if np.isnan(losses[0]) else max(judged),
+            agreement=same / total,
             images=len(masks),
             truth="labels" if self._labelled else "float graph",
         )
