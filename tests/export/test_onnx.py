@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -110,6 +111,18 @@ def test_probabilities_do_not_overflow(model):
 class Stubborn(torch.nn.Module):
     def forward(self, x):
         return torch.from_numpy(np.asarray(ast.literal_eval(str(x.detach().numpy().tolist()))))
+
+
+def test_a_band_without_variation_is_nothing_per_image_in_the_graph_too(make_model, tmp_path):
+    model = make_model()
+    model.card = replace(model.card, normalisation="image")
+    graph = flight_graph(model)
+    export_fp32(graph, tmp_path / "g.onnx")
+    image = torch.rand(1, 4, 96, 304, generator=torch.Generator().manual_seed(0)) + 0.1
+    image[:, 1], image[:, 2] = 0.3, 0.7
+    with torch.no_grad():
+        expected = graph(image)[0].numpy()
+    np.testing.assert_allclose(run(tmp_path / "g.onnx", image.numpy())["probabilities"], expected, atol=1e-4)
 
 
 def test_what_cannot_be_exported_is_an_error_and_leaves_nothing(make_model, tmp_path):

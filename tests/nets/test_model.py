@@ -43,6 +43,20 @@ def test_image_normalisation_is_the_score_over_pixels_that_are_seen(model_of):
     assert not model.normalise(torch.zeros(1, 4, 8, 8)).any()
 
 
+@pytest.mark.parametrize("side", [8, 100, 300])
+def test_a_band_that_does_not_vary_is_zero_per_image(model_of, side):
+    """Its mean is rounded, so that it is off by as much as its standard deviation: that would be plus or minus one."""
+    model = model_of(plain_student(2, 3), normalisation="image")
+    reflectance = torch.rand(2, 4, side, side, generator=torch.Generator().manual_seed(0)) + 0.1
+    reflectance[0, 1], reflectance[1, 1], reflectance[1, 3] = 0.3, 0.7, 1.1
+    reflectance[:, :, :2] = 0
+    found = model.normalise(reflectance)
+    assert not found[0, 1].any()
+    assert not found[1, 1].any()
+    assert not found[1, 3].any()
+    assert found[0, 3, 2:].std() == pytest.approx(1, abs=0.02)
+
+
 @pytest.mark.parametrize(
     ("config", "normalisation", "invariant"),
     [(plain_student(2, 3), "dataset", True), (plain_student(2, 3), "image", False), (None, "dataset", False)],

@@ -67,12 +67,16 @@ class SegmentationModel(nn.Module):
         if self.card.normalisation == "dataset":
             clipped = torch.clamp(reflectance, self.card.scaling.low, self.card.scaling.high)
             return (clipped - self.mean) / self.std
-        seen = (reflectance != 0).any(dim=1, keepdim=True).to(reflectance.dtype)
+        shown = (reflectance != 0).any(dim=1, keepdim=True)
+        seen = shown.to(reflectance.dtype)
         count = seen.sum(dim=(2, 3), keepdim=True).clamp(min=1)
         mean = reflectance.sum(dim=(2, 3), keepdim=True) / count
         centred = (reflectance - mean) * seen
         std = (centred.square().sum(dim=(2, 3), keepdim=True) / count).sqrt()
-        return centred / std.clamp(min=_SMALLEST_STD)
+        # The mean of equal numbers is rounded, otherwise by every engine: what is left of them is nothing but that.
+        highest = reflectance.masked_fill(~shown, -torch.inf).amax(dim=(2, 3), keepdim=True)
+        lowest = reflectance.masked_fill(~shown, torch.inf).amin(dim=(2, 3), keepdim=True)
+        return torch.where(highest > lowest, centred / std.clamp(min=_SMALLEST_STD), 0.0)
 
     def forward(self, reflectance: Tensor, days: Tensor | None = None) -> Tensor | list[Tensor]:
         """Segment or classify images, or segment series of them.
