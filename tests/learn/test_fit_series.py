@@ -239,6 +239,17 @@ def test_light_differs_from_date_to_date_and_absent_dates_stay_absent():
     assert not found.images[:, 1, :, :5].any()
 
 
+def test_noise_does_not_follow_geometry_where_there_is_one_date():
+    augment = SeriesAugmenter(replace(AugmentSettings.none(), mirror=0.5, noise=0.3), scaling=SCALING, seed=1)
+    whole = batch_of(count=64)
+    one = whole._replace(images=whole.images[:, :1], days=whole.days[:, :1])
+    found = [augment(one._replace(images=one.images.clone(), step=step)) for step in range(8)]
+    turned = torch.cat([batch.labels[:, 0, 0] > batch.labels[:, 0, -1] for batch in found])
+    noisy = torch.cat([((batch.images - batch.images.round()).abs() > 1e-3).flatten(1).any(dim=1) for batch in found])
+    assert 0.1 < float(noisy[turned].float().mean()) < 0.5
+    assert 0.1 < float(noisy[~turned].float().mean()) < 0.5
+
+
 def test_clouds_cannot_be_pasted():
     with pytest.raises(SettingsError, match="'paste' moves clouds with their label"):
         SeriesAugmenter(replace(AugmentSettings.none(), paste=0.5), scaling=SCALING, seed=0)

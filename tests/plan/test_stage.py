@@ -47,6 +47,11 @@ def test_without_wishes_it_is_nnunets_plan():
     assert planned.card.scaling.mean == (0.2,) * 4
 
 
+def test_a_median_size_may_be_a_half():
+    assert plan_training(fingerprint(96), PlanSettings()).unet.patch_size == (96, 96)
+    assert plan_training(fingerprint(96.5), PlanSettings()).unet.patch_size == (112, 112)
+
+
 def test_parameters_are_those_of_the_network():
     planned = plan_training(fingerprint(64), PlanSettings(budget=Budget(parameters=200_000)))
     assert planned.parameters == parameters_of(planned.card.config) <= 200_000

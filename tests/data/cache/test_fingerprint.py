@@ -51,6 +51,14 @@ def test_only_the_items_asked_for(cache):
         fingerprint(cache, ["folder/z"])
 
 
+def test_the_median_of_an_even_number_of_sizes_may_be_a_half(write_tiff, tmp_path):
+    for name, side in (("a", 96), ("b", 97)):
+        write_tiff(tmp_path / "set" / "images" / f"{name}.tif", np.full((4, side, 96), 0.1, np.float32), names=FOUR)
+        write_tiff(tmp_path / "set" / "labels" / f"{name}.tif", np.ones((side, 96), np.uint8))
+    found = fingerprint(pack(open_dataset(tmp_path / "set"), tmp_path / "cache"))
+    assert json.dumps(found.to_dict()["median_shape"]) == "[96.5, 96]"
+
+
 def test_round_trip(cache):
     found = fingerprint(cache)
     assert Fingerprint.from_dict(json.loads(json.dumps(found.to_dict()))) == found

@@ -37,8 +37,8 @@ class Fingerprint:
     """What the data are like. Pixel counts are over labelled pixels, statistics over valid ones."""
 
     cases: int
-    median_shape: tuple[int, int]
-    """Rows and columns."""
+    median_shape: tuple[float, float]
+    """Rows and columns; halves where an even number of images differ, as nnU-Net plans from them."""
     spacing: tuple[float, float]
     """Median pixel size in metres, rows and columns; ``UNKNOWN_SPACING`` where nothing tells any."""
     channels: int
@@ -132,8 +132,9 @@ def _statistics(counts: NDArray[np.int64]) -> BandStatistics:
     )
 
 
-def _median(values: Sequence[int]) -> int:
-    return int(np.median(values))
+def _median(values: Sequence[int]) -> float:
+    found = float(np.median(values))
+    return int(found) if found.is_integer() else found
 
 
 def _counted(names: Sequence[str]) -> dict[str, int]:

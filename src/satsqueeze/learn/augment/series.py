@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from satsqueeze.core.errors import SettingsError
 from satsqueeze.core.scaling import Scaling
-from satsqueeze.learn.augment.draws import Draws
+from satsqueeze.learn.augment.draws import Draws, step_seed
 from satsqueeze.learn.augment.patches import Augmenter, AugmentSettings
 from satsqueeze.learn.batch import TrainBatch
 from satsqueeze.learn.series_batch import SeriesBatch
 
 _GEOMETRY = ("rotation", "scaling", "mirror", "transpose")
+_LIGHT = 1
 
 
 class SeriesAugmenter:
@@ -32,7 +33,8 @@ class SeriesAugmenter:
             )
         self._seed = seed
         self._geometry = Augmenter(settings, scaling=scaling, seed=seed)
-        self._light = Augmenter(settings.without(*_GEOMETRY), scaling=scaling, seed=seed)
+        # A stream of its own: with one date, noise would fall where the first draws of geometry do.
+        self._light = Augmenter(settings.without(*_GEOMETRY), scaling=scaling, seed=step_seed(seed, _LIGHT))
 
     def __call__(self, batch: SeriesBatch) -> SeriesBatch:
         """Augment a batch. Invalid pixels (reflectance 0 in every band) stay invalid, and so do absent dates."""
