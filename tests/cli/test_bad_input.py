@@ -413,6 +413,13 @@ def test_limits_and_seeds_are_stated_once(run_main, folder, tmp_path):
         assert (status, message in err) == (2, True), err
 
 
+@pytest.mark.parametrize("flag", ["--plan.seed", "--distill.fit.seed", "--export.seed"])
+def test_the_seed_of_one_stage_is_not_replaced_unsaid(run_main, scenes, tmp_path, flag):
+    status, _, err = run_main("squeeze", scenes, "--out", tmp_path / "run", flag, 5)
+    assert (status, f"--seed is that of all stages: got 0, and 5 by {flag}; state one" in err) == (2, True), err
+    assert not (tmp_path / "run").exists()
+
+
 def test_different_data_types_within_a_source_are_told(fingerprint, folder):
     root = folder()
     path = root / "images/scene2.tif"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -67,12 +68,21 @@ def told_plan(plan: PlanSettings, *, budget: Path | None, seed: int) -> PlanSett
     Raises:
         SettingsError: limits in a file and by flags, or another seed than that of the rest.
     """
-    default = PlanSettings()
-    if plan.seed not in (default.seed, seed):
-        raise SettingsError(f"--seed is that of all stages: got {seed}, and {plan.seed} by --plan.seed; state one")
-    if budget is not None and plan.budget != default.budget:
+    require_one_seed(seed, {"--plan.seed": plan.seed})
+    if budget is not None and plan.budget != PlanSettings().budget:
         raise SettingsError(f"limits come from {budget} or from --plan.budget, not from both; state them in one place")
     return replace(plan, budget=read_budgets(budget).teacher if budget else plan.budget, seed=seed)
+
+
+def require_one_seed(seed: int, stated: Mapping[str, int]) -> None:
+    """Refuse seeds of single stages, by their flags, that the seed of all stages would replace unsaid.
+
+    Raises:
+        SettingsError: one is another than that of the rest, and not 0 as where nothing was stated.
+    """
+    for flag, other in stated.items():
+        if other not in (0, seed):
+            raise SettingsError(f"--seed is that of all stages: got {seed}, and {other} by {flag}; state one")
 
 
 def plan_stage(settings: PlanSettings, run: RunFolder, prepared: Prepared) -> TrainPlan:

@@ -12,7 +12,7 @@ from satsqueeze.cli.bench import bench_stage
 from satsqueeze.cli.distill import distill_stage, planned_rungs, told_distillation
 from satsqueeze.cli.export import export_stage
 from satsqueeze.cli.fingerprint import prepare_stage
-from satsqueeze.cli.plan import plan_stage, told_plan
+from satsqueeze.cli.plan import plan_stage, require_one_seed, told_plan
 from satsqueeze.cli.pretrain import teacher_pretrain_stage
 from satsqueeze.cli.report import report_stage
 from satsqueeze.cli.stage import DEFAULT_RUN
@@ -94,6 +94,7 @@ def squeeze(
         bench: settings of the measurement.
         json: print the benchmark rows as JSON lines instead of a table.
     """
+    require_one_seed(seed, {"--distill.fit.seed": distill.fit.seed, "--export.seed": export.seed})
     told = told_distillation(distill, compression=compression, students=students, budget=budget)
     settings = SqueezeSettings(
         prepare=PrepareSettings(data=data, card=card, bands=tuple(bands or ()), folds=folds, seed=seed),
