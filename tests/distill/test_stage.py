@@ -116,6 +116,7 @@ def test_a_student_takes_bands_classes_and_scaling_from_its_teacher():
     [
         ({"compression": 0.5}, "compression must be at least 1, got 0.5"),
         ({"compression": float("nan")}, "compression must be at least 1"),
+        ({"budget": Budget(train_minutes=5)}, "train_minutes limits the teacher's training, not the student"),
         ({"weight": 1.5}, "weight in"),
         ({"temperature": 0}, "temperature > 0"),
         ({"own_teacher": False}, "needs a teacher"),

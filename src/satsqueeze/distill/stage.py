@@ -69,7 +69,7 @@ class DistillSettings:
     compression: float = 280.0
     """How many times fewer parameters than one network of the teacher the main students have."""
     budget: Budget = field(default_factory=Budget)
-    """Limits on the student that is chosen."""
+    """Limits on the student that is chosen; ``train_minutes`` is the teacher's and refused here."""
     weight: float = 0.5
     """Share of the teacher in the loss, 0 to 1."""
     temperature: float = 2.0
@@ -80,6 +80,11 @@ class DistillSettings:
     def __post_init__(self) -> None:
         if not self.compression >= 1:
             raise SettingsError(f"compression must be at least 1, got {self.compression}")
+        if self.budget.train_minutes is not None:
+            raise SettingsError(
+                f"train_minutes limits the teacher's training, not the student that is chosen; got "
+                f"{self.budget.train_minutes:g} in 'budget' of the students; leave it out, or give it to the plan"
+            )
         if not (self.teachers or self.own_teacher):
             raise SettingsError("distillation needs a teacher; name some in 'teachers' or keep 'own_teacher'")
         check_combination(self.combine)
