@@ -147,12 +147,13 @@ def test_its_package_takes_bands_in_their_own_sizes(v1, run_main, tmp_path):
     assert found.probabilities.std() > 0.2
 
 
-def test_native_grids_are_about_classifiers(run_main, tmp_path, monkeypatch):
+@pytest.mark.parametrize("words", [("--native_grids", "true"), ("--accuracy_loss", "0.01")])
+def test_what_is_about_classifiers_is_refused_elsewhere(run_main, tmp_path, monkeypatch, words):
     monkeypatch.setattr(export, "open_run", lambda run: run)
     monkeypatch.setattr(export, "is_class_run", lambda run: False)
-    status, _, log = run_main("export", tmp_path, "--native_grids", "true")
+    status, _, log = run_main("export", tmp_path, *words)
     assert status == 2
-    assert "native_grids is about classifiers" in log
+    assert f"{words[0]} would change nothing, since {tmp_path} holds no classifier" in log
 
 
 def test_lists_that_do_not_fit(v1, run_main, tmp_path):

@@ -20,15 +20,17 @@ from satsqueeze.data.stage import Prepared, load_prepared
 from satsqueeze.distill.ladder import Rung
 from satsqueeze.distill.stage import LADDER, read_ladder
 from satsqueeze.export.draft import FP32
-from satsqueeze.export.settings import ExportSettings
+from satsqueeze.export.settings import ClassExportSettings, ExportSettings
 from satsqueeze.export.stage import export_package
 from satsqueeze.nets.model import load_model
+
+ACCURACY_LOSS = ClassExportSettings.accuracy_loss
 
 
 def command(
     run: Path,
     export: ExportSettings = ExportSettings(),  # noqa: B008 - frozen, and shown as the default
-    accuracy_loss: float = 0.003,
+    accuracy_loss: float = ACCURACY_LOSS,
     native_grids: bool = False,
 ) -> int:
     """Export, quantise and prove the students of a run, its classifier or its one network, as flight packages.
@@ -46,9 +48,12 @@ def command(
     if is_class_run(opened):
         print(export_run(opened, export, accuracy_loss=accuracy_loss, native_grids=native_grids))
         return 0
-    if native_grids:
+    told = {"--native_grids": native_grids, "--accuracy_loss": accuracy_loss != ACCURACY_LOSS}
+    useless = [name for name, stated in told.items() if stated]
+    if useless:
         raise SettingsError(
-            f"native_grids is about classifiers, and {run} holds none; leave it out, or name the run of a 'zoo train'"
+            f"{', '.join(useless)} would change nothing, since {run} holds no classifier; leave it out (what int8 may "
+            "lose of a mask is --export.jaccard_loss), or name the run of a 'zoo train'"
         )
     print(export_network(opened, export) if has_network(opened) else export_stage(opened, export))
     return 0
