@@ -79,7 +79,7 @@ def train(
             no class is left without one.
         series: with --out, train one network over dates, which reads up to so many of each place in a step, and export
             it; 0 for a network of one date.
-        seed: of the split and of the labels that are drawn.
+        seed: of the split and of the labels that are drawn; the split of a planned teacher is made already.
         fit: settings of the training of one network; a teacher's are planned.
     """
     if series < 0 or (series and out is None):
@@ -87,7 +87,7 @@ def train(
     if not 0 < label_fraction <= 1:
         raise SettingsError(f"--label_fraction is a share of the labels in (0, 1], got {label_fraction:g}")
     if out is None:
-        _require_defaults(model=model, card=card, bands=bands, fit=fit)
+        _require_defaults(model=model, card=card, bands=bands, fit=fit, seed=0 if label_fraction < 1 else seed)
         run = Path(data)
         scores = train_stage(open_run(run), init=init, label_fraction=label_fraction, seed=seed)
         print(f"{run / TEACHER}: validation Jaccard by fold {_listed(scores)}")
@@ -111,14 +111,20 @@ def train(
     return 0
 
 
-def _require_defaults(*, model: str, card: str | None, bands: list[str] | None, fit: FitSettings) -> None:
+def _require_defaults(*, model: str, card: str | None, bands: list[str] | None, fit: FitSettings, seed: int) -> None:
     """Refuse what says how one network is trained, where a teacher is, which is planned."""
-    told = {"--model": model != MODEL, "--card": card is not None, "--bands": bool(bands), "--fit": fit != FIT}
+    told = {
+        "--model": model != MODEL,
+        "--card": card is not None,
+        "--bands": bool(bands),
+        "--fit": fit != FIT,
+        "--seed": seed != 0,
+    }
     useless = [name for name, changed in told.items() if changed]
     if useless:
         raise SettingsError(
             f"{', '.join(useless)} would change nothing: a teacher is trained as it was planned. Plan it anew with "
-            "'satsqueeze plan --plan.schedule...', or name --out to train one network on a data set"
+            "'satsqueeze plan' (--seed, --plan.schedule...), or name --out to train one network on a data set"
         )
 
 
