@@ -108,6 +108,21 @@ def test_a_run_is_about_one_split_of_one_data_set(scenes, run):
         prepare(PrepareSettings(data=scenes, folds=3), run)
 
 
+def test_data_that_was_moved_is_the_same_data(run, tmp_path):
+    folder = tmp_path / "scenes"
+    write_dataset(DatasetSettings(seed=3, scenes=8, size=32), folder)
+    first = prepare(PrepareSettings(data=str(folder), folds=2), run)
+    moved = folder.rename(tmp_path / "elsewhere")
+    assert prepare(PrepareSettings(data=str(moved), folds=2), run).key == first.key
+    with pytest.raises(RunError, match=r"from other data or another split.*choose a new --out folder"):
+        prepare(PrepareSettings(data=str(moved), folds=3), run)
+    # Other content under the same names is other data.
+    one, other, *_ = sorted((moved / "images").iterdir())
+    one.write_bytes(other.read_bytes())
+    with pytest.raises(RunError, match=r"from other data or another split.*choose a new --out folder"):
+        prepare(PrepareSettings(data=str(moved), folds=2), run)
+
+
 def test_a_run_that_was_killed_before_its_record_goes_on(scenes, run):
     prepare(PrepareSettings(data=scenes, folds=2), run)
     (run / "stages/data.json").unlink()

@@ -13,7 +13,7 @@ from satsqueeze.core.files import read_json, sha256, write_json
 from satsqueeze.core.run import RunFolder
 from satsqueeze.core.scaling import Scaling
 from satsqueeze.data.cache.band_statistics import scaling_of
-from satsqueeze.data.cache.growth import other_data, require_whole
+from satsqueeze.data.cache.growth import known_place, other_data, require_whole
 from satsqueeze.data.cache.pack import pack
 from satsqueeze.data.cache.packed import MANIFEST, SEGMENTATION, PackedCache
 from satsqueeze.data.dataset import open_dataset
@@ -79,8 +79,9 @@ def prepare_classes(
         SplitError: a class without images, or too few images for the split.
         RunError: the run folder is about other data, bands or splits, or the data has grown since.
     """
-    asked = _asked(settings)
     packed = Path(settings.cache).resolve() if settings.cache else CACHE
+    home = known_place(run, STAGE, settings.data, card=settings.card, bands=settings.bands, cache=run.path / packed)
+    asked = _asked(replace(settings, data=home))
     outputs = (f"{packed}/{MANIFEST}", SPLIT, SCALING, PLACE)
     if run.is_due(STAGE, asked, refusal=other_data(run, STAGE), outputs=outputs):
         started = time.monotonic()

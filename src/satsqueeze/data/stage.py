@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from satsqueeze.core.errors import DataError, RunError, SettingsError
 from satsqueeze.core.files import read_json, write_json
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.cache.fingerprint import Fingerprint, fingerprint
-from satsqueeze.data.cache.growth import other_data, require_whole
+from satsqueeze.data.cache.growth import known_place, other_data, require_whole
 from satsqueeze.data.cache.pack import pack
 from satsqueeze.data.cache.packed import MANIFEST, SEGMENTATION, PackedCache
 from satsqueeze.data.dataset import open_dataset
@@ -81,7 +81,9 @@ def prepare(
         SplitError: too few scenes for the split.
         RunError: the run folder is about other data, bands or splits, or the data has grown since.
     """
-    if run.is_due(STAGE, settings, refusal=other_data(run, STAGE), outputs=OUTPUTS):
+    place = known_place(run, STAGE, settings.data, card=settings.card, bands=settings.bands, cache=run / CACHE)
+    asked = replace(settings, data=place)
+    if run.is_due(STAGE, asked, refusal=other_data(run, STAGE), outputs=OUTPUTS):
         started = time.monotonic()
         dataset = open_dataset(settings.data, card=settings.card)
         if dataset.task != SEGMENTATION:
@@ -98,7 +100,7 @@ def prepare(
         found = fingerprint(cache, aside.train).to_dict()
         result = {"items": len(cache.entries), "quarantined": len(cache.quarantine), "test": len(aside.validation)}
         write_json(run / FINGERPRINT, found)
-        run.finish(STAGE, settings, result, time.monotonic() - started)
+        run.finish(STAGE, asked, result, time.monotonic() - started)
     prepared = load_prepared(run)
     require_whole(prepared.cache, settings.data, card=settings.card, run=run)
     return prepared

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from satsqueeze.core.errors import CardError, DataError, RunError, SettingsError, SplitError
+from satsqueeze.core.run import RunFolder
 from satsqueeze.core.window import Window
 from satsqueeze.data.cache.band_statistics import scaling_of
 from satsqueeze.data.cache.fingerprint import fingerprint
 from satsqueeze.data.cache.pack import pack
 from satsqueeze.data.cache.packed import PackedCache
+from satsqueeze.data.class_stage import ClassPrepareSettings, prepare_classes
 from satsqueeze.data.dataset import open_dataset
 from satsqueeze.data.items.reader import read_image
 from satsqueeze.data.sampling.sampler import PatchSampler
@@ -96,6 +98,17 @@ def test_killed_packing_continues(tile_folder, tmp_path, monkeypatch):
     cut = pack(dataset, tmp_path / "cut")
     assert cut.entries == whole.entries
     np.testing.assert_array_equal(cut.stack, whole.stack)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_run_goes_on_with_tiles_that_were_moved(tile_folder, tmp_path, shared):
+    root, run = tile_folder(tmp_path / "tiles"), RunFolder(tmp_path / "run")
+    asked = ClassPrepareSettings(data=str(root), cache=str(tmp_path / "cache") if shared else "")
+    first = prepare_classes(asked, run)
+    asked = replace(asked, data=str(root.rename(tmp_path / "elsewhere")))
+    assert prepare_classes(asked, run).key == first.key
+    with pytest.raises(RunError, match="from other data or another split"):
+        prepare_classes(replace(asked, seed=5), run)
 
 
 def test_several_classes_or_none(write_tiff, tmp_path):

@@ -1,12 +1,42 @@
-"""Data that has grown, or is read otherwise, since a run packed it."""
+"""Data that has grown, is read otherwise, or lies elsewhere, since a run packed it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 from satsqueeze.core.errors import RunError, SatsqueezeError
 from satsqueeze.core.run import RunFolder
-from satsqueeze.data.cache.pack import grown, rewritten
-from satsqueeze.data.cache.packed import PackedCache
+from satsqueeze.data.cache.pack import grown, pack, rewritten
+from satsqueeze.data.cache.packed import MANIFEST, PackedCache
 from satsqueeze.data.dataset import open_dataset
+
+
+def known_place(
+    run: RunFolder, stage: str, data: str, *, card: str | None, bands: Sequence[str], cache: Path | str
+) -> str:
+    """Where a run says that its data lie, if ``data`` holds the very same files; else ``data``.
+
+    Args:
+        run: that may have finished ``stage``.
+        stage: its data stage.
+        data: folder, zip file or YAML list of sources.
+        card: name of the dataset card, where the folder has no dataset.yaml.
+        bands: common names in channel order; empty: all.
+        cache: folder of what it packed.
+    """
+    if not run.has(stage) or not (Path(cache) / MANIFEST).is_file():
+        return data
+    settings: Any = run.settings(stage)  # or these with the lists of a split
+    place = str((settings[0] if isinstance(settings, list) else settings)["data"])
+    if place == data:
+        return data
+    try:
+        pack(open_dataset(data, card=card), cache, bands=bands or None, overwrite=False)
+    except SatsqueezeError:
+        return data
+    return place
 
 
 def other_data(run: RunFolder, stage: str) -> str:
