@@ -28,12 +28,19 @@ def test_version(run_main):
     assert run_main("--version") == (0, f"{satsqueeze.__version__}\n", "")
 
 
-@pytest.mark.parametrize("words", [("nonsense",), ("data",), ("data", "nonsense")])
+@pytest.mark.parametrize("words", [("nonsense",), ("data", "nonsense")])
 def test_an_unknown_command_is_named_beside_the_known_ones(run_main, words):
     status, out, err = run_main(*words)
     assert (status, out) == (2, "")
     assert err.startswith(f"unknown command: {' '.join(words)}")
     assert "usage: satsqueeze COMMAND" in err
+
+
+def test_a_group_alone_is_no_unknown_command(run_main):
+    status, out, err = run_main("data")
+    assert (status, out) == (2, "")
+    assert err.startswith("data needs a second word\n")
+    assert "  data check " in err
 
 
 def test_help_of_a_group_lists_its_commands(run_main):

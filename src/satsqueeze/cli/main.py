@@ -122,7 +122,9 @@ def _run(command: Command, arguments: list[str]) -> int:
 def _overview(words: Sequence[str], unknown: Sequence[str]) -> str:
     """All commands, or those that share the first word."""
     shown = [c for c in COMMANDS if len(c.words) > 1 and c.words[:1] == tuple(words[:1])] or COMMANDS
-    told = f"unknown command: {' '.join(unknown)}\n\n" if unknown else ""
+    group_alone = shown is not COMMANDS and len(words) == 1
+    problem = f"{words[0]} needs a second word" if group_alone else f"unknown command: {' '.join(unknown)}"
+    told = f"{problem}\n\n" if unknown else ""
     width = max(len(" ".join(c.words)) for c in shown)
     lines = [f"  {' '.join(c.words):<{width}}  {c.summary}" for c in shown]
     return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -51,4 +52,11 @@ def read_budgets(path: Path) -> Budgets:
         raise SettingsError(f"{path}: {', '.join(repeated)} stands at the top and under teacher:; keep one of them")
     if "train_minutes" in student:
         raise SettingsError(f"{path}: train_minutes limits the teacher's training; it cannot stand under student:")
-    return Budgets(teacher=Budget.from_dict({**top, **teacher}), student=Budget.from_dict(student))
+    return Budgets(teacher=_limits({**top, **teacher}, path), student=_limits(student, f"{path}, student"))
+
+
+def _limits(record: Mapping[str, Any], place: object) -> Budget:
+    try:
+        return Budget.from_dict(record)
+    except SettingsError as error:
+        raise SettingsError(f"{place}: {error}") from error
