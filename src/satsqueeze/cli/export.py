@@ -7,10 +7,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from satsqueeze.cli.class_run import export_run, is_class_run
 from satsqueeze.cli.network_run import described, export_network, has_network
 from satsqueeze.cli.scores import TEST, protocol, score_graph
 from satsqueeze.cli.stage import PACKAGES, console, open_run, require, run_stage
+from satsqueeze.cli.zoo.run import export_run, is_class_run
 from satsqueeze.core.errors import ExportError, RunError, SettingsError
 from satsqueeze.core.files import read_json
 from satsqueeze.core.manifest import Quality

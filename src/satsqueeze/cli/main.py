@@ -48,20 +48,22 @@ COMMANDS = (
     Command(("train",), "train", "train", "train the planned teacher, fold by fold, or one network on a data set"),
     Command(("distill",), "distill", "command", "train the ladder of students from the teacher"),
     Command(("export",), "export", "command", "export, quantise and prove the students as flight packages"),
-    Command(("bench", "init-grid"), "init_grid", "init_grid", "compare starts of training with few labels; resumable"),
-    Command(("bench", "init-students"), "init_students", "init_students", "compare starts of students of many sizes"),
-    Command(("bench", "init-ablation"), "init_ablation", "init_ablation", "vary one thing of pre-training at a time"),
+    Command(
+        ("bench", "init-grid"), "starts.grid", "init_grid", "compare starts of training with few labels; resumable"
+    ),
+    Command(("bench", "init-students"), "starts.students", "init_students", "compare starts of students of many sizes"),
+    Command(("bench", "init-ablation"), "starts.ablation", "init_ablation", "vary one thing of pre-training at a time"),
     Command(("bench",), "bench", "command", "measure every model of a run"),
     Command(("report",), "report", "report", "write the HTML report of a run"),
     Command(("crossval",), "crossval", "crossval", "grouped cross-validation of baselines, teacher and students"),
-    Command(("zoo", "list"), "zoo", "list_models", "the classifiers with what they cost"),
-    Command(("zoo", "train"), "zoo_train", "train", "train a classifier on labels of whole images; resumable"),
-    Command(("zoo", "bench"), "zoo_bench", "bench", "train and time many classifiers under one budget; resumable"),
-    Command(("zoo", "scale"), "zoo_scale", "scale", "search the factors of compound scaling; resumable"),
-    Command(("zoo", "plot"), "zoo_plot", "plot", "draw score against cost of the rows of a bench"),
-    Command(("zoo", "show"), "zoo", "show", "one classifier: how it is built, what it takes and costs"),
-    Command(("zoo", "grid"), "class_grid", "grid", "compare ways of teaching over students and seeds; resumable"),
-    Command(("zoo", "transfer"), "transfer", "transfer", "start from another data set, with few labels; resumable"),
+    Command(("zoo", "list"), "zoo.table", "list_models", "the classifiers with what they cost"),
+    Command(("zoo", "train"), "zoo.train", "train", "train a classifier on labels of whole images; resumable"),
+    Command(("zoo", "bench"), "zoo.bench", "bench", "train and time many classifiers under one budget; resumable"),
+    Command(("zoo", "scale"), "zoo.scale", "scale", "search the factors of compound scaling; resumable"),
+    Command(("zoo", "plot"), "zoo.plot", "plot", "draw score against cost of the rows of a bench"),
+    Command(("zoo", "show"), "zoo.table", "show", "one classifier: how it is built, what it takes and costs"),
+    Command(("zoo", "grid"), "zoo.grid", "grid", "compare ways of teaching over students and seeds; resumable"),
+    Command(("zoo", "transfer"), "zoo.transfer", "transfer", "start from another data set, with few labels; resumable"),
 )
 
 

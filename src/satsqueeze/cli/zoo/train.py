@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from satsqueeze.cli.class_run import train_run
+from satsqueeze.cli.zoo.run import train_run
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.class_stage import ClassPrepareSettings
 from satsqueeze.learn.class_settings import ClassFitSettings

@@ -1,0 +1,1 @@
+"""``satsqueeze bench init-...``: comparisons of what a training may start from."""

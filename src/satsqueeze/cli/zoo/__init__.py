@@ -1,0 +1,1 @@
+"""``satsqueeze zoo``: classifiers, and comparisons of them."""
