@@ -19,9 +19,9 @@ from satsqueeze.export.stream import UnstreamableError, write_stream
 from satsqueeze.flight.engines.onnx_engine import OnnxEngine
 from satsqueeze.flight.opening import open_package
 from satsqueeze.flight.passages.fly import fly
-from satsqueeze.flight.passages.row_flight import RowFlight, open_rows, same_mask
 from satsqueeze.flight.passages.scene_flight import SceneFlight
 from satsqueeze.flight.plans.planner import plan_scene
+from satsqueeze.flight.plans.row_flight import RowFlight, open_rows, same_mask
 from satsqueeze.flight.plans.scene_plan import ScenePlan
 from satsqueeze.flight.plans.stream_plan import StreamPlan
 

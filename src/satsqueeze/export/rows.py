@@ -12,7 +12,7 @@ from satsqueeze.core.package import MANIFEST, SEAL, assembling, seal, verify
 from satsqueeze.core.rows import RowStream
 from satsqueeze.export.stream import write_stream
 from satsqueeze.flight.engines.by_name import open_engine
-from satsqueeze.flight.passages.row_flight import same_mask
+from satsqueeze.flight.plans.row_flight import same_mask
 from satsqueeze.flight.verify import verify_package
 
 

@@ -22,11 +22,11 @@ from satsqueeze.flight.outputs.quicklook import LARGEST_SIDE, quicklook
 from satsqueeze.flight.outputs.scene_item import MaskRecord, is_cloud, mask_item
 from satsqueeze.flight.outputs.sinks import FileSink, SceneFiles, file_sink
 from satsqueeze.flight.passages.fly import fly
-from satsqueeze.flight.passages.row_flight import RowFlight, open_rows
 from satsqueeze.flight.passages.sample import Sample
 from satsqueeze.flight.passages.scene_flight import Plan, SceneFlight, SceneTally, nowhere
 from satsqueeze.flight.plans.memory import GraphMemory, forget_peak, measure, peak_bytes, settle
 from satsqueeze.flight.plans.planner import DEFAULT_RAM, LEAST_CACHE, plan_scene
+from satsqueeze.flight.plans.row_flight import RowFlight, open_rows
 from satsqueeze.flight.plans.scene_plan import BlendPlan, ScenePlan
 from satsqueeze.flight.plans.stream_plan import StreamPlan
 from satsqueeze.flight.runtime import FlightModel

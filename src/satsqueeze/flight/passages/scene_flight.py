@@ -14,9 +14,9 @@ from satsqueeze.core.labels import IGNORE
 from satsqueeze.core.raster import StripReader
 from satsqueeze.core.window import Window
 from satsqueeze.flight.engines.engine import Engine
-from satsqueeze.flight.passages.row_flight import RowFlight
 from satsqueeze.flight.passages.sample import Sample
 from satsqueeze.flight.passages.stages import StageTimer
+from satsqueeze.flight.plans.row_flight import RowFlight
 from satsqueeze.flight.plans.scene_plan import BlendPlan, ScenePlan
 from satsqueeze.flight.plans.stream_plan import StreamPlan
 

@@ -14,9 +14,9 @@ from satsqueeze.core.manifest import FlightManifest
 from satsqueeze.core.raster import StripReader
 from satsqueeze.core.window import up
 from satsqueeze.flight.outputs.cog import BLOCK
-from satsqueeze.flight.passages.row_flight import RowFlight
 from satsqueeze.flight.plans.choices import PlanChoices
 from satsqueeze.flight.plans.memory import GraphMemory
+from satsqueeze.flight.plans.row_flight import RowFlight
 from satsqueeze.flight.plans.scene_plan import BlendPlan, ScenePlan
 from satsqueeze.flight.plans.stream_plan import StreamPlan
 
