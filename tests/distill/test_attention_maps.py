@@ -22,8 +22,9 @@ from satsqueeze.distill.attention import AttentionTransfer, attention_distance
 from satsqueeze.distill.attention_layer import feature_layer
 from satsqueeze.distill.attention_maps import MAPS, MOST, RECORD, TeacherMaps, ask_maps
 from satsqueeze.distill.class_teachers import ClassModelTeacher
+from satsqueeze.learn.augment.images import ClassAugmentSettings
 from satsqueeze.learn.class_losses import LabelLoss
-from satsqueeze.learn.class_settings import ClassAugmentSettings, ClassFitSettings
+from satsqueeze.learn.class_settings import ClassFitSettings
 from satsqueeze.learn.fit_classifier import ClassJob, fit_classifier
 from satsqueeze.learn.guide import Tap
 from satsqueeze.nets import card as cards

@@ -4,11 +4,11 @@ import torch
 from torch.nn import functional
 
 from satsqueeze.core.errors import SettingsError
-from satsqueeze.learn.augment.images import ClassAugmenter, mixed, shifted
+from satsqueeze.learn.augment.images import ClassAugmenter, ClassAugmentSettings, mixed, shifted
 from satsqueeze.learn.augment.images import moved as moved_maps
 from satsqueeze.learn.batch import ClassBatch
 from satsqueeze.learn.class_losses import LabelLoss
-from satsqueeze.learn.class_settings import ClassAugmentSettings, ClassFitSettings
+from satsqueeze.learn.class_settings import ClassFitSettings
 
 
 def test_cross_entropy_with_smoothing_is_torchs():

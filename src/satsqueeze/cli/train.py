@@ -21,8 +21,8 @@ from satsqueeze.data.splits.split import Split
 from satsqueeze.data.stage import Prepared, PrepareSettings, load_prepared
 from satsqueeze.export.series_graph import GRAPH_FILE
 from satsqueeze.learn.augment.patches import AugmentSettings
+from satsqueeze.learn.postprocess_choice import decide_for_folds
 from satsqueeze.learn.scoring.evaluate import ScoreSettings, score
-from satsqueeze.learn.scoring.postprocess_choice import decide_for_folds
 from satsqueeze.learn.settings import FitSettings
 from satsqueeze.learn.stage import train_folds, train_network
 from satsqueeze.nets.model import SegmentationModel, load_model, model_files

@@ -6,33 +6,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from satsqueeze.core.errors import SettingsError
+from satsqueeze.learn.augment.images import ClassAugmentSettings
 from satsqueeze.learn.schedule import OptimiserName, ScheduleName
 from satsqueeze.learn.settings import TrainSettings
 
 DECK = 0
 """Steps per epoch that mean: as many as deal every image once."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassAugmentSettings:
-    """How whole images are varied."""
-
-    views: bool = True
-    """Each image in one of its 8 flips and quarter turns at random (4 where it is not square)."""
-    shift: int = 0
-    """Largest shift in pixels along either axis; what comes in from outside is mirrored."""
-    mixup: float = 0.0
-    """Parameter of the Beta distribution from which the share of another image is drawn, for images and targets alike
-    (Zhang et al. 2018); 0 = off."""
-    corrupt: float = 0.0
-    """Robust training: probability that an image gets noise, blur, haze, another brightness or missing bands, each as
-    often and at a random severity; see :mod:`satsqueeze.data.corruptions`. Its targets and teachers' answers stay."""
-
-    def __post_init__(self) -> None:
-        if self.shift < 0 or self.mixup < 0:
-            raise SettingsError(f"shift and mixup must be >= 0, got {self.shift} and {self.mixup}")
-        if not 0 <= self.corrupt <= 1:
-            raise SettingsError(f"corrupt is a probability in [0, 1], got {self.corrupt}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,9 @@ from satsqueeze.core.errors import GridError, SettingsError, SplitError
 from satsqueeze.data.cache.packed import PackedCache
 from satsqueeze.data.sampling.class_sampler import Answers, ClassSampler
 from satsqueeze.data.splits.split import Split
+from satsqueeze.learn.augment.images import ClassAugmentSettings
 from satsqueeze.learn.class_losses import ClassObjective, LabelLoss
-from satsqueeze.learn.class_settings import ClassAugmentSettings, ClassFitSettings
+from satsqueeze.learn.class_settings import ClassFitSettings
 from satsqueeze.learn.class_task import ClassTask
 from satsqueeze.learn.feed import whole_images
 from satsqueeze.learn.guide import Guide

@@ -10,10 +10,10 @@ from satsqueeze.core.errors import BandError, SettingsError
 from satsqueeze.core.scaling import Scaling
 from satsqueeze.data import corruptions as oracle
 from satsqueeze.learn.augment.corrupt import Corrupter, blurred_images, brightened, hazed, noised, without_bands
-from satsqueeze.learn.augment.images import ClassAugmenter
+from satsqueeze.learn.augment.images import ClassAugmenter, ClassAugmentSettings
 from satsqueeze.learn.batch import ClassBatch
 from satsqueeze.learn.class_losses import LabelLoss
-from satsqueeze.learn.class_settings import ClassAugmentSettings, ClassFitSettings
+from satsqueeze.learn.class_settings import ClassFitSettings
 from satsqueeze.learn.class_task import ClassTask
 from satsqueeze.nets.card import ModelCard
 from satsqueeze.nets.classifier import ClassifierConfig

@@ -7,9 +7,9 @@ import pytest
 from scipy import ndimage
 
 from satsqueeze.core.errors import SettingsError
+from satsqueeze.learn.postprocess_choice import decide
 from satsqueeze.learn.scoring.evaluate import ScoreSettings, predictions
 from satsqueeze.learn.scoring.postprocess import PostProcessing
-from satsqueeze.learn.scoring.postprocess_choice import decide
 from satsqueeze.learn.scoring.threshold import ThresholdModel
 
 MASK = np.array(
