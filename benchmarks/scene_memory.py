@@ -1,6 +1,6 @@
 """The promise of ``--max-ram``: a scene of Sentinel-2's size under an address-space limit, one mask for any memory.
 
-    python benchmarks/scene_memory.py [--side 10980] [--small 1000] [--engine onnx openvino] [--max-ram 256M 384M 1G]
+    python benchmarks/scene_memory.py [--side 10980] [--small 1000 2000] [--engine onnx openvino] [--max-ram 256M ...]
 
 Every run is a process of its own. Once its libraries and the graph are loaded it sets RLIMIT_AS, so that mapping more
 ends in an error. The limit is what is mapped by then, and what ``--max-ram`` leaves beside what is held by then, and
@@ -8,7 +8,7 @@ a reserve for addresses that are mapped and never used: 64 MB for stacks of thre
 as an engine's arena grows by doubling. Its malloc is told to use one arena, as each reserves 64 MB of addresses.
 
 Writes ``benchmarks/results/scene_memory.json``: per engine and memory, whether peak memory stayed below, whether the
-masks are byte-identical to that of a run without a limit, and by how much the peak grew from a small scene to the large
+masks are byte-identical to that of a run without a limit, and by how much the peak grew from small scenes to the large
 one (at most 10 % is wanted, where memory and not the size of the small scene limits the tiles of both). A memory that
 is too small is refused before anything is read, and the message is kept. Takes minutes on an idle machine.
 """
@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -97,16 +98,19 @@ class Flights:
             **{key: told[key] for key in ("peak_memory_bytes", "wall_s", "mpixel_per_s", "seconds", "plan", "shares")},
         }
 
-    def compared(self, large: Path, small: Path, sizes: list[str]) -> dict[str, Any]:
-        """Both scenes in every memory, and the large one without a limit."""
+    def compared(self, large: Path, small: dict[int, Path], sizes: list[str]) -> dict[str, Any]:
+        """The large scene and the small ones, by their sides, in every memory, and the large one without a limit."""
         runs = [self.fly(large, max_ram=ram, limit=True) for ram in sizes]
         runs.append(self.fly(large, max_ram=AMPLE, limit=False))
-        smalls = [self.fly(small, max_ram=ram, limit=True) for ram in sizes]
+        smalls = {str(side): [self.fly(path, max_ram=ram, limit=True) for ram in sizes] for side, path in small.items()}
         return {
             "runs": runs,
             "small": smalls,
             "same_bytes": len({run["sha256"] for run in runs if "sha256" in run}) == 1,
-            "growth": {ram: growth(a, b) for ram, a, b in zip(sizes, smalls, runs, strict=False)},
+            "growth": {
+                side: {ram: growth(a, b) for ram, a, b in zip(sizes, flown, runs, strict=False)}
+                for side, flown in smalls.items()
+            },
         }
 
 
@@ -123,14 +127,14 @@ def table_rows(engines: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
         for run in found["runs"]:
             if run["limited"]:
                 row = rows.setdefault(run["max_ram"], {"max_ram": run["max_ram"]})
-                grown = found["growth"][run["max_ram"]]
+                grown = {side: by_memory[run["max_ram"]] for side, by_memory in found["growth"].items()}
                 row[engine] = {key: run.get(key) for key in ("peak_memory_bytes", "mpixel_per_s")} | {"growth": grown}
     return list(rows.values())
 
 
 def kept(found: dict[str, Any]) -> bool:
     """Whether every run stayed below its memory with the same mask, or was refused; one at least flew."""
-    runs = [*found["runs"], *found["small"]]
+    runs = [*found["runs"], *chain.from_iterable(found["small"].values())]
     good = all(run.get("kept_promise") or run.get("refused") for run in runs)
     return good and found["same_bytes"] and any(run["limited"] and "sha256" in run for run in found["runs"])
 
@@ -139,7 +143,7 @@ def main() -> int:
     """Run everything and write the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--side", type=int, default=10980)
-    parser.add_argument("--small", type=int, default=1000)
+    parser.add_argument("--small", nargs="+", type=int, default=[1000, 2000])
     parser.add_argument("--engine", nargs="+", default=["onnx", "openvino"])
     parser.add_argument("--package", type=Path, help="by default the one that is shipped")
     parser.add_argument("--max-ram", nargs="+", default=["256M", "384M", "512M", "1G"])
@@ -148,14 +152,15 @@ def main() -> int:
     engines = {}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        large, small = (big_scene(root / f"scene{side}.tif", side) for side in (arguments.side, arguments.small))
+        large = big_scene(root / f"scene{arguments.side}.tif", arguments.side)
+        small = {side: big_scene(root / f"scene{side}.tif", side) for side in arguments.small}
         for engine in arguments.engine:
             flights = Flights(engine=engine, package=arguments.package, out=root / "mask.tif")
             engines[engine] = flights.compared(large, small, arguments.max_ram)
             result = {
                 "machine": this_machine().to_dict(),
                 "side": arguments.side,
-                "small_side": arguments.small,
+                "small_sides": arguments.small,
                 "growth_allowed": GROWTH_ALLOWED,
                 "rows": table_rows(engines),
                 "engines": engines,
