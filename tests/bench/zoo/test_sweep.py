@@ -17,8 +17,8 @@ from satsqueeze.bench.zoo import sweep as zoo_sweep
 from satsqueeze.bench.zoo.row import ZooRow, zoo_table
 from satsqueeze.bench.zoo.speed import SPEED, SpeedTrial, precisions, training_rate
 from satsqueeze.bench.zoo.sweep import ROWS, SweepSettings, ZooSweep, failures
-from satsqueeze.cli import zoo_bench
 from satsqueeze.cli.main import main
+from satsqueeze.cli.zoo import bench as zoo_bench
 from satsqueeze.core.errors import ExportError, RunError, SettingsError
 from satsqueeze.core.run import RunFolder
 from satsqueeze.data.class_stage import ClassPrepareSettings, prepare_classes
