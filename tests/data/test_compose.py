@@ -171,3 +171,5 @@ def test_impossible_settings_are_refused():
         ComposeSettings(clear_share=1.5)
     with pytest.raises(SettingsError, match=r"nor their sum above 0\.33; got 0\.3 and 0\.05"):
         ComposeSettings(wooded_share=0.3)
+    with pytest.raises(SettingsError, match=r"nothing is to be made.*set one of them above 0"):
+        ComposeSettings(composites=0, scenes=0)

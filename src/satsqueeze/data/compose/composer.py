@@ -61,6 +61,8 @@ class ComposeSettings:
                 f"composites, scenes and seed must not be negative, size >= 32 and clear_share in [0, 1]; got "
                 f"{self.composites}, {self.scenes}, {self.seed}, {self.size}, {self.clear_share}"
             )
+        if not self.composites + self.scenes:
+            raise SettingsError("nothing is to be made: composites and scenes are 0; set one of them above 0")
         if min(self.wooded_share, self.overcast_share) < 0 or self.wooded_share + self.overcast_share > _PLAIN:
             raise SettingsError(
                 f"wooded_share and overcast_share must not be negative, nor their sum above {_PLAIN:.2f}; got "
