@@ -199,6 +199,7 @@ def test_a_sweep_without_a_budget_forgets_one_that_was_not_used(prepared, tmp_pa
         ({"minutes": -1.0}, "minutes >= 0"),
         ({"seeds": ()}, "at least one seed"),
         ({"batch": 0}, "at least 1"),
+        ({"models": ("resnet8", "resnet16", "resnet8")}, "name each network once, got resnet8, resnet16, resnet8"),
     ],
 )
 def test_refused_sweeps(changes, message):

@@ -65,6 +65,9 @@ class SweepSettings:
                 "a sweep needs minutes >= 0, and a batch, threads and repeats of at least 1; got "
                 f"{self.minutes}, {self.batch}, {self.threads} and {self.repeats}"
             )
+        if len(set(self.models)) < len(self.models):
+            # Its scores would count twice.
+            raise SettingsError(f"a sweep: name each network once, got {', '.join(self.models)}")
         for name in self.models:
             zoo_card(name)
 
