@@ -143,6 +143,8 @@ def test_the_table_and_the_figure_of_a_search(tmp_path):
         ({"cost": 1.0}, "a cost above 1"),
         ({"depths": (0.5,)}, "at least 1"),
         ({"resolutions": (0.9,)}, "at least 1"),
+        ({"depths": ()}, "at least 1"),
+        ({"resolutions": ()}, "at least 1"),
         ({"fit": replace(FIT, keep="best")}, "set fit.keep to last"),
     ],
 )

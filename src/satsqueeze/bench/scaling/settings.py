@@ -26,9 +26,9 @@ class ScalingSettings:
 
     def __post_init__(self) -> None:
         require_seeds(self.seeds, of="search")
-        if not self.cost > 1 or min((*self.depths, *self.resolutions), default=0) < 1:
+        if not self.cost > 1 or min(min(found, default=0) for found in (self.depths, self.resolutions)) < 1:
             raise SettingsError(
-                "a search needs a cost above 1, and depths and resolutions of at least 1; got "
+                "a search needs a cost above 1, and at least one depth and one resolution, each of at least 1; got "
                 f"{self.cost}, {self.depths} and {self.resolutions}"
             )
         if self.fit.keep != "last":
