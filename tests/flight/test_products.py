@@ -103,6 +103,17 @@ def test_a_landsat_product_keeps_its_grid_unless_another_is_asked_for(run, packa
         np.testing.assert_allclose(finer.bounds, own.bounds)
 
 
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [(write_safe, "MTD_MSIL2A.xml"), (write_landsat, "LC08_L2SP_013031_20240105_20240110_02_T1_MTL.txt")],
+)
+def test_metadata_in_place_of_its_product(run, tmp_path, make, name):
+    product = make(tmp_path / "in")
+    for out in ("mask.tif", "masks"):
+        said = run(product / name, "--out", tmp_path / out, status=2)
+        assert f"{name} is no image but tells of a product; name the folder that it lies in" in said
+
+
 def test_bands_of_two_dates_are_no_scene(run, tmp_path):
     values = numbers(40, 36)
     stem = "LC08_L2SP_218074_{date}_20200829_02_T1_SR_B{number}.TIF"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import warnings
 from collections.abc import Iterator
@@ -20,14 +21,18 @@ from satsqueeze.core.raster import Georeference
 
 # warnings.catch_warnings swaps process-wide state, and caches are packed by threads.
 _OPENING = threading.Lock()
+_METADATA = re.compile(r"(?:MTD_MSIL\w+|MTL)\.(?:xml|txt)$")
 
 
 def open_raster(path: str) -> Any:
     """An open rasterio dataset.
 
     Raises:
-        RasterError: missing, empty, truncated, or no raster at all.
+        RasterError: missing, empty, truncated, a product's metadata, or no raster at all.
     """
+    if _METADATA.search(path):
+        # Other programs open a product by it; the folder may hold more than that product, so it is not guessed.
+        raise RasterError(f"{path} is no image but tells of a product; name the folder that it lies in")
     try:
         with _OPENING, warnings.catch_warnings(), _quick_in_archives(path):
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
