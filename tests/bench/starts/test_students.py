@@ -122,6 +122,13 @@ def test_the_teacher_is_a_known_network():
         replace(RECIPE, teacher="unet-999")
 
 
+def test_an_unknown_student_is_refused_before_the_others_train(tmp_path):
+    said = []
+    with pytest.raises(SettingsError, match="unknown student 'unet-999'"):
+        compare_students(RECIPE, ("unet-2", "unet-999"), RunFolder(tmp_path), say=said.append)
+    assert not said
+
+
 @pytest.mark.parametrize("models", [(), ("unet-2", "unet-2")])
 def test_students_differ(models):
     with pytest.raises(SettingsError, match="needs different models"):

@@ -48,11 +48,12 @@ def compare_students(
         SplitError, DataError, RunError: see :meth:`satsqueeze.bench.starts.grid.InitGrid.execute`.
     """
     rows: list[InitRow] = []
-    for model in models:
-        say(model)
-        place = RunFolder(run / f"students/{model}")
+    # All are made first, so that one which cannot be is refused before the others have trained.
+    for each in [replace(recipe, model=model) for model in models]:
+        say(each.model)
+        place = RunFolder(run / f"students/{each.model}")
         shared = {"regions": run / "regions", "teachers": run / "teachers"}
-        rows += InitGrid(replace(recipe, model=model), place, say, **shared).execute()
+        rows += InitGrid(each, place, say, **shared).execute()
     return tuple(rows)
 
 
