@@ -70,7 +70,7 @@ def pack(
     bands = tuple(bands or dataset.bands)
     version = FORMAT_VERSION if dataset.task == SEGMENTATION else CLASS_FORMAT_VERSION
     done = PackedCache(folder) if (folder / MANIFEST).is_file() else None
-    checksums = Checksums(done.checksums if done else None)
+    checksums = Checksums(None if done is None else done.checksums)
     items = [_identity(item, checksums) for item in dataset.items]
     key = fingerprint_of([version, bands, dataset.classes, dataset.cards, items])
     if done is not None:
