@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -9,10 +10,12 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
 
 from satsqueeze.core.errors import MissingDependencyError, PackageError, SettingsError
 from satsqueeze.flight.engines.by_name import open_engine
 from satsqueeze.flight.engines.engine import has_openvino
+from satsqueeze.flight.engines.onnx_engine import memory_told
 
 ENGINES = ["onnx", pytest.param("openvino", marks=pytest.mark.skipif(not has_openvino(), reason="no openvino"))]
 
@@ -38,6 +41,19 @@ def test_results_outlive_the_next_run(package, scene, name):
     engine.run(scene(8, 8, seed=9)[None], probabilities=True)
     np.testing.assert_array_equal(first.mask, kept[0])
     np.testing.assert_array_equal(first.probabilities, kept[1])
+
+
+@pytest.mark.parametrize(
+    ("told", "error"),
+    [
+        (RuntimeException("QLinearConv: std::bad_alloc"), MemoryError),
+        (Fail("bfc_arena.cc:360 Failed to allocate memory for requested buffer of size 74317824"), MemoryError),
+        (Fail("something else"), Fail),
+    ],
+)
+def test_memory_that_ran_out_is_told_in_terms_of_python(told, error):
+    with pytest.raises(error, match=re.escape(str(told))), memory_told():
+        raise told
 
 
 @pytest.mark.parametrize("name", ENGINES)

@@ -51,3 +51,17 @@ def test_an_engine_that_settles_gives_its_memory_back(package, model):
     assert resident_bytes() - before < 0.25 * kept
     fresh = open_engine("onnx", package / "int8.onnx", threads=1)
     assert measure(fresh, model.manifest, probabilities=False).base_bytes <= resident_bytes() + COMPILED
+
+
+def test_what_a_graph_costs_is_assumed_where_memory_is_too_little_to_measure_it(package, model, monkeypatch):
+    engine, run = open_engine("onnx", package / "int8.onnx", threads=1), model.engine.run
+
+    def small_only(batch, *, probabilities):
+        if batch.shape[-1] > 64:
+            raise MemoryError
+        return run(batch, probabilities=probabilities)
+
+    monkeypatch.setattr(engine, "run", small_only)
+    found = measure(engine, model.manifest, probabilities=False)
+    assert not found.measured
+    assert found.bytes_per_pixel >= 400

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,24 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
 
 from satsqueeze.core.errors import PackageError
 from satsqueeze.core.rows import RowStream
 from satsqueeze.flight.engines.engine import INPUT, PROBABILITIES, EngineName, decision_of
 from satsqueeze.flight.engines.graph_output import GraphOutput
 from satsqueeze.flight.engines.row_graph import PLACES, Place, RowGraph
+
+
+@contextmanager
+def memory_told() -> Iterator[None]:
+    """Raise ``MemoryError`` where the engine ran out of memory, which it tells in its own words alone."""
+    try:
+        yield
+    except (Fail, RuntimeException) as error:
+        if "bad_alloc" in str(error) or "allocate memory" in str(error):
+            raise MemoryError(f"the engine cannot allocate: {error}") from error
+        raise
 
 
 class OnnxEngine:
@@ -43,7 +56,8 @@ class OnnxEngine:
     def run(self, batch: NDArray[np.float32], *, probabilities: bool) -> GraphOutput:
         """See :class:`Engine`."""
         wanted = [self._decision, PROBABILITIES] if probabilities else [self._decision]
-        results = self._session.run(wanted, {INPUT: batch})
+        with memory_told():
+            results = self._session.run(wanted, {INPUT: batch})
         return GraphOutput(mask=results[0], probabilities=results[1] if probabilities else None)
 
     def fit(self, shape: tuple[int, ...], *, probabilities: bool) -> None:
@@ -79,7 +93,8 @@ class OnnxInputs:
 
     def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> GraphOutput:
         """Run a batch of each input, all of N."""
-        decision, probabilities = self._session.run([self._decision, PROBABILITIES], dict(inputs))
+        with memory_told():
+            decision, probabilities = self._session.run([self._decision, PROBABILITIES], dict(inputs))
         return GraphOutput(mask=decision, probabilities=probabilities)
 
 
@@ -107,7 +122,8 @@ class OnnxRows:
         given = dict(zip(self._inputs[place], [batch, *carried], strict=True))
         # Each session has scratch space of its own, and the first and the last are needed once in a column.
         once = None if place == "middle" else _shrinking()
-        mask, *left = self._sessions[place].run(self._outputs[place], given, once)
+        with memory_told():
+            mask, *left = self._sessions[place].run(self._outputs[place], given, once)
         return mask[0], left
 
 

@@ -116,15 +116,18 @@ def measure(engine: Engine, manifest: FlightManifest, *, probabilities: bool) ->
 
 
 def _grown(engine: Engine, manifest: FlightManifest, side: int, *, probabilities: bool) -> int:
-    """By how much inputs of that side make the process grow; 0 where the system does not tell."""
+    """By how much inputs of that side make the process grow; 0 where the system does not tell, or has not that much."""
     batch = blank(len(manifest.bands), side)
     before = resident_bytes()
-    resettable = forget_peak()
+    measurable = forget_peak() and before > 0
     engine.fit(batch.shape, probabilities=probabilities)
     with ThreadPoolExecutor(_held(engine)) as calls:
-        for _ in range(_PROBES):
-            list(calls.map(partial(engine.run, probabilities=probabilities), [batch] * _held(engine)))
-    grown = max(0, peak_bytes() - before) if resettable and before else 0
+        try:
+            for _ in range(_PROBES):
+                list(calls.map(partial(engine.run, probabilities=probabilities), [batch] * _held(engine)))
+        except MemoryError:
+            measurable = False  # a scene may fit all the same, in smaller tiles
+    grown = max(0, peak_bytes() - before) if measurable else 0
     settle(engine, manifest)
     return grown
 
